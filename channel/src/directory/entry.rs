@@ -1,0 +1,219 @@
+//! The banks file: TOML, one `[[bank]]` for each bank, read with every problem reported at once.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use common::{bic::Bic, money::Currency, text};
+use reqwest::Url;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use table::{BankTable, line};
+
+mod table;
+
+/// The longest that a bank may take to answer.
+const MAX_ANSWER_TIMEOUT_MS: u32 = 120_000;
+/// The longest that a bank may still take a payment: a day.
+const MAX_VALID_FOR_MS: u32 = 86_400_000;
+const MAX_IN_FLIGHT: u32 = 100_000;
+const DEFAULT_IN_FLIGHT: u32 = 512;
+
+/// A bank as the file describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BankEntry {
+    /// Its id: 2 to 32 characters of a-z 0-9 and -.
+    pub id: String,
+    /// Its name, for people.
+    pub name: String,
+    /// Its BIC.
+    pub bic: Bic,
+    /// The bank codes of its IBANs, each with the country before it.
+    pub iban_bank_codes: Vec<String>,
+    /// The currencies that it takes.
+    pub currencies: Vec<Currency>,
+    /// The rail that reaches it.
+    pub rail: RailEntry,
+    /// How long to wait for its answer.
+    pub answer_timeout_ms: u32,
+    /// How long after a payment's acceptance the first enquiry makes sense.
+    pub enquire_after_ms: u32,
+    /// How long after a payment's acceptance it still takes the payment.
+    pub valid_for_ms: u32,
+    /// How many instructions may be under way to it at once.
+    pub max_in_flight: u32,
+}
+
+/// How a bank is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RailEntry {
+    /// ISO 20022 messages over HTTP.
+    Iso20022 {
+        /// Where to send them.
+        address: Url,
+        /// The certificates (PEM) that alone are trusted there; none for those that the machine trusts.
+        ca: Option<Vec<u8>>,
+    },
+}
+
+impl BankEntry {
+    /// How long to wait for its answer.
+    pub fn answer_timeout(&self) -> Duration {
+        Duration::from_millis(u64::from(self.answer_timeout_ms))
+    }
+}
+
+/// Reads the banks file. Files that it names are looked for beside it.
+///
+/// # Errors
+/// All that is wrong with it: file, line, bank and field for each problem.
+pub fn read(path: &Path) -> Result<Vec<BankEntry>, Vec<String>> {
+    let file = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| vec![format!("cannot read {file}: {error}")])?;
+    let document = DeTable::parse(&text).map_err(|error| {
+        let at = error.span().map_or(1, |span| line(&text, span.start));
+        vec![format!("{file}:{at}: {}", error.message())]
+    })?;
+    let mut problems = Vec::new();
+    let mut banks = Vec::new();
+    for (key, value) in document.get_ref() {
+        match value.get_ref() {
+            DeValue::Array(array) if key.get_ref() == "bank" => banks.extend(array.iter()),
+            _ if key.get_ref() == "bank" => {
+                problems.push(format!(
+                    "{file}:{}: bank: write [[bank]], once for each bank",
+                    line(&text, key.span().start)
+                ));
+            }
+            _ => problems.push(format!(
+                "{file}:{}: {}: unknown key",
+                line(&text, key.span().start),
+                key.get_ref()
+            )),
+        }
+    }
+    if banks.is_empty() && problems.is_empty() {
+        problems.push(format!("{file}: has no [[bank]]"));
+    }
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    let entries: Vec<_> =
+        banks.iter().map(|bank| entry(&file.to_string(), &text, &folder, bank, &mut problems)).collect();
+    let entries: Vec<_> = entries.into_iter().flatten().collect();
+    problems.extend(shared_keys(&file.to_string(), &entries));
+    if problems.is_empty() { Ok(entries) } else { Err(problems) }
+}
+
+fn entry(
+    file: &str,
+    text: &str,
+    folder: &Path,
+    bank: &Spanned<DeValue<'_>>,
+    problems: &mut Vec<String>,
+) -> Option<BankEntry> {
+    let mut table = BankTable::new(file, text, bank, problems)?;
+    let id = table.text("id", "2 to 32 characters of a-z 0-9 and -", bank_id);
+    let name = table.text("name", "1 to 140 readable characters", |name| {
+        text::readable(name, 140).is_ok().then(|| name.to_owned())
+    });
+    let bic = table.text("bic", "a BIC of 8 or 11 characters such as AURODEFFXXX", Bic::parse);
+    let codes = table.texts("iban_bank_codes", "bank codes such as DE50010517", bank_code);
+    let currencies = table.texts("currencies", "currencies such as EUR", Currency::parse);
+    if currencies.as_ref().is_some_and(Vec::is_empty) {
+        table.refuse("currencies", "must not be empty");
+    }
+    let rail = table.text("rail", "the one there is: iso20022", |rail| (rail == "iso20022").then_some(()));
+    let address = table.text("address", "an address such as https://bank.example/iso20022", address);
+    let ca = ca(&mut table, address.as_ref(), folder);
+    let answer_timeout_ms = table.number("answer_timeout_ms", None, 10..=MAX_ANSWER_TIMEOUT_MS);
+    let enquire_after_ms = table.number("enquire_after_ms", None, 10..=MAX_VALID_FOR_MS);
+    let valid_for_ms = table.number("valid_for_ms", None, 10..=MAX_VALID_FOR_MS);
+    let max_in_flight = table.number("max_in_flight", Some(DEFAULT_IN_FLIGHT), 1..=MAX_IN_FLIGHT);
+    if let (Some(answer), Some(enquire)) = (answer_timeout_ms, enquire_after_ms)
+        && answer > enquire
+    {
+        table.refuse("enquire_after_ms", &format!("{enquire} is less than answer_timeout_ms {answer}"));
+    }
+    if let (Some(enquire), Some(valid)) = (enquire_after_ms, valid_for_ms)
+        && enquire >= valid
+    {
+        table.refuse("valid_for_ms", &format!("{valid} is not more than enquire_after_ms {enquire}"));
+    }
+    table.refuse_unknown_keys();
+    let ((), address) = (rail?, address?);
+    Some(BankEntry {
+        id: id?,
+        name: name?,
+        bic: bic?,
+        iban_bank_codes: codes?,
+        currencies: currencies?,
+        rail: RailEntry::Iso20022 { address, ca: ca? },
+        answer_timeout_ms: answer_timeout_ms?,
+        enquire_after_ms: enquire_after_ms?,
+        valid_for_ms: valid_for_ms?,
+        max_in_flight: max_in_flight?,
+    })
+}
+
+fn bank_id(text: &str) -> Option<String> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    ((2..=32).contains(&text.len()) && text.bytes().all(allowed)).then(|| text.to_owned())
+}
+
+fn bank_code(text: &str) -> Option<String> {
+    let (country, code) = text.split_at_checked(2)?;
+    let is_country = country.bytes().all(|byte| byte.is_ascii_uppercase());
+    let is_code = (1..=12).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    (is_country && is_code).then(|| text.to_owned())
+}
+
+fn address(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    (matches!(url.scheme(), "http" | "https") && url.has_host() && is_plain).then_some(url)
+}
+
+/// The certificates that `ca_file` holds; none inside if there is no such key, none at all if they can't be read.
+#[expect(clippy::option_option, reason = "absent and unreadable are two things")]
+fn ca(table: &mut BankTable<'_>, address: Option<&Url>, folder: &Path) -> Option<Option<Vec<u8>>> {
+    if !table.has("ca_file") {
+        return Some(None);
+    }
+    let path: PathBuf =
+        table.text("ca_file", "a file name", |name| (!name.is_empty()).then(|| folder.join(name)))?;
+    if address.is_some_and(|address| address.scheme() != "https") {
+        table.refuse("ca_file", "makes sense only with an https address");
+        return None;
+    }
+    match std::fs::read(&path) {
+        Ok(pem) => Some(Some(pem)),
+        Err(error) => {
+            table.refuse("ca_file", &format!("cannot read {}: {error}", path.display()));
+            None
+        }
+    }
+}
+
+/// What only one bank may have and several do.
+fn shared_keys(file: &str, entries: &[BankEntry]) -> Vec<String> {
+    let mut owners: HashMap<(&str, &str), &str> = HashMap::new();
+    let mut problems = Vec::new();
+    for entry in entries {
+        let codes = entry.iban_bank_codes.iter().map(|code| ("iban_bank_codes", code.as_str()));
+        for key in [("id", entry.id.as_str()), ("bic", entry.bic.as_str())].into_iter().chain(codes) {
+            if let Some(owner) = owners.insert(key, &entry.id) {
+                let (field, value) = key;
+                problems.push(format!(
+                    "{file}: bank {:?}: {field}: {value} is bank {owner:?}'s already",
+                    entry.id
+                ));
+            }
+        }
+    }
+    problems
+}

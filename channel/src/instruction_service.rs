@@ -1,0 +1,223 @@
+//! The gRPC face of the channel. Execute and Exchange begin every instruction in the same way, each in a task of its own
+//! that nobody cancels: a caller who goes away does not stop a message halfway to a bank.
+
+mod answers;
+
+use std::sync::Arc;
+
+use common::{
+    fault::{Fault, Violation},
+    lifecycle::Lifecycle,
+};
+use proto::channel::{
+    ExchangeRequest, ExecuteRequest, ExecuteResponse, GetDirectoryRequest, GetDirectoryResponse,
+    Instruction as WireInstruction, Outcome, instruction_service_server::InstructionService,
+    outcome::Verdict,
+};
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
+
+use crate::{
+    bulkhead::Bulkhead,
+    directory::Directory,
+    instruction::{Instruction, Message},
+    rails::not_sent,
+};
+use answers::Answers;
+
+/// How many outcomes may wait to be sent to one platform before its instructions are no longer read.
+const WAITING_OUTCOMES: usize = 1024;
+
+/// Carries instructions to the banks of the directory.
+#[derive(Debug, Clone)]
+pub struct Instructions {
+    directory: watch::Receiver<Arc<Directory>>,
+    bulkhead: Bulkhead,
+    lifecycle: Lifecycle,
+    under_way: TaskTracker,
+}
+
+impl Instructions {
+    /// Carries instructions to the banks of the directory as it is at the time, `max_in_flight` at once.
+    pub fn new(
+        directory: watch::Receiver<Arc<Directory>>,
+        max_in_flight: usize,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        Self { directory, bulkhead: Bulkhead::new(max_in_flight), lifecycle, under_way: TaskTracker::new() }
+    }
+
+    /// Waits until nothing is under way, or the lifecycle stops.
+    pub async fn finish(&self) {
+        self.under_way.close();
+        tokio::select! {
+            () = self.under_way.wait() => {}
+            () = self.lifecycle.stopped() => {
+                tracing::warn!(under_way = self.under_way.len(), "stopped with instructions under way");
+            }
+        }
+    }
+
+    /// Begins to carry an instruction in a task of its own, which sends the outcome to `outcomes`.
+    ///
+    /// # Errors
+    /// What is wrong with the instruction, of which nothing was carried.
+    async fn begin(
+        &self,
+        instruction: WireInstruction,
+        tasks: &TaskTracker,
+        outcomes: &mpsc::Sender<Outcome>,
+    ) -> Result<(), Vec<Violation>> {
+        let correlation_id = instruction.correlation_id;
+        let instruction = Instruction::parse(instruction)?;
+        let place = if self.lifecycle.is_draining() {
+            Err(not_sent("CHANNEL_STOPPING", "the channel is about to stop"))
+        } else {
+            self.bulkhead
+                .enter()
+                .ok_or_else(|| not_sent("CHANNEL_BUSY", "too many instructions are under way"))
+        };
+        let outcomes = outcomes.clone();
+        match place {
+            Ok(place) => {
+                let directory = Arc::clone(&self.directory.borrow());
+                let span = span(&instruction);
+                let carried = async move {
+                    let verdict = directory.carry(&instruction).await;
+                    answer(&outcomes, correlation_id, verdict).await;
+                    drop(place);
+                };
+                tasks.spawn(carried.instrument(span));
+            }
+            Err(verdict) => answer(&outcomes, correlation_id, verdict).await,
+        }
+        Ok(())
+    }
+
+    /// Begins whatever the platform sends, until it goes away or the channel stops. During a drain the stream stays
+    /// open until everything under way is answered.
+    async fn exchange_until_end(
+        &self,
+        mut requests: Streaming<ExchangeRequest>,
+        outcomes: mpsc::Sender<Outcome>,
+    ) {
+        let tasks = TaskTracker::new();
+        let drained = async {
+            self.lifecycle.draining().await;
+            tasks.close();
+            tasks.wait().await;
+        };
+        tokio::pin!(drained);
+        loop {
+            let request = tokio::select! {
+                request = requests.message() => request,
+                () = &mut drained => return,
+            };
+            match request {
+                Ok(Some(request)) => {
+                    for instruction in request.instructions {
+                        let correlation_id = instruction.correlation_id;
+                        if let Err(violations) = self.begin(instruction, &tasks, &outcomes).await {
+                            let problems = described(&violations);
+                            tracing::warn!(correlation_id, problems, "an instruction that can't be carried");
+                            answer(&outcomes, correlation_id, not_sent("INVALID_INSTRUCTION", problems))
+                                .await;
+                        }
+                    }
+                }
+                Ok(None) => break,
+                Err(status) => {
+                    tracing::info!(code = ?status.code(), under_way = tasks.len(), "a platform went away");
+                    break;
+                }
+            }
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+/// What the log says with everything that happens to an instruction: its trace and references, no personal data.
+fn span(instruction: &Instruction) -> tracing::Span {
+    let message = match instruction.message() {
+        Message::CreditTransfer(_) => "credit_transfer",
+        Message::StatusEnquiry { .. } => "status_enquiry",
+    };
+    let span = tracing::info_span!(
+        "instruction",
+        trace_id = instruction.trace().trace_id(),
+        uetr = instruction.uetr(),
+        bank = instruction.bank_id(),
+        message,
+    );
+    instruction.trace().adopt(&span);
+    span
+}
+
+async fn answer(outcomes: &mpsc::Sender<Outcome>, correlation_id: u64, verdict: Verdict) {
+    match &verdict {
+        Verdict::Accepted(_) => tracing::debug!("accepted"),
+        Verdict::Rejected(rejected) => tracing::debug!(iso_code = rejected.iso_code, "rejected"),
+        Verdict::NotFound(_) => tracing::debug!("not found"),
+        Verdict::NotSent(not_sent) => {
+            tracing::debug!(reason = not_sent.reason, detail = not_sent.detail, "not sent")
+        }
+        Verdict::Unknown(unknown) => {
+            tracing::warn!(reason = unknown.reason, detail = unknown.detail, "unknown")
+        }
+    }
+    let outcome = Outcome { correlation_id, verdict: Some(verdict) };
+    if outcomes.send(outcome).await.is_err() {
+        tracing::warn!("nobody is left to hear the outcome; an enquiry will find it");
+    }
+}
+
+fn described(violations: &[Violation]) -> String {
+    let fields: Vec<String> = violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect();
+    fields.join("; ")
+}
+
+#[tonic::async_trait]
+impl InstructionService for Instructions {
+    async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteResponse>, Status> {
+        let missing = || Fault::invalid(vec![Violation::new("instruction", "is missing")]);
+        let instruction = request.into_inner().instruction.ok_or_else(missing)?;
+        let (sender, mut outcomes) = mpsc::channel(1);
+        self.begin(instruction, &self.under_way, &sender).await.map_err(invalid)?;
+        drop(sender);
+        let outcome = outcomes.recv().await.ok_or_else(Fault::internal)?;
+        Ok(Response::new(ExecuteResponse { outcome: Some(outcome) }))
+    }
+
+    type ExchangeStream = Answers;
+
+    async fn exchange(
+        &self,
+        request: Request<Streaming<ExchangeRequest>>,
+    ) -> Result<Response<Self::ExchangeStream>, Status> {
+        let (sender, outcomes) = mpsc::channel(WAITING_OUTCOMES);
+        let instructions = self.clone();
+        self.under_way
+            .spawn(async move { instructions.exchange_until_end(request.into_inner(), sender).await });
+        Ok(Response::new(Answers::new(self.directory.clone(), outcomes)))
+    }
+
+    async fn get_directory(
+        &self,
+        _request: Request<GetDirectoryRequest>,
+    ) -> Result<Response<GetDirectoryResponse>, Status> {
+        let directory = Some(self.directory.borrow().to_wire());
+        Ok(Response::new(GetDirectoryResponse { directory }))
+    }
+}
+
+/// An instruction that is malformed, as Execute says it.
+fn invalid(violations: Vec<Violation>) -> Fault {
+    let in_request = |v: Violation| Violation::new(format!("instruction.{}", v.field), v.description);
+    Fault::invalid(violations.into_iter().map(in_request).collect())
+}
+
+#[cfg(test)]
+mod tests;

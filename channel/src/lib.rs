@@ -1,0 +1,52 @@
+//! The channel: carries one instruction to one bank over that bank's rail, and says what is known of the result.
+//!
+//! It decides nothing about money, keeps nothing, and may be run as many times as needed.
+
+pub mod bulkhead;
+pub mod config;
+pub mod directory;
+pub mod instruction;
+pub mod instruction_service;
+pub mod rails;
+
+use std::error::Error;
+
+use common::{lifecycle::Lifecycle, rpc_server};
+use proto::channel::instruction_service_server::InstructionServiceServer;
+use tokio::{net::TcpListener, sync::watch};
+
+use config::Config;
+use instruction_service::Instructions;
+
+/// Serves on `listener` until the lifecycle drains and nothing is under way, or it stops.
+///
+/// # Errors
+/// When the server can't be built, or the process can't listen to signals.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    lifecycle: Lifecycle,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let Config { server, source, directory, max_in_flight } = config;
+    let (published, directory) = watch::channel(directory);
+    let instructions = Instructions::new(directory, max_in_flight, lifecycle.clone());
+    let service = InstructionServiceServer::new(instructions.clone());
+    let served = rpc_server::serve(
+        &server,
+        listener,
+        proto::DESCRIPTORS,
+        |routes| {
+            routes.add_service(service);
+        },
+        &lifecycle,
+    );
+    let work = async {
+        served.await?;
+        instructions.finish().await;
+        Ok(())
+    };
+    tokio::select! {
+        worked = work => worked,
+        reloading = source.reload_on_hangup(&published) => Ok(reloading?),
+    }
+}

@@ -1,0 +1,32 @@
+//! The program `channel`.
+
+use std::process::ExitCode;
+
+use channel::config::Args;
+use clap::Parser;
+use common::{lifecycle::Lifecycle, rpc_server, telemetry};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match start().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "logging may not have started")]
+            {
+                eprintln!("channel: {error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let (config, telemetry_config) = Args::parse().config()?;
+    let _telemetry = telemetry::start("channel", telemetry_config)?;
+    let lifecycle = Lifecycle::on_signals(config.server.drain_timeout)?;
+    let listener = rpc_server::bind(&config.server).await?;
+    channel::run(config, listener, lifecycle).await
+}

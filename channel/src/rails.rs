@@ -1,0 +1,34 @@
+//! The ways to banks. Each speaks one protocol and answers every instruction with a verdict.
+
+pub mod iso20022;
+
+use proto::channel::{NotSent, Unknown, outcome::Verdict};
+
+use crate::instruction::Instruction;
+use iso20022::Iso20022;
+
+/// The way to one bank.
+#[derive(Debug)]
+pub enum Rail {
+    /// ISO 20022 messages over HTTP.
+    Iso20022(Box<Iso20022>),
+}
+
+impl Rail {
+    /// Carries an instruction and says what is known of the result.
+    pub async fn carry(&self, instruction: &Instruction) -> Verdict {
+        match self {
+            Self::Iso20022(bank) => bank.carry(instruction).await,
+        }
+    }
+}
+
+/// Not a byte reached the bank. `reason` is for programs, `detail` for people.
+pub fn not_sent(reason: &str, detail: impl Into<String>) -> Verdict {
+    Verdict::NotSent(NotSent { reason: reason.to_owned(), detail: detail.into() })
+}
+
+/// The bank may have it, and nothing is certain. `reason` is for programs, `detail` for people.
+pub fn unknown(reason: &str, detail: impl Into<String>) -> Verdict {
+    Verdict::Unknown(Unknown { reason: reason.to_owned(), detail: detail.into() })
+}

@@ -1,0 +1,109 @@
+//! Ids: UUIDv7 inside, prefixed outside (`pay_0193f2…`), one type for each kind of thing.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::clock::Clock;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id, ordered by the clock's time.
+            pub fn new(clock: &Clock) -> Self {
+                Self(uuid_v7(clock))
+            }
+
+            /// Takes what the database holds.
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// What the database holds.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+
+            /// Reads the outer form: the prefix and 32 small hexadecimal digits, not all zero.
+            pub fn parse(text: &str) -> Option<Self> {
+                parse_prefixed(text, $prefix).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", $prefix, self.0.simple())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A payment, `pay_…`.
+    PaymentId = "pay_";
+    /// An account of the ledger, `acc_…`.
+    AccountId = "acc_";
+    /// A transfer between two accounts, `tra_…`.
+    TransferId = "tra_";
+    /// A deposit, `dep_…`.
+    DepositId = "dep_";
+}
+
+fn uuid_v7(clock: &Clock) -> Uuid {
+    let since_epoch = clock.now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+        &rand::random(),
+    )
+    .into_uuid()
+}
+
+fn parse_prefixed(text: &str, prefix: &str) -> Option<Uuid> {
+    let digits = text.strip_prefix(prefix)?;
+    let small_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if digits.len() != 32 || !digits.bytes().all(small_hex) {
+        return None;
+    }
+    Uuid::try_parse(digits).ok().filter(|uuid| !uuid.is_nil())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outer_form_round_trips_and_nothing_else_parses() {
+        let id = PaymentId::new(&Clock::system());
+        assert_eq!(PaymentId::parse(&id.to_string()), Some(id));
+        assert_eq!(AccountId::parse(&id.to_string()), None);
+        for bad in [
+            "".to_owned(),
+            "pay_".to_owned(),
+            "pay_00000000000000000000000000000000".to_owned(),
+            id.to_string().to_uppercase(),
+            format!("{id}0"),
+            format!("pay_{}", id.uuid()),
+            "x".repeat(10_240),
+        ] {
+            assert_eq!(PaymentId::parse(&bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn later_ids_are_larger() {
+        let clock = Clock::system();
+        let first = TransferId::new(&clock);
+        std::thread::sleep(std::time::Duration::from_millis(3));
+        assert!(TransferId::new(&clock) > first);
+    }
+}

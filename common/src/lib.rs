@@ -1,0 +1,18 @@
+//! What at least two of Rialto's services need: nouns, faults, settings, and the one way to serve and to call.
+
+pub mod bic;
+pub mod clock;
+pub mod deadline;
+pub mod exchange;
+pub mod fault;
+pub mod iban;
+pub mod id;
+pub mod lifecycle;
+pub mod money;
+pub mod order;
+pub mod rpc_client;
+pub mod rpc_server;
+pub mod settings;
+pub mod telemetry;
+pub mod text;
+pub mod trace;

@@ -1,0 +1,86 @@
+//! A payment order: what a caller asked for, checked once and trusted from then on.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::{bic::Bic, iban::Iban, id::AccountId, money::Money};
+
+/// What a caller asked to be paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaymentOrder {
+    /// The caller's id of the request.
+    pub request_id: String,
+    /// The account that pays.
+    pub payer_account: AccountId,
+    /// Who is paid, and where.
+    pub payee: Payee,
+    /// How much; from 1 to [`crate::money::MAX_AMOUNT_MINOR_UNITS`].
+    pub amount: Money,
+    /// What the payee reads; empty if nothing.
+    pub remittance_information: String,
+    /// The buyer's reference; made from the payment's id when absent.
+    pub end_to_end_id: Option<String>,
+    /// The caller's labels.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Who is paid, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payee {
+    /// The account holder's name.
+    pub name: String,
+    /// The account.
+    pub account: PayeeAccount,
+}
+
+/// The payee's account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PayeeAccount {
+    /// An IBAN, and the bank where the caller gave one.
+    Iban(Iban, Option<BankKey>),
+    /// An account number in the form of that bank.
+    Number(String, BankKey),
+    /// An account of this ledger.
+    Ledger(AccountId),
+}
+
+/// How a caller names a bank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BankKey {
+    /// By its id in the directory.
+    Id(String),
+    /// By its BIC.
+    Bic(Bic),
+}
+
+/// What a caller asked to be booked as arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DepositOrder {
+    /// The caller's id of the request.
+    pub request_id: String,
+    /// The account to credit.
+    pub account: AccountId,
+    /// How much.
+    pub amount: Money,
+    /// The bank, by its id, at whose settlement account the money arrived.
+    pub bank_id: String,
+    /// The arrival's reference; empty if none.
+    pub reference: String,
+}
+
+/// What a caller asked to be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountOrder {
+    /// The caller's id of the request.
+    pub request_id: String,
+    /// The account holder's name.
+    pub display_name: String,
+    /// The account's one currency.
+    pub currency: crate::money::Currency,
+    /// Its IBAN, if it has one.
+    pub iban: Option<Iban>,
+}
+
+/// The payment's unique reference for tracing it with banks (UUIDv4, ISO 20022 UETR).
+pub type Uetr = Uuid;

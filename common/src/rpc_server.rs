@@ -1,0 +1,255 @@
+//! The one way to serve gRPC, with every limit explicit.
+//!
+//! tonic's defaults are unsafe at an edge (no limit on streams, no deadline for the handshake, an accept loop that spins
+//! when file descriptors run out), so connections are accepted here, counted, and handed on only once they have sent
+//! the HTTP/2 preface.
+
+mod connection;
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::{Routes, RoutesBuilder};
+
+use crate::{lifecycle::Lifecycle, settings::Problems};
+
+use connection::Connection;
+
+/// How long a connection may take to send the HTTP/2 preface.
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long accepting pauses when the system has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Streams that a client reset before they were handled (CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 20;
+/// Streams that a client made the server reset (CVE-2025-8671).
+const MAX_LOCAL_RESETS: usize = 1024;
+
+/// The settings of a server, shared by every service.
+#[derive(clap::Args, Debug, Clone)]
+#[command(next_help_heading = "Server")]
+pub struct ServerArgs {
+    /// The address to serve gRPC on; port 0 lets the system choose one.
+    #[arg(long, env = "RIALTO_LISTEN", default_value = "127.0.0.1:0")]
+    listen: String,
+    /// A file to write the bound address to, for whoever chose port 0.
+    #[arg(long, env = "RIALTO_ADDRESS_FILE")]
+    address_file: Option<PathBuf>,
+    /// Do not serve reflection, so that clients need the proto files.
+    #[arg(long, env = "RIALTO_NO_REFLECTION")]
+    no_reflection: bool,
+    /// How long to wait for work under way after SIGTERM before stopping hard.
+    #[arg(long, env = "RIALTO_DRAIN_TIMEOUT", default_value = "25s")]
+    drain_timeout: String,
+    /// Connections at once, in all.
+    #[arg(long, env = "RIALTO_MAX_CONNECTIONS", default_value = "1000")]
+    max_connections: String,
+    /// Connections at once from one address.
+    #[arg(long, env = "RIALTO_MAX_CONNECTIONS_PER_ADDRESS", default_value = "200")]
+    max_connections_per_address: String,
+    /// Calls at once on one connection.
+    #[arg(long, env = "RIALTO_MAX_STREAMS", default_value = "256")]
+    max_streams: String,
+}
+
+/// Checked settings of a server.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// The address to serve on.
+    pub listen: SocketAddr,
+    /// Where to write the bound address.
+    pub address_file: Option<PathBuf>,
+    /// Whether to serve reflection.
+    pub reflection: bool,
+    /// How long a drain may take.
+    pub drain_timeout: Duration,
+    /// Connections at once, in all.
+    pub max_connections: usize,
+    /// Connections at once from one address.
+    pub max_connections_per_address: usize,
+    /// Calls at once on one connection.
+    pub max_streams: u32,
+}
+
+impl ServerArgs {
+    /// Checks the settings.
+    pub fn check(&self, problems: &mut Problems) -> Option<ServerConfig> {
+        let listen = problems.address("listen", &self.listen);
+        let drain_timeout =
+            problems.duration("drain-timeout", &self.drain_timeout, Duration::ZERO, Duration::from_secs(600));
+        let max_connections = problems.number("max-connections", &self.max_connections, 1, 100_000);
+        let per_address =
+            problems.number("max-connections-per-address", &self.max_connections_per_address, 1, 100_000);
+        let max_streams = problems.number("max-streams", &self.max_streams, 1, 10_000);
+        if let (Some(all), Some(one)) = (max_connections, per_address)
+            && one > all
+        {
+            problems.add(
+                "max-connections-per-address",
+                format_args!("{one} is more than --max-connections {all}"),
+            );
+        }
+        Some(ServerConfig {
+            listen: listen?,
+            address_file: self.address_file.clone(),
+            reflection: !self.no_reflection,
+            drain_timeout: drain_timeout?,
+            max_connections: max_connections?,
+            max_connections_per_address: per_address?,
+            max_streams: max_streams?,
+        })
+    }
+}
+
+/// Binds the address, and writes down which one it became.
+///
+/// # Errors
+/// When the address is taken or the file can't be written.
+pub async fn bind(config: &ServerConfig) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {}: {error}", config.listen))
+    })?;
+    if let Some(path) = &config.address_file {
+        let unfinished = path.with_extension("unfinished");
+        std::fs::write(&unfinished, listener.local_addr()?.to_string())
+            .and_then(|()| std::fs::rename(&unfinished, path))
+            .map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
+            })?;
+    }
+    Ok(listener)
+}
+
+/// Serves until the lifecycle has drained or stopped. `add_services` adds what to serve besides health and reflection;
+/// `descriptors` are the serialized file descriptor sets that reflection shows.
+///
+/// # Errors
+/// When the server can't be built.
+pub async fn serve(
+    config: &ServerConfig,
+    listener: TcpListener,
+    descriptors: &'static [u8],
+    add_services: impl FnOnce(&mut RoutesBuilder),
+    lifecycle: &Lifecycle,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let mut routes = Routes::builder();
+    routes.add_service(health_service);
+    if config.reflection {
+        routes.add_service(reflection(descriptors).build_v1()?);
+        routes.add_service(reflection(descriptors).build_v1alpha()?);
+    }
+    add_services(&mut routes);
+    let address = listener.local_addr()?;
+    let (connections, accepted) = mpsc::channel(16);
+    let accepting = tokio::spawn(accept(listener, config.clone(), connections, lifecycle.clone()));
+    let server = tonic::transport::Server::builder()
+        .max_concurrent_streams(config.max_streams)
+        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
+        .http2_max_header_list_size(8 * 1024)
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(1 << 21)
+        .add_routes(routes.routes())
+        .serve_with_incoming_shutdown(ReceiverStream::new(accepted), lifecycle.draining());
+    tracing::info!(%address, "serving");
+    let drain = async {
+        lifecycle.draining().await;
+        health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        std::future::pending::<()>().await
+    };
+    tokio::select! {
+        served = server => served?,
+        () = drain => {}
+        () = lifecycle.stopped() => tracing::warn!("stopped with calls under way"),
+    }
+    accepting.abort();
+    Ok(())
+}
+
+fn reflection(descriptors: &'static [u8]) -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(descriptors)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+async fn accept(
+    listener: TcpListener,
+    config: ServerConfig,
+    connections: mpsc::Sender<io::Result<Connection>>,
+    lifecycle: Lifecycle,
+) {
+    let count = Arc::new(Count::default());
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = lifecycle.draining() => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection; pausing");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(place) = Count::take(&count, peer.ip(), &config) else {
+            tracing::debug!(%peer, "connection refused: too many");
+            continue;
+        };
+        let connections = connections.clone();
+        tokio::spawn(async move {
+            match tokio::time::timeout(PREFACE_TIMEOUT, Connection::begin(stream, place)).await {
+                Ok(Ok(connection)) => drop(connections.send(Ok(connection)).await),
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "connection refused"),
+                Err(_) => tracing::debug!(%peer, "connection closed: no HTTP/2 preface in time"),
+            }
+        });
+    }
+}
+
+/// How many connections are open, in all and from each address.
+#[derive(Debug, Default)]
+struct Count(Mutex<HashMap<IpAddr, usize>>);
+
+/// A counted connection; dropping it gives the place back.
+#[derive(Debug)]
+struct Place {
+    count: Arc<Count>,
+    address: IpAddr,
+}
+
+impl Count {
+    fn take(count: &Arc<Self>, address: IpAddr, config: &ServerConfig) -> Option<Place> {
+        let mut by_address = count.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = by_address.values().sum();
+        let here = by_address.entry(address).or_default();
+        if all >= config.max_connections || *here >= config.max_connections_per_address {
+            return None;
+        }
+        *here += 1;
+        Some(Place { count: Arc::clone(count), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut by_address = self.count.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(here) = by_address.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Which text a payment may carry, and where a caller's text goes wrong.
+
+/// Why a text is refused, to be put behind the field's name.
+pub type Complaint = String;
+
+/// Text that people read (names, remittance information): 1 to `max_chars` characters, none of them a control, a
+/// direction override, an invisible or an XML non-character, and not only white space.
+pub fn readable(text: &str, max_chars: usize) -> Result<(), Complaint> {
+    if text.trim().is_empty() {
+        return Err("must not be empty or only white space".to_owned());
+    }
+    let length = text.chars().count();
+    if length > max_chars {
+        return Err(format!("must have at most {max_chars} characters, has {length}"));
+    }
+    match text.chars().find(|c| !is_readable(*c)) {
+        Some(bad) => Err(format!("must not contain U+{:04X}", u32::from(bad))),
+        None => Ok(()),
+    }
+}
+
+fn is_readable(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c,
+            '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{FDD0}'..='\u{FDEF}'
+            | '\u{E0000}'..='\u{E007F}')
+        && u32::from(c) & 0xFFFE != 0xFFFE
+}
+
+/// A client-made key (request_id): 1 to 255 printable ASCII characters without spaces.
+pub fn request_id(text: &str) -> Result<(), Complaint> {
+    if text.is_empty() || text.len() > 255 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("must be 1 to 255 printable ASCII characters without spaces".to_owned());
+    }
+    Ok(())
+}
+
+/// A reference that travels through banks (EndToEndId): at most 35 characters of the character set that all schemes
+/// share (EPC217-08), not starting or ending with a slash or a space, without `//`.
+pub fn bank_reference(text: &str) -> Result<(), Complaint> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-?:().,'+ ".contains(&byte);
+    if text.is_empty() || text.len() > 35 || !text.bytes().all(allowed) {
+        return Err("must be 1 to 35 characters of a-z A-Z 0-9 / - ? : ( ) . , ' + and space".to_owned());
+    }
+    let edge = |c: char| c == '/' || c == ' ';
+    if text.starts_with(edge) || text.ends_with(edge) || text.contains("//") {
+        return Err("must not start or end with a slash or a space, nor contain //".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether the text holds what looks like a card number: 13 to 19 digits, spaces and hyphens aside, that start as card
+/// numbers do and whose check digit fits (ISO/IEC 7812). Rialto never stores one (PCI DSS 3.2).
+pub fn has_card_number(text: &str) -> bool {
+    let mut digits: Vec<u32> = Vec::new();
+    let mut found = false;
+    for c in text.chars().chain(std::iter::once('\0')) {
+        match c.to_digit(10) {
+            Some(digit) => digits.push(digit),
+            None if c == ' ' || c == '-' => {}
+            None => {
+                found |= is_card_number(&digits);
+                digits.clear();
+            }
+        }
+    }
+    found
+}
+
+fn is_card_number(digits: &[u32]) -> bool {
+    if !(13..=19).contains(&digits.len()) || !digits.first().is_some_and(|first| (3..=6).contains(first)) {
+        return false;
+    }
+    let doubled = |digit: u32| if digit > 4 { digit * 2 - 9 } else { digit * 2 };
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(at, digit)| if at % 2 == 1 { doubled(*digit) } else { *digit })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readable_text() {
+        for good in ["Zoë & Söhne <GmbH>", "日本", "']]>'; DROP TABLE", &"é".repeat(140)] {
+            assert_eq!(readable(good, 140), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "   ",
+            "a\u{0}",
+            "a\nb",
+            "a\u{202E}b",
+            "a\u{200B}b",
+            "a\u{FFFE}",
+            "\u{10FFFF}",
+            &"x".repeat(141),
+        ] {
+            assert!(readable(bad, 140).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn references() {
+        for good in ["A", "ORDER-2026/11 (1)", &"x".repeat(35)] {
+            assert_eq!(bank_reference(good), Ok(()), "{good}");
+        }
+        for bad in ["", " A", "A ", "/A", "A/", "A//B", "Ä", "A_B", "a\u{0}", &"x".repeat(36)] {
+            assert!(bank_reference(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", "a b", "é", "a\u{7f}", &"x".repeat(256)] {
+            assert!(request_id(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(request_id(&"x".repeat(255)), Ok(()));
+    }
+
+    #[test]
+    fn card_numbers() {
+        assert!(has_card_number("card 4111 1111-1111 1111!"));
+        assert!(!has_card_number("4111111111111112"));
+        assert!(!has_card_number("order 2026112300012345"));
+    }
+}

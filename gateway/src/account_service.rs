@@ -1,0 +1,84 @@
+//! gRPC: `rialto.accounts.v1.AccountService`.
+
+use proto::{
+    accounts::{
+        CreateAccountRequest, CreateAccountResponse, DepositRequest, DepositResponse, GetAccountRequest,
+        GetAccountResponse, ListAccountsRequest, ListAccountsResponse, ListEntriesRequest,
+        ListEntriesResponse, account_service_server::AccountService,
+    },
+    convert,
+    platform::{command::Operation, reply},
+};
+use tonic::{Request, Response, Status};
+
+use crate::{caller::Action, front::Front};
+
+/// Serves accounts.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    front: Front,
+}
+
+impl Accounts {
+    /// Serves accounts through `front`.
+    pub fn new(front: Front) -> Self {
+        Self { front }
+    }
+}
+
+#[tonic::async_trait]
+impl AccountService for Accounts {
+    async fn create_account(
+        &self,
+        request: Request<CreateAccountRequest>,
+    ) -> Result<Response<CreateAccountResponse>, Status> {
+        let check = |request: &CreateAccountRequest| convert::account_order(request).map(drop);
+        let response = |result| match result {
+            reply::Result::CreateAccount(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::OpenAccount, check, Operation::CreateAccount, response).await
+    }
+
+    async fn get_account(
+        &self,
+        request: Request<GetAccountRequest>,
+    ) -> Result<Response<GetAccountResponse>, Status> {
+        let response = |result| match result {
+            reply::Result::GetAccount(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Read, |_| Ok(()), Operation::GetAccount, response).await
+    }
+
+    async fn list_accounts(
+        &self,
+        request: Request<ListAccountsRequest>,
+    ) -> Result<Response<ListAccountsResponse>, Status> {
+        let response = |result| match result {
+            reply::Result::ListAccounts(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Read, |_| Ok(()), Operation::ListAccounts, response).await
+    }
+
+    async fn list_entries(
+        &self,
+        request: Request<ListEntriesRequest>,
+    ) -> Result<Response<ListEntriesResponse>, Status> {
+        let response = |result| match result {
+            reply::Result::ListEntries(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Read, |_| Ok(()), Operation::ListEntries, response).await
+    }
+
+    async fn deposit(&self, request: Request<DepositRequest>) -> Result<Response<DepositResponse>, Status> {
+        let check = |request: &DepositRequest| convert::deposit_order(request).map(drop);
+        let response = |result| match result {
+            reply::Result::Deposit(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Deposit, check, Operation::Deposit, response).await
+    }
+}

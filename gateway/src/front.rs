@@ -1,0 +1,109 @@
+//! What every call has in common: who asks, whether they may, until when, in which trace; then on to the platform.
+
+use std::sync::Arc;
+
+use common::{
+    deadline::Deadline,
+    exchange::NotAsked,
+    fault::{Fault, Violation},
+    trace::TraceParent,
+};
+use proto::platform::{Command, command::Operation, reply};
+use tonic::{Request, Response, Status, metadata::MetadataValue};
+use tracing::Instrument;
+
+use crate::{
+    caller::{Action, Caller},
+    participant::Participants,
+    platform_link::PlatformLink,
+};
+
+/// Carries checked requests to the platform. Clones share the stream.
+#[derive(Clone, Debug)]
+pub struct Front {
+    participants: Arc<Participants>,
+    platform: PlatformLink,
+}
+
+impl Front {
+    /// A front for these participants, before that platform.
+    pub fn new(participants: Arc<Participants>, platform: PlatformLink) -> Self {
+        Self { participants, platform }
+    }
+
+    /// Carries one request: `check` finds what is wrong with it, `operation` makes it a command, and `response` takes its
+    /// response out of the reply.
+    ///
+    /// # Errors
+    /// What the caller is to hear when what was asked did not come to be.
+    pub async fn carry<Q, A>(
+        &self,
+        request: Request<Q>,
+        action: Action,
+        check: impl FnOnce(&Q) -> Result<(), Vec<Violation>>,
+        operation: impl FnOnce(Q) -> Operation,
+        response: impl FnOnce(reply::Result) -> Option<A>,
+    ) -> Result<Response<A>, Status> {
+        let deadline = Deadline::of_request(&request);
+        let caller = self.participants.identify(request.metadata()).ok_or_else(Fault::unauthenticated)?;
+        if !caller.may(action) {
+            return Err(Fault::permission_denied(format!("no role of this API key allows {action:?}")).into());
+        }
+        check(request.get_ref()).map_err(Fault::invalid)?;
+        if deadline.is_too_short() {
+            return Err(Fault::deadline_too_short().into());
+        }
+        let trace = request.metadata().get("traceparent").and_then(|value| value.to_str().ok());
+        let trace = TraceParent::parse_or_new(trace.unwrap_or_default());
+        let span =
+            tracing::info_span!("call", trace_id = %trace.trace_id(), participant = caller.participant);
+        let trace = trace.adopt(&span);
+        let operation = operation(request.into_inner());
+        self.ask(caller, deadline, trace, operation, response).instrument(span).await
+    }
+
+    async fn ask<A>(
+        &self,
+        caller: Caller,
+        deadline: Deadline,
+        trace: TraceParent,
+        operation: Operation,
+        response: impl FnOnce(reply::Result) -> Option<A>,
+    ) -> Result<Response<A>, Status> {
+        let command = Command {
+            correlation_id: 0,
+            participant: caller.participant,
+            budget_ms: u32::try_from(deadline.remaining().as_millis()).unwrap_or(u32::MAX),
+            traceparent: trace.to_string(),
+            operation: Some(operation),
+        };
+        let answer = self.platform.ask(command).map_err(|not_asked| match not_asked {
+            NotAsked::Full => Fault::overloaded("too many requests are waiting; nothing was begun"),
+            NotAsked::Disconnected => Fault::unavailable(
+                "PLATFORM_UNAVAILABLE",
+                "the platform is not there; nothing was begun: send the same request again",
+            ),
+        })?;
+        let answered = tokio::time::timeout_at(deadline.answer_by(), answer).await;
+        let reply = answered.map_err(|_| Fault::deadline_exceeded())?.map_err(|_lost| {
+            let message =
+                "the platform went away meanwhile: send the same request again to learn what came of it";
+            Fault::unavailable("PLATFORM_LOST", message)
+        })?;
+        let replayed = reply.idempotent_replayed;
+        let answer = match reply.result {
+            Some(reply::Result::Fault(fault)) => {
+                tracing::info!(code = fault.code, message = fault.message, "refused");
+                return Err(fault.into());
+            }
+            Some(result) => response(result).ok_or_else(Fault::internal)?,
+            None => return Err(Fault::internal().into()),
+        };
+        let mut response = Response::new(answer);
+        if replayed {
+            response.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
+        }
+        tracing::info!(replayed, "answered");
+        Ok(response)
+    }
+}

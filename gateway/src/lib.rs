@@ -1,0 +1,61 @@
+//! The gateway: knows who is calling, turns a request into a checked one, passes it on, and returns the result.
+
+pub mod account_service;
+pub mod caller;
+pub mod config;
+pub mod front;
+pub mod participant;
+pub mod payment_service;
+pub mod platform_link;
+
+use std::{error::Error, sync::Arc};
+
+use common::{lifecycle::Lifecycle, rpc_client, rpc_server};
+use proto::{
+    accounts::account_service_server::AccountServiceServer,
+    payments::payment_service_server::PaymentServiceServer,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{
+    account_service::Accounts, config::Config, front::Front, participant::Participants,
+    payment_service::Payments,
+};
+
+/// The largest request that is read.
+const MAX_REQUEST_BYTES: usize = 64 << 10;
+
+/// Serves until the lifecycle has drained.
+///
+/// # Errors
+/// When serving fails.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    lifecycle: Lifecycle,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let participants = Arc::new(config.participants);
+    tokio::spawn(reload_on_hangup(Arc::clone(&participants)));
+    let platform = platform_link::open(rpc_client::connect(&config.platform)?, config.max_waiting);
+    let front = Front::new(participants, platform);
+    let payments = PaymentServiceServer::new(Payments::new(front.clone()));
+    let accounts = AccountServiceServer::new(Accounts::new(front));
+    let add = |routes: &mut tonic::service::RoutesBuilder| {
+        routes.add_service(payments.max_decoding_message_size(MAX_REQUEST_BYTES));
+        routes.add_service(accounts.max_decoding_message_size(MAX_REQUEST_BYTES));
+    };
+    rpc_server::serve(&config.server, listener, proto::DESCRIPTORS, add, &lifecycle).await
+}
+
+async fn reload_on_hangup(participants: Arc<Participants>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        match participants.reload() {
+            Ok(keys) => tracing::info!(keys, "API keys read again"),
+            Err(problem) => tracing::error!(%problem, "API keys not read again; the old ones stay"),
+        }
+    }
+}

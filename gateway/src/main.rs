@@ -1,0 +1,49 @@
+//! The program `gateway`.
+
+use std::{error::Error, process::ExitCode};
+
+use clap::Parser;
+use common::{lifecycle::Lifecycle, rpc_server, telemetry};
+use gateway::{
+    config::{Args, Job, role_names},
+    participant,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match &args.command {
+        None | Some(Job::Serve) => serve(&args).await,
+        Some(Job::NewKey { participant, roles }) => {
+            participant::new_key(participant, &role_names(roles)).map(say_key).map_err(Into::into)
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: &Args) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let (config, telemetry_config) = args.config()?;
+    let _telemetry = telemetry::start("gateway", telemetry_config)?;
+    let lifecycle = Lifecycle::on_signals(config.server.drain_timeout)?;
+    let listener = rpc_server::bind(&config.server).await?;
+    gateway::run(config, listener, lifecycle).await
+}
+
+#[expect(clippy::print_stdout, reason = "what the command was asked to print")]
+fn say_key((key, entry): (String, String)) {
+    println!("# The key, shown this once: {key}\n{entry}");
+}
+
+#[expect(clippy::print_stderr, reason = "logging may not have started")]
+fn complain(error: &dyn Error) {
+    eprintln!("gateway: {error}");
+}

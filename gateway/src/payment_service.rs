@@ -1,0 +1,63 @@
+//! gRPC: `rialto.payments.v1.PaymentService`.
+
+use proto::{
+    convert,
+    payments::{
+        CreatePaymentRequest, CreatePaymentResponse, GetPaymentRequest, GetPaymentResponse,
+        ListPaymentsRequest, ListPaymentsResponse, payment_service_server::PaymentService,
+    },
+    platform::{command::Operation, reply},
+};
+use tonic::{Request, Response, Status};
+
+use crate::{caller::Action, front::Front};
+
+/// Serves payments.
+#[derive(Clone, Debug)]
+pub struct Payments {
+    front: Front,
+}
+
+impl Payments {
+    /// Serves payments through `front`.
+    pub fn new(front: Front) -> Self {
+        Self { front }
+    }
+}
+
+#[tonic::async_trait]
+impl PaymentService for Payments {
+    async fn create_payment(
+        &self,
+        request: Request<CreatePaymentRequest>,
+    ) -> Result<Response<CreatePaymentResponse>, Status> {
+        let check = |request: &CreatePaymentRequest| convert::payment_order(request).map(drop);
+        let response = |result| match result {
+            reply::Result::CreatePayment(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Pay, check, Operation::CreatePayment, response).await
+    }
+
+    async fn get_payment(
+        &self,
+        request: Request<GetPaymentRequest>,
+    ) -> Result<Response<GetPaymentResponse>, Status> {
+        let response = |result| match result {
+            reply::Result::GetPayment(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Read, |_| Ok(()), Operation::GetPayment, response).await
+    }
+
+    async fn list_payments(
+        &self,
+        request: Request<ListPaymentsRequest>,
+    ) -> Result<Response<ListPaymentsResponse>, Status> {
+        let response = |result| match result {
+            reply::Result::ListPayments(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Read, |_| Ok(()), Operation::ListPayments, response).await
+    }
+}

@@ -1,0 +1,181 @@
+//! The platform's settings.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{Parser, Subcommand};
+use common::{
+    rpc_server::{ServerArgs, ServerConfig},
+    settings::{Problems, Secret, SettingsError},
+    telemetry::{TelemetryArgs, TelemetryConfig},
+};
+use sqlx::postgres::PgConnectOptions;
+
+use crate::flow::{Limits, book::BookConfig};
+
+/// Rialto's platform: decides on payments and owns the ledger in PostgreSQL.
+///
+/// It is the only writer of money. The gateway calls it, and it calls the channel. Every setting can be given as a flag or
+/// in the environment; secrets only in the environment or in a file.
+#[derive(Parser, Debug)]
+#[command(version, propagate_version = true)]
+pub struct Args {
+    /// What to do; without one, serve.
+    #[command(subcommand)]
+    pub command: Option<Job>,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// What the program can do.
+#[derive(Subcommand, Debug, Clone, PartialEq, Eq)]
+pub enum Job {
+    /// Serve (the default).
+    Serve,
+    /// Bring the database's schema up to date, and end. Safe to run while older platforms work on it.
+    Migrate,
+    /// Recompute every balance from the transfers, and end: 0 when all is well, 1 when anything differs. Safe to run while
+    /// payments go on.
+    TrialBalance {
+        /// Print JSON for programs.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Database")]
+struct DatabaseArgs {
+    /// The PostgreSQL database, e.g. `postgres://rialto:secret@db:5432/rialto`. Has no flag: arguments are visible to
+    /// every user of the machine.
+    #[arg(
+        env = "RIALTO_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "RIALTO_DATABASE_URL",
+        long,
+        hide = true
+    )]
+    database_url: Option<String>,
+    /// A file that holds the URL of the PostgreSQL database, e.g. `postgres://rialto:secret@db:5432/rialto`; or set
+    /// RIALTO_DATABASE_URL.
+    #[arg(long, env = "RIALTO_DATABASE_URL_FILE", global = true)]
+    database_url_file: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Debug)]
+struct ServeArgs {
+    /// Where the channel is, e.g. `http://127.0.0.1:8082`.
+    #[arg(long, env = "RIALTO_CHANNEL")]
+    channel: Option<String>,
+    /// Bring the schema up to date before serving.
+    #[arg(long, env = "RIALTO_MIGRATE")]
+    migrate: bool,
+    /// Payments under way at once; more are refused before anything is written.
+    #[arg(long, env = "RIALTO_MAX_UNDER_WAY", default_value = "4096")]
+    max_under_way: String,
+    /// Commands in one transaction of the ledger.
+    #[arg(long, env = "RIALTO_MAX_BATCH", default_value = "256")]
+    max_batch: String,
+    /// Transactions of the ledger at once.
+    #[arg(long, env = "RIALTO_LEDGER_WRITERS", default_value = "1")]
+    ledger_writers: String,
+    /// Connections to the database for reads.
+    #[arg(long, env = "RIALTO_DATABASE_CONNECTIONS", default_value = "8")]
+    database_connections: String,
+    /// How far a bank's clock may differ from ours: "never received" is final only this long after the bank stops taking
+    /// a payment.
+    #[arg(long, env = "RIALTO_MAX_CLOCK_SKEW", default_value = "10s")]
+    max_clock_skew: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
+}
+
+/// Checked settings for serving.
+#[derive(Debug)]
+pub struct Config {
+    /// The database.
+    pub database: PgConnectOptions,
+    /// Connections to it for reads.
+    pub database_connections: u32,
+    /// Where the channel is.
+    pub channel: String,
+    /// Whether to bring the schema up to date first.
+    pub migrate: bool,
+    /// How much may be under way.
+    pub limits: Limits,
+    /// How batches are made.
+    pub book: BookConfig,
+    /// How to serve.
+    pub server: ServerConfig,
+}
+
+impl Args {
+    /// Checks the settings that serving needs.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn config(&self) -> Result<(Config, TelemetryConfig), SettingsError> {
+        let mut problems = Problems::new();
+        let serve = &self.serve;
+        let database = self.database.check(&mut problems);
+        let channel = problems
+            .required("channel", serve.channel.as_deref(), "where the channel is, e.g. http://127.0.0.1:8082")
+            .and_then(|url| problems.url("channel", url));
+        let max_under_way = problems.number("max-under-way", &serve.max_under_way, 1, 1_000_000);
+        let max_batch = problems.number("max-batch", &serve.max_batch, 1, 4096);
+        let writers = problems.number("ledger-writers", &serve.ledger_writers, 1, 32);
+        let connections = problems.number("database-connections", &serve.database_connections, 1, 1000);
+        let max_clock_skew = problems.duration(
+            "max-clock-skew",
+            &serve.max_clock_skew,
+            Duration::ZERO,
+            Duration::from_secs(600),
+        );
+        let server = serve.server.check(&mut problems);
+        let telemetry = serve.telemetry.check(&mut problems);
+        problems.finish(|| {
+            let config = Config {
+                database: database?,
+                database_connections: connections?,
+                channel: channel?,
+                migrate: serve.migrate,
+                limits: Limits { max_under_way: max_under_way?, max_clock_skew: max_clock_skew? },
+                book: BookConfig {
+                    max_waiting: max_under_way?.saturating_mul(2),
+                    max_batch: max_batch?,
+                    writers: writers?,
+                },
+                server: server?,
+            };
+            Some((config, telemetry?))
+        })
+    }
+
+    /// Checks the one setting that the other jobs need.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn database(&self) -> Result<PgConnectOptions, SettingsError> {
+        let mut problems = Problems::new();
+        let database = self.database.check(&mut problems);
+        problems.finish(|| database)
+    }
+}
+
+impl DatabaseArgs {
+    fn check(&self, problems: &mut Problems) -> Option<PgConnectOptions> {
+        let file = self.database_url_file.as_ref();
+        let url: Secret = problems.secret("database-url", self.database_url.as_deref(), file)?;
+        match PgConnectOptions::from_str(url.expose()) {
+            Ok(options) => Some(options),
+            Err(_) => {
+                problems
+                    .add("database-url", "expected a URL such as postgres://user:secret@host:5432/database");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The rules of the ledger and of a payment's life: pure, without I/O, clock or randomness.
+
+pub mod account;
+pub mod ledger;
+pub mod payment;
+pub mod refusal;
+pub mod transfer;
+
+#[cfg(test)]
+mod model_tests;

@@ -1,0 +1,54 @@
+//! Why a payment fails: a stable reason for programs, the ISO 20022 reason for banks, a sentence for people.
+
+/// Why the ledger refuses a payment. The payment is recorded as FAILED with this reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The payer's account has less available than the amount.
+    InsufficientFunds,
+    /// The payer's account is closed.
+    PayerAccountClosed,
+    /// The payee's account on this ledger is closed.
+    PayeeAccountClosed,
+    /// An account's sums would exceed what the ledger can count.
+    BalanceOverflow,
+}
+
+impl Refusal {
+    /// The reason as it is recorded.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::InsufficientFunds => {
+                Reason::new("INSUFFICIENT_FUNDS", "AM04", "the payer's account has too little available")
+            }
+            Self::PayerAccountClosed => {
+                Reason::new("PAYER_ACCOUNT_CLOSED", "AC05", "the payer's account is closed")
+            }
+            Self::PayeeAccountClosed => {
+                Reason::new("PAYEE_ACCOUNT_CLOSED", "AC07", "the payee's account is closed")
+            }
+            Self::BalanceOverflow => Reason::new(
+                "BALANCE_OVERFLOW",
+                "AM02",
+                "an account's sums would exceed what the ledger can count",
+            ),
+        }
+    }
+}
+
+/// Why a payment is in its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Stable, for programs: SCREAMING_SNAKE.
+    pub code: String,
+    /// ISO 20022 ExternalStatusReason1Code; empty if none fits.
+    pub iso_code: String,
+    /// For people.
+    pub message: String,
+}
+
+impl Reason {
+    /// A reason from its parts.
+    pub fn new(code: &str, iso_code: &str, message: &str) -> Self {
+        Self { code: code.to_owned(), iso_code: iso_code.to_owned(), message: message.to_owned() }
+    }
+}

@@ -1,0 +1,110 @@
+//! The path of a payment, one file a step: [`intake`] → [`book`] → [`settle`] → [`book`], and [`recover`], which enters
+//! the same path wherever a payment was left.
+
+pub mod book;
+pub mod declined;
+pub mod intake;
+pub mod recover;
+pub mod settle;
+pub mod waiters;
+
+use std::{sync::Arc, time::Duration};
+
+use common::{clock::Clock, lifecycle::Lifecycle, trace::TraceParent};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use crate::{channel_link::ChannelLink, directory::Directory, domain::payment::Submission, store::Store};
+
+use book::Book;
+use waiters::Waiters;
+
+/// What the steps share.
+#[derive(Debug)]
+pub struct Flow {
+    store: Store,
+    clock: Clock,
+    directory: Directory,
+    channel: ChannelLink,
+    book: Book,
+    waiters: Waiters,
+    /// Payments being settled; they are waited for before the process ends.
+    settling: TaskTracker,
+    limits: Limits,
+}
+
+/// How much may be under way, and how far clocks may differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Payments under way at once; more are refused before anything is written.
+    pub max_under_way: usize,
+    /// How far the bank's clock may differ from ours: "never received" binds only this long after the bank stops taking
+    /// the payment.
+    pub max_clock_skew: Duration,
+}
+
+/// The parts that a flow is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The clock.
+    pub clock: Clock,
+    /// The banks that can be instructed.
+    pub directory: Directory,
+    /// The stream to the channel.
+    pub channel: ChannelLink,
+    /// The ledger's one writer.
+    pub book: Book,
+    /// Payments that the book has written and that are to be sent.
+    pub submissions: mpsc::UnboundedReceiver<(Submission, TraceParent)>,
+    /// How much may be under way.
+    pub limits: Limits,
+}
+
+impl Flow {
+    /// Puts the steps together and starts settling and recovering, until the lifecycle drains.
+    pub fn start(parts: Parts, lifecycle: &Lifecycle) -> Arc<Self> {
+        let Parts { store, clock, directory, channel, book, submissions, limits } = parts;
+        let settling = TaskTracker::new();
+        let flow = Arc::new(Self {
+            store,
+            clock,
+            directory,
+            channel,
+            book,
+            waiters: Waiters::default(),
+            settling,
+            limits,
+        });
+        tokio::spawn(settle::run(Arc::clone(&flow), submissions));
+        tokio::spawn(recover::run(Arc::clone(&flow), lifecycle.clone()));
+        flow
+    }
+
+    /// The database, for reads.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The banks that can be instructed.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The ledger's one writer.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// Completes when no payment is being settled any more.
+    pub async fn settled(&self) {
+        self.settling.close();
+        self.settling.wait().await;
+    }
+}

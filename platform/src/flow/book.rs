@@ -1,0 +1,209 @@
+//! The ledger's writer: gathers commands and commits them together.
+//!
+//! A batch is whatever queued up while the last commit ran; nothing waits for one to fill. Each batch is one
+//! transaction: begin, load (see [`crate::store::load`]), decide, save, commit. When the answer to a commit is lost, the
+//! batch is done again as it is: its commands carry their numbers, so what was saved is found, not written twice.
+
+use std::time::Duration;
+
+use common::{clock::Clock, fault::Fault, trace::TraceParent};
+use sqlx::{Connection, PgConnection};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use crate::{
+    domain::{
+        ledger::{self, Command, Outcome},
+        payment::Submission,
+    },
+    store::{Store, StoreError, load, save},
+};
+
+/// How often a batch is tried before its senders hear that the database is not there.
+const MAX_TRIES: u32 = 4;
+
+/// Hands commands to the writers. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Book {
+    queue: mpsc::Sender<Job>,
+}
+
+#[derive(Debug)]
+struct Job {
+    command: Command,
+    trace: TraceParent,
+    outcome: oneshot::Sender<Result<Outcome, NotWritten>>,
+}
+
+/// Why a command has no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotWritten {
+    /// Too many commands are waiting; this one was not begun.
+    Overloaded,
+    /// The database is not there; whether the command was carried out shows when it is asked again.
+    Unavailable,
+    /// The command cannot be carried out: a defect, which the log describes.
+    Defect,
+}
+
+impl From<NotWritten> for Fault {
+    fn from(why: NotWritten) -> Self {
+        match why {
+            NotWritten::Overloaded => Fault::overloaded("too many payments are waiting; nothing was begun"),
+            NotWritten::Unavailable => Fault::unavailable(
+                "LEDGER_UNAVAILABLE",
+                "the ledger is not there: send the same request again",
+            ),
+            NotWritten::Defect => Fault::internal(),
+        }
+    }
+}
+
+/// How batches are made.
+#[derive(Clone, Copy, Debug)]
+pub struct BookConfig {
+    /// Commands that may wait.
+    pub max_waiting: usize,
+    /// Commands in one transaction.
+    pub max_batch: usize,
+    /// Transactions at once. They lock accounts in the same order; more than one overlaps the reading of a batch with the
+    /// commit of another.
+    pub writers: usize,
+}
+
+impl Book {
+    /// Starts the writers. Payments that are to be sent to a bank go to the returned receiver once they are committed.
+    pub fn open(
+        store: &Store,
+        clock: &Clock,
+        config: BookConfig,
+    ) -> (Self, mpsc::UnboundedReceiver<(Submission, TraceParent)>) {
+        let (queue, jobs) = mpsc::channel(config.max_waiting);
+        let (submissions, to_send) = mpsc::unbounded_channel();
+        let jobs = std::sync::Arc::new(Mutex::new(jobs));
+        for _ in 0..config.writers {
+            let writer = Writer {
+                store: store.clone(),
+                clock: clock.clone(),
+                submissions: submissions.clone(),
+                connection: None,
+            };
+            tokio::spawn(writer.run(std::sync::Arc::clone(&jobs), config.max_batch));
+        }
+        (Self { queue }, to_send)
+    }
+
+    /// Has a command carried out. Dropping the future does not take the command back.
+    ///
+    /// # Errors
+    /// See [`NotWritten`].
+    pub async fn write(&self, command: Command, trace: TraceParent) -> Result<Outcome, NotWritten> {
+        let (outcome, written) = oneshot::channel();
+        let job = Job { command, trace, outcome };
+        self.queue.try_send(job).map_err(|_| NotWritten::Overloaded)?;
+        written.await.unwrap_or(Err(NotWritten::Unavailable))
+    }
+}
+
+struct Writer {
+    store: Store,
+    clock: Clock,
+    submissions: mpsc::UnboundedSender<(Submission, TraceParent)>,
+    connection: Option<PgConnection>,
+}
+
+impl Writer {
+    async fn run(mut self, jobs: std::sync::Arc<Mutex<mpsc::Receiver<Job>>>, max_batch: usize) {
+        let mut batch = Vec::new();
+        loop {
+            if jobs.lock().await.recv_many(&mut batch, max_batch).await == 0 {
+                return;
+            }
+            self.commit(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    /// Commits a batch; one that the database refuses is split, so that a bad command harms nobody but its sender.
+    async fn commit(&mut self, jobs: Vec<Job>) {
+        let (commands, askers): (Vec<_>, Vec<_>) =
+            jobs.into_iter().map(|job| (job.command, (job.trace, job.outcome))).unzip();
+        match self.commit_with_retries(&commands).await {
+            Ok(outcomes) => {
+                for (outcome, (trace, asker)) in outcomes.into_iter().zip(askers) {
+                    self.deliver(outcome, trace, asker);
+                }
+            }
+            Err(NotWritten::Defect) if commands.len() > 1 => {
+                for (command, (trace, asker)) in commands.into_iter().zip(askers) {
+                    match self
+                        .commit_with_retries(std::slice::from_ref(&command))
+                        .await
+                        .map(|mut one| one.pop())
+                    {
+                        Ok(Some(outcome)) => self.deliver(outcome, trace, asker),
+                        Ok(None) => drop(asker.send(Err(NotWritten::Defect))),
+                        Err(why) => drop(asker.send(Err(why))),
+                    }
+                }
+            }
+            Err(why) => {
+                for (_, asker) in askers {
+                    // Who stopped waiting asks again with the same request id.
+                    let _ = asker.send(Err(why));
+                }
+            }
+        }
+    }
+
+    fn deliver(
+        &self,
+        outcome: Outcome,
+        trace: TraceParent,
+        asker: oneshot::Sender<Result<Outcome, NotWritten>>,
+    ) {
+        if let Outcome::Submitted(submission) = &outcome {
+            // The receiver lives as long as the process; what it does not get, recovery takes from the queue of work.
+            let _ = self.submissions.send((submission.as_ref().clone(), trace));
+        }
+        let _ = asker.send(Ok(outcome));
+    }
+
+    async fn commit_with_retries(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, NotWritten> {
+        for tried in 1..=MAX_TRIES {
+            match self.try_commit(commands).await {
+                Ok(outcomes) => return Ok(outcomes),
+                Err(error) if error.is_passing() => {
+                    tracing::warn!(%error, tried, commands = commands.len(), "a batch is done again");
+                    if !matches!(error, StoreError::Conflict(_)) {
+                        self.connection = None;
+                    }
+                    let pause =
+                        Duration::from_millis(u64::from(rand::random_range(5..20 * tried * tried + 5)));
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, commands = commands.len(), "the database refuses a batch");
+                    self.connection = None;
+                    return Err(NotWritten::Defect);
+                }
+            }
+        }
+        Err(NotWritten::Unavailable)
+    }
+
+    async fn try_commit(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, StoreError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.store.connect().await?),
+        };
+        let mut transaction = connection.begin().await?;
+        let snapshot = load::snapshot(&mut transaction, commands).await?;
+        let (outcomes, writes) = ledger::decide(snapshot, commands, self.clock.now());
+        if writes.is_empty() {
+            transaction.rollback().await?;
+        } else {
+            save::writes(&mut transaction, &writes).await?;
+            transaction.commit().await?;
+        }
+        Ok(outcomes)
+    }
+}

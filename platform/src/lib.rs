@@ -1,0 +1,85 @@
+//! The platform: owns payments, accounts, transfers and events; decides; the only writer of money.
+
+pub mod channel_link;
+pub mod commands;
+pub mod config;
+pub mod directory;
+pub mod domain;
+pub mod flow;
+pub mod page_token;
+pub mod platform_service;
+pub mod store;
+pub mod trial_balance;
+pub mod wire;
+
+use std::error::Error;
+
+use common::{clock::Clock, lifecycle::Lifecycle, rpc_client, rpc_server};
+use proto::platform::platform_service_server::PlatformServiceServer;
+use tokio::{net::TcpListener, sync::mpsc};
+
+use crate::{
+    commands::Commands,
+    config::Config,
+    directory::Directory,
+    flow::{Flow, Parts, book::Book},
+    page_token::PageTokens,
+    platform_service::CommandServer,
+    store::{Store, schema},
+};
+
+/// The largest message of commands: 256 of at most 16 KiB.
+const MAX_MESSAGE_BYTES: usize = 4 << 20;
+
+/// Serves until the lifecycle has drained: no new commands, payments under way concluded or left to recovery.
+///
+/// # Errors
+/// When the database is not safe for money or can't be reached, or when serving fails.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    lifecycle: Lifecycle,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    if config.migrate {
+        schema::migrate(&config.database).await?;
+    }
+    schema::check(&config.database).await?;
+    let clock = Clock::system();
+    let store = Store::new(config.database.clone(), config.database_connections);
+    let page_tokens = PageTokens::new(store.page_token_key().await?);
+    let directory = Directory::default();
+    let (directories, updates) = mpsc::unbounded_channel();
+    let channel =
+        channel_link::open(rpc_client::connect(&config.channel)?, config.limits.max_under_way, directories);
+    tokio::spawn(follow_directory(directory.clone(), updates, store.clone(), clock.clone()));
+    let (book, submissions) = Book::open(&store, &clock, config.book);
+    let parts = Parts { store, clock, directory, channel, book, submissions, limits: config.limits };
+    let flow = Flow::start(parts, &lifecycle);
+
+    let commands = Commands::new(flow.clone(), page_tokens);
+    let server = CommandServer::new(commands, lifecycle.clone(), config.limits.max_under_way);
+    let service = PlatformServiceServer::new(server).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let add = |routes: &mut tonic::service::RoutesBuilder| {
+        routes.add_service(service);
+    };
+    rpc_server::serve(&config.server, listener, proto::DESCRIPTORS, add, &lifecycle).await?;
+    tokio::select! {
+        () = flow.settled() => tracing::info!("every payment that was being settled is concluded"),
+        () = lifecycle.stopped() => tracing::warn!("payments under way are left to recovery"),
+    }
+    Ok(())
+}
+
+async fn follow_directory(
+    directory: Directory,
+    mut updates: mpsc::UnboundedReceiver<proto::channel::Directory>,
+    store: Store,
+    clock: Clock,
+) {
+    while let Some(update) = updates.recv().await {
+        while let Err(error) = directory.update(update.clone(), &store, &clock).await {
+            tracing::warn!(%error, "cannot open the settlement accounts of the directory; trying again");
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    }
+}

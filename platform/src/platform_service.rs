@@ -1,0 +1,99 @@
+//! gRPC: the stream of commands and the unary call, both through [`Commands::execute`].
+
+use std::time::Duration;
+
+use common::{
+    deadline::Deadline,
+    exchange::{self, Answering},
+    fault::{Fault, Violation},
+    lifecycle::Lifecycle,
+    trace::TraceParent,
+};
+use proto::platform::{
+    Command, ExchangeRequest, ExchangeResponse, ExecuteRequest, ExecuteResponse, Reply,
+    platform_service_server::PlatformService, reply,
+};
+use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
+
+use crate::{commands::Commands, flow::intake::Caller};
+
+/// Serves commands.
+#[derive(Clone, Debug)]
+pub struct CommandServer {
+    commands: Commands,
+    lifecycle: Lifecycle,
+    max_under_way: usize,
+}
+
+impl CommandServer {
+    /// Serves `commands` until the lifecycle drains, at most `max_under_way` at once on a stream.
+    pub fn new(commands: Commands, lifecycle: Lifecycle, max_under_way: usize) -> Self {
+        Self { commands, lifecycle, max_under_way }
+    }
+}
+
+async fn execute(commands: Commands, command: Command) -> Reply {
+    let correlation_id = command.correlation_id;
+    let done = async {
+        let operation = command.operation.ok_or_else(|| {
+            Fault::invalid(vec![Violation::new("command.operation", "give one of the operations")])
+        })?;
+        let trace = TraceParent::parse_or_new(&command.traceparent);
+        let span =
+            tracing::info_span!("execute", trace_id = %trace.trace_id(), participant = command.participant);
+        let caller = Caller {
+            participant: command.participant,
+            trace: trace.adopt(&span),
+            deadline: Deadline::after(Duration::from_millis(command.budget_ms.into())),
+        };
+        commands.execute(&caller, operation).instrument(span).await
+    };
+    let (result, idempotent_replayed) = match done.await {
+        Ok((result, replayed)) => (result, replayed),
+        Err(fault) => (reply::Result::Fault(Status::from(fault).into()), false),
+    };
+    Reply { correlation_id, idempotent_replayed, result: Some(result) }
+}
+
+fn overloaded(command: Command) -> Reply {
+    let fault = Fault::overloaded("too many commands are under way; nothing was begun");
+    let result = Some(reply::Result::Fault(Status::from(fault).into()));
+    Reply { correlation_id: command.correlation_id, idempotent_replayed: false, result }
+}
+
+#[tonic::async_trait]
+impl PlatformService for CommandServer {
+    async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteResponse>, Status> {
+        let mut command = request
+            .into_inner()
+            .command
+            .ok_or_else(|| Status::from(Fault::invalid(vec![Violation::new("command", "required")])))?;
+        command.correlation_id = command.correlation_id.max(1);
+        // In a task of its own: a caller who hangs up must not cancel work on money.
+        let working = tokio::spawn(execute(self.commands.clone(), command));
+        let reply = working.await.map_err(|_| Status::from(Fault::internal()))?;
+        match reply.result {
+            Some(reply::Result::Fault(fault)) => Err(fault.into()),
+            _ => Ok(Response::new(ExecuteResponse { reply: Some(reply) })),
+        }
+    }
+
+    type ExchangeStream = Answering<ExchangeResponse>;
+
+    async fn exchange(
+        &self,
+        request: Request<Streaming<ExchangeRequest>>,
+    ) -> Result<Response<Self::ExchangeStream>, Status> {
+        let commands = self.commands.clone();
+        Ok(Response::new(exchange::answer(
+            request.into_inner(),
+            self.lifecycle.clone(),
+            self.max_under_way,
+            |message: ExchangeRequest| message.commands,
+            move |command| execute(commands.clone(), command),
+            overloaded,
+            |replies| ExchangeResponse { replies },
+        )))
+    }
+}

@@ -1,0 +1,130 @@
+//! SQL and nothing else: loads what the rules need, saves what they decide.
+
+pub mod accounts;
+pub mod deposits;
+pub mod dispatches;
+pub mod load;
+pub mod payments;
+pub mod save;
+pub mod schema;
+pub mod transfers;
+
+use std::time::{Duration, SystemTime};
+
+use sqlx::{
+    PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use time::OffsetDateTime;
+
+/// The role that the platform works as; it cannot change history.
+const ROLE: &str = "rialto_platform";
+
+/// The database, as the platform uses it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+    options: PgConnectOptions,
+}
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database said no, or could not be reached.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// Something changed between the reading and the writing; the unit of work is to be done again.
+    #[error("{0} changed meanwhile")]
+    Conflict(&'static str),
+    /// A row holds what it cannot hold.
+    #[error("column {0} holds what cannot be read")]
+    Corrupt(&'static str),
+}
+
+impl StoreError {
+    /// Whether doing the whole unit of work again can help.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Conflict(_) => true,
+            Self::Corrupt(_) => false,
+            Self::Database(error) => match error.as_database_error() {
+                Some(error) => error.code().is_some_and(|code| is_passing(&code)),
+                None => !matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }),
+            },
+        }
+    }
+
+    /// The violated constraint, if that is what it is.
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Database(error) => error.as_database_error()?.constraint(),
+            Self::Conflict(_) | Self::Corrupt(_) => None,
+        }
+    }
+}
+
+/// Serialization, deadlock, lock timeout, connection, shutdown and resource errors (PostgreSQL, appendix A), and a
+/// duplicate key: another platform wrote the same request meanwhile, and the next look finds it.
+fn is_passing(code: &str) -> bool {
+    matches!(code, "23505" | "25P03" | "40001" | "40P01" | "55P03" | "57014")
+        || ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
+}
+
+impl Store {
+    /// Prepares connections; the first is made when first needed.
+    pub fn new(options: PgConnectOptions, max_connections: u32) -> Self {
+        let options = options.application_name("rialto-platform").options([
+            ("idle_in_transaction_session_timeout", "5s"),
+            ("lock_timeout", "3s"),
+            ("statement_timeout", "10s"),
+            ("jit", "off"),
+            // Every statement here finds its rows by index. A plan made while a table was empty must not say otherwise.
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(Duration::from_secs(2))
+            .after_connect(|connection, _| Box::pin(take_role(connection)))
+            .after_release(|connection, _| Box::pin(leave_any_transaction(connection)))
+            .connect_lazy_with(options.clone());
+        Self { pool, options }
+    }
+
+    /// Connections for reading, shared.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// A connection of one's own.
+    ///
+    /// # Errors
+    /// When the database can't be reached.
+    pub async fn connect(&self) -> Result<PgConnection, StoreError> {
+        use sqlx::ConnectOptions;
+        let mut connection = self.options.connect().await?;
+        take_role(&mut connection).await?;
+        Ok(connection)
+    }
+}
+
+async fn take_role(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SET ROLE {ROLE}"))).execute(connection).await.map(drop)
+}
+
+/// A `begin()` whose future was dropped can leave its connection inside a transaction (sqlx 0.8.4 to 0.9.0); what the
+/// next user commits there would be lost. The `BEGIN` keeps the `ROLLBACK` from being a warning when all is well.
+async fn leave_any_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::raw_sql("BEGIN; ROLLBACK").execute(connection).await.map(|_| true)
+}
+
+/// A time as the database takes it.
+fn to_sql(time: SystemTime) -> OffsetDateTime {
+    OffsetDateTime::from(time)
+}
+
+/// A duration as the database takes it, in microseconds.
+fn to_micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,216 @@
+//! Accounts: their row, the lock on them, and reads. One round trip each; locks are taken in id order.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
+
+use common::{id::AccountId, money::Currency, order::AccountOrder};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Store, StoreError, payments, to_sql};
+use crate::domain::{
+    account::{Account, Balances},
+    payment::Fingerprint,
+};
+
+/// The participant that owns the settlement accounts.
+const HOUSE: &str = "rialto-house";
+
+#[derive(sqlx::FromRow)]
+struct AccountRow {
+    id: Uuid,
+    participant_id: String,
+    request_id: Option<String>,
+    request_fingerprint: Option<Vec<u8>>,
+    display_name: String,
+    currency: String,
+    iban: Option<String>,
+    may_overdraw: bool,
+    debits_pending: i64,
+    debits_posted: i64,
+    credits_pending: i64,
+    credits_posted: i64,
+    closed: bool,
+    created_at: OffsetDateTime,
+}
+
+const SELECT: &str = "SELECT id, participant_id, request_id, request_fingerprint, display_name, currency, iban, \
+     may_overdraw, debits_pending, debits_posted, credits_pending, credits_posted, closed_at IS NOT NULL AS closed, \
+     created_at FROM accounts ";
+
+/// An account with what only its owner sees of it.
+#[derive(Clone, Debug)]
+pub struct OwnAccount {
+    /// The account.
+    pub account: Account,
+    /// The caller's id of the request that opened it.
+    pub request_id: String,
+    /// A hash of that request.
+    pub fingerprint: Option<Fingerprint>,
+    /// When it was opened.
+    pub created_at: SystemTime,
+}
+
+impl TryFrom<AccountRow> for OwnAccount {
+    type Error = StoreError;
+
+    fn try_from(row: AccountRow) -> Result<Self, StoreError> {
+        let account = Account {
+            id: AccountId::from_uuid(row.id),
+            participant: row.participant_id,
+            display_name: row.display_name,
+            iban: row.iban,
+            currency: Currency::parse(&row.currency).ok_or(StoreError::Corrupt("accounts.currency"))?,
+            may_overdraw: row.may_overdraw,
+            closed: row.closed,
+            balances: Balances {
+                debits_pending: row.debits_pending,
+                debits_posted: row.debits_posted,
+                credits_pending: row.credits_pending,
+                credits_posted: row.credits_posted,
+            },
+        };
+        let fingerprint = row.request_fingerprint.as_deref().map(payments::fingerprint).transpose()?;
+        Ok(Self {
+            account,
+            request_id: row.request_id.unwrap_or_default(),
+            fingerprint,
+            created_at: row.created_at.into(),
+        })
+    }
+}
+
+/// Locks the accounts in id order and reads them as they are under the lock.
+pub(super) async fn lock(
+    connection: &mut PgConnection,
+    ids: &BTreeSet<AccountId>,
+) -> Result<BTreeMap<AccountId, Account>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let sql = const_format::concatcp!(SELECT, "WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE");
+    let rows: Vec<AccountRow> = sqlx::query_as(sql).bind(ids).fetch_all(connection).await?;
+    rows.into_iter().map(|row| OwnAccount::try_from(row).map(|own| (own.account.id, own.account))).collect()
+}
+
+impl Store {
+    /// Opens an account, unless the request id was used before. Returns what stands under the request id then.
+    ///
+    /// # Errors
+    /// When the database fails; constraint `accounts_iban_is_unique` when another account has the IBAN.
+    pub async fn open_account(
+        &self,
+        participant: &str,
+        id: AccountId,
+        order: &AccountOrder,
+        fingerprint: &Fingerprint,
+        now: SystemTime,
+    ) -> Result<OwnAccount, StoreError> {
+        sqlx::query("INSERT INTO participants (id) VALUES ($1) ON CONFLICT DO NOTHING")
+            .bind(participant)
+            .execute(self.pool())
+            .await?;
+        sqlx::query(
+            "INSERT INTO accounts (id, participant_id, request_id, request_fingerprint, display_name, currency, iban, \
+             created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+             ON CONFLICT ON CONSTRAINT accounts_request_id_is_unique DO NOTHING",
+        )
+        .bind(id.uuid())
+        .bind(participant)
+        .bind(&order.request_id)
+        .bind(fingerprint.as_slice())
+        .bind(&order.display_name)
+        .bind(order.currency.code())
+        .bind(order.iban.as_ref().map(|iban| iban.as_str()))
+        .bind(to_sql(now))
+        .execute(self.pool())
+        .await?;
+        let sql = const_format::concatcp!(SELECT, "WHERE participant_id = $1 AND request_id = $2");
+        let row: AccountRow =
+            sqlx::query_as(sql).bind(participant).bind(&order.request_id).fetch_one(self.pool()).await?;
+        row.try_into()
+    }
+
+    /// A participant's account that a request opened.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn account_by_request(
+        &self,
+        participant: &str,
+        request_id: &str,
+    ) -> Result<Option<OwnAccount>, StoreError> {
+        let sql = const_format::concatcp!(SELECT, "WHERE participant_id = $1 AND request_id = $2");
+        let row: Option<AccountRow> =
+            sqlx::query_as(sql).bind(participant).bind(request_id).fetch_optional(self.pool()).await?;
+        row.map(OwnAccount::try_from).transpose()
+    }
+
+    /// A participant's account.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn account(&self, participant: &str, id: AccountId) -> Result<Option<OwnAccount>, StoreError> {
+        let sql = const_format::concatcp!(SELECT, "WHERE id = $1 AND participant_id = $2");
+        let row: Option<AccountRow> =
+            sqlx::query_as(sql).bind(id.uuid()).bind(participant).fetch_optional(self.pool()).await?;
+        row.map(OwnAccount::try_from).transpose()
+    }
+
+    /// A participant's accounts, newest first, from behind `before` on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn accounts(
+        &self,
+        participant: &str,
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<OwnAccount>, StoreError> {
+        let sql = const_format::concatcp!(
+            SELECT,
+            "WHERE participant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+        );
+        let rows: Vec<AccountRow> = sqlx::query_as(sql)
+            .bind(participant)
+            .bind(before.unwrap_or(Uuid::max()))
+            .bind(limit)
+            .fetch_all(self.pool())
+            .await?;
+        rows.into_iter().map(OwnAccount::try_from).collect()
+    }
+
+    /// The settlement account of a bank in a currency, opened if it is new.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn settlement_account(
+        &self,
+        id: AccountId,
+        bank_id: &str,
+        bank_name: &str,
+        currency: Currency,
+        now: SystemTime,
+    ) -> Result<AccountId, StoreError> {
+        sqlx::query(
+            "INSERT INTO accounts (id, participant_id, display_name, currency, bank_id, may_overdraw, created_at) \
+             VALUES ($1, $2, $3, $4, $5, true, $6) \
+             ON CONFLICT ON CONSTRAINT accounts_one_settlement_account DO NOTHING",
+        )
+        .bind(id.uuid())
+        .bind(HOUSE)
+        .bind(format!("Settlement with {bank_name}"))
+        .bind(currency.code())
+        .bind(bank_id)
+        .bind(to_sql(now))
+        .execute(self.pool())
+        .await?;
+        let id: Uuid = sqlx::query_scalar("SELECT id FROM accounts WHERE bank_id = $1 AND currency = $2")
+            .bind(bank_id)
+            .bind(currency.code())
+            .fetch_one(self.pool())
+            .await?;
+        Ok(AccountId::from_uuid(id))
+    }
+}

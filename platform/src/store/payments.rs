@@ -1,0 +1,219 @@
+//! Payments: their row, and reads of them. One round trip a read.
+
+use std::collections::BTreeMap;
+
+use common::{
+    bic::Bic,
+    iban::Iban,
+    id::{AccountId, PaymentId},
+    money::{Currency, Money},
+    order::{BankKey, Payee, PayeeAccount},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{postgres::PgRow, types::Json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::domain::{
+    payment::{Payment, State},
+    refusal::Reason,
+};
+
+/// The columns of a payment, in a statement whose payments are called `p`.
+pub(super) const COLUMNS: &str = "p.id, p.participant_id, p.request_id, p.request_fingerprint, p.payer_account, \
+     p.credit_account, p.payee, p.amount, p.currency, p.remittance_information, p.end_to_end_id, p.metadata, p.bank_id, \
+     p.uetr, p.state, p.reason_code, p.reason_iso_code, p.reason_message, p.sequence, p.created_at, p.updated_at";
+
+#[derive(sqlx::FromRow)]
+struct PaymentRow {
+    id: Uuid,
+    participant_id: String,
+    request_id: String,
+    request_fingerprint: Vec<u8>,
+    payer_account: Uuid,
+    credit_account: Uuid,
+    payee: Json<PayeeColumn>,
+    amount: i64,
+    currency: String,
+    remittance_information: String,
+    end_to_end_id: String,
+    metadata: Json<BTreeMap<String, String>>,
+    bank_id: Option<String>,
+    uetr: Uuid,
+    state: String,
+    reason_code: Option<String>,
+    reason_iso_code: Option<String>,
+    reason_message: Option<String>,
+    sequence: i32,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+/// The payee as the column keeps it.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PayeeColumn {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iban: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger_account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bank_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bic: Option<String>,
+}
+
+impl From<&Payee> for PayeeColumn {
+    fn from(payee: &Payee) -> Self {
+        let mut column = Self { name: payee.name.clone(), ..Self::default() };
+        let bank = match &payee.account {
+            PayeeAccount::Iban(iban, bank) => {
+                column.iban = Some(iban.as_str().to_owned());
+                bank.as_ref()
+            }
+            PayeeAccount::Number(number, bank) => {
+                column.account_number = Some(number.clone());
+                Some(bank)
+            }
+            PayeeAccount::Ledger(account) => {
+                column.ledger_account = Some(account.to_string());
+                None
+            }
+        };
+        match bank {
+            Some(BankKey::Id(id)) => column.bank_id = Some(id.clone()),
+            Some(BankKey::Bic(bic)) => column.bic = Some(bic.as_str().to_owned()),
+            None => {}
+        }
+        column
+    }
+}
+
+impl PayeeColumn {
+    fn into_payee(self) -> Option<Payee> {
+        let bank = match (self.bank_id, self.bic) {
+            (Some(id), None) => Some(BankKey::Id(id)),
+            (None, Some(bic)) => Some(BankKey::Bic(Bic::parse(&bic)?)),
+            (None, None) => None,
+            (Some(_), Some(_)) => return None,
+        };
+        let account = match (self.iban, self.account_number, self.ledger_account) {
+            (Some(iban), None, None) => PayeeAccount::Iban(Iban::parse(&iban)?, bank),
+            (None, Some(number), None) => PayeeAccount::Number(number, bank?),
+            (None, None, Some(account)) => PayeeAccount::Ledger(AccountId::parse(&account)?),
+            _ => return None,
+        };
+        Some(Payee { name: self.name, account })
+    }
+}
+
+impl TryFrom<PaymentRow> for Payment {
+    type Error = StoreError;
+
+    fn try_from(row: PaymentRow) -> Result<Self, StoreError> {
+        let currency = Currency::parse(&row.currency).ok_or(StoreError::Corrupt("payments.currency"))?;
+        let reason = row.reason_code.map(|code| Reason {
+            code,
+            iso_code: row.reason_iso_code.unwrap_or_default(),
+            message: row.reason_message.unwrap_or_default(),
+        });
+        Ok(Self {
+            id: PaymentId::from_uuid(row.id),
+            participant: row.participant_id,
+            request_id: row.request_id,
+            fingerprint: fingerprint(&row.request_fingerprint)?,
+            payer_account: AccountId::from_uuid(row.payer_account),
+            credit_account: AccountId::from_uuid(row.credit_account),
+            payee: row.payee.0.into_payee().ok_or(StoreError::Corrupt("payments.payee"))?,
+            amount: Money::new(row.amount, currency),
+            remittance_information: row.remittance_information,
+            end_to_end_id: row.end_to_end_id,
+            metadata: row.metadata.0,
+            bank_id: row.bank_id,
+            uetr: row.uetr,
+            state: State::from_name(&row.state).ok_or(StoreError::Corrupt("payments.state"))?,
+            reason,
+            sequence: row.sequence,
+            created_at: row.created_at.into(),
+            updated_at: row.updated_at.into(),
+        })
+    }
+}
+
+/// Reads a request's fingerprint.
+pub(super) fn fingerprint(bytes: &[u8]) -> Result<[u8; 32], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Corrupt("request_fingerprint"))
+}
+
+/// Reads a payment from a row that has [`COLUMNS`].
+pub(super) fn from_row(row: &PgRow) -> Result<Payment, StoreError> {
+    use sqlx::FromRow;
+    PaymentRow::from_row(row)?.try_into()
+}
+
+/// Which payments to list.
+#[derive(Clone, Debug, Default)]
+pub struct PaymentFilter {
+    /// Only those that this account pays.
+    pub payer_account: Option<AccountId>,
+    /// Only those in this state.
+    pub state: Option<State>,
+}
+
+impl Store {
+    /// A participant's payment, by its id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn payment(&self, participant: &str, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM payments p WHERE p.id = $1 AND p.participant_id = $2");
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.uuid()).bind(participant);
+        query.fetch_optional(self.pool()).await?.as_ref().map(from_row).transpose()
+    }
+
+    /// A participant's payment, by the id of the request that made it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn payment_by_request(
+        &self,
+        participant: &str,
+        request_id: &str,
+    ) -> Result<Option<Payment>, StoreError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM payments p WHERE p.participant_id = $1 AND p.request_id = $2");
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(participant).bind(request_id);
+        query.fetch_optional(self.pool()).await?.as_ref().map(from_row).transpose()
+    }
+
+    /// A participant's payments, newest first, from behind `before` on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn payments(
+        &self,
+        participant: &str,
+        filter: &PaymentFilter,
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Payment>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM payments p WHERE p.participant_id = $1 AND p.id < $2 \
+             AND ($3::uuid IS NULL OR p.payer_account = $3) AND ($4::text IS NULL OR p.state = $4) \
+             ORDER BY p.id DESC LIMIT $5"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(participant)
+            .bind(before.unwrap_or(Uuid::max()))
+            .bind(filter.payer_account.map(AccountId::uuid))
+            .bind(filter.state.map(State::name))
+            .bind(limit)
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(from_row).collect()
+    }
+}

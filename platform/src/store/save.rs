@@ -1,0 +1,271 @@
+//! Saves what the rules decided: one fused statement, one round trip, all or nothing.
+//!
+//! Every part counts the rows it wrote, and any other number than was sent undoes the whole unit of work. Payments are
+//! inserted in the order of their request ids, so that two platforms that race for the same ids cannot deadlock;
+//! accounts are locked before, in id order.
+
+use std::collections::BTreeMap;
+
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{StoreError, payments::PayeeColumn, to_micros, to_sql};
+use crate::domain::{
+    ledger::{QueueWrite, Writes},
+    payment::Payment,
+    transfer::Cause,
+};
+
+const SAVE: &str = "
+WITH new_payments AS (
+  INSERT INTO payments (id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee, amount,
+    currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, reason_iso_code,
+    reason_message, sequence, created_at, updated_at)
+  SELECT id, participant_id, request_id, fingerprint, payer, credit, payee::jsonb, amount, currency, remittance, end_to_end,
+    metadata::jsonb, bank_id, uetr, state, code, iso, message, 1, at, at
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::text[],
+    $10::text[], $11::text[], $12::text[], $13::text[], $14::uuid[], $15::text[], $16::text[], $17::text[], $18::text[],
+    $19::timestamptz[])
+    AS g (id, participant_id, request_id, fingerprint, payer, credit, payee, amount, currency, remittance, end_to_end,
+      metadata, bank_id, uetr, state, code, iso, message, at)
+  RETURNING 1
+), changed_payments AS (
+  UPDATE payments p SET state = g.state, reason_code = g.code, reason_iso_code = g.iso, reason_message = g.message,
+    sequence = g.sequence, updated_at = g.at
+  FROM unnest($20::uuid[], $21::text[], $22::text[], $23::text[], $24::text[], $25::int[], $26::timestamptz[])
+    AS g (id, state, code, iso, message, sequence, at)
+  WHERE p.id = g.id
+  RETURNING 1
+), new_deposits AS (
+  INSERT INTO deposits (id, participant_id, request_id, request_fingerprint, account_id, amount, currency, bank_id, reference,
+    created_at)
+  SELECT * FROM unnest($27::uuid[], $28::text[], $29::text[], $30::bytea[], $31::uuid[], $32::bigint[], $33::text[],
+    $34::text[], $35::text[], $36::timestamptz[])
+  RETURNING 1
+), new_transfers AS (
+  INSERT INTO transfers (id, kind, payment_id, deposit_id, hold_id, debit_account, credit_account, amount, created_at)
+  SELECT * FROM unnest($37::uuid[], $38::text[], $39::uuid[], $40::uuid[], $41::uuid[], $42::uuid[], $43::uuid[],
+    $44::bigint[], $45::timestamptz[])
+  RETURNING 1
+), new_events AS (
+  INSERT INTO payment_events (payment_id, sequence, state, reason_code, reason_iso_code, bank_message_id, created_at)
+  SELECT * FROM unnest($46::uuid[], $47::int[], $48::text[], $49::text[], $50::text[], $51::text[], $52::timestamptz[])
+  RETURNING 1
+), new_attempts AS (
+  INSERT INTO attempts (payment_id, number, accept_time, valid_until)
+  SELECT * FROM unnest($53::uuid[], $54::int[], $55::timestamptz[], $56::timestamptz[])
+  RETURNING 1
+), entered AS (
+  INSERT INTO dispatches (payment_id, bank_id, due_at)
+  SELECT id, bank_id, clock_timestamp() + lease * interval '1 microsecond'
+  FROM unnest($57::uuid[], $58::text[], $59::bigint[]) AS g (id, bank_id, lease)
+  RETURNING 1
+), postponed AS (
+  UPDATE dispatches d SET due_at = clock_timestamp() + g.pause * interval '1 microsecond'
+  FROM unnest($60::uuid[], $61::bigint[], $62::bigint[]) AS g (id, token, pause)
+  WHERE d.payment_id = g.id AND d.token = g.token
+  RETURNING 1
+), left_queue AS (
+  DELETE FROM dispatches d USING unnest($63::uuid[], $64::bigint[]) AS g (id, token)
+  WHERE d.payment_id = g.id AND d.token = g.token
+  RETURNING 1
+), moved AS (
+  UPDATE accounts a SET debits_pending = a.debits_pending + g.dp, debits_posted = a.debits_posted + g.d,
+    credits_pending = a.credits_pending + g.cp, credits_posted = a.credits_posted + g.c
+  FROM unnest($65::uuid[], $66::bigint[], $67::bigint[], $68::bigint[], $69::bigint[]) AS g (id, dp, d, cp, c)
+  WHERE a.id = g.id
+  RETURNING 1
+)
+SELECT (SELECT count(*) FROM new_payments) AS new_payments, (SELECT count(*) FROM changed_payments) AS changed_payments,
+  (SELECT count(*) FROM new_deposits) AS new_deposits, (SELECT count(*) FROM new_transfers) AS new_transfers,
+  (SELECT count(*) FROM new_events) AS new_events, (SELECT count(*) FROM new_attempts) AS new_attempts,
+  (SELECT count(*) FROM entered) AS entered, (SELECT count(*) FROM postponed) AS postponed,
+  (SELECT count(*) FROM left_queue) AS left_queue, (SELECT count(*) FROM moved) AS moved";
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+/// Saves `writes` inside the open transaction.
+///
+/// # Errors
+/// When the database fails or refuses, and [`StoreError::Conflict`] when something changed since it was loaded.
+pub async fn writes(connection: &mut PgConnection, writes: &Writes) -> Result<(), StoreError> {
+    let mut new_payments: Vec<&Payment> = writes.new_payments.iter().collect();
+    new_payments.sort_by(|a, b| (&a.participant, &a.request_id).cmp(&(&b.participant, &b.request_id)));
+    let queue = Queue::of(writes);
+    let query = bind_new_payments(sqlx::query(SAVE), &new_payments)?;
+    let query = bind_changed_payments(query, writes);
+    let query = bind_deposits(query, writes);
+    let query = bind_transfers(query, writes);
+    let query = bind_events(query, writes);
+    let query = bind_attempts(query, writes);
+    let query = queue.bind(query);
+    let row = bind_deltas(query, writes).fetch_one(connection).await?;
+    expect(&row, "new_payments", new_payments.len())?;
+    expect(&row, "changed_payments", writes.changed_payments.len())?;
+    expect(&row, "new_deposits", writes.deposits.len())?;
+    expect(&row, "new_transfers", writes.transfers.len())?;
+    expect(&row, "new_events", writes.events.len())?;
+    expect(&row, "new_attempts", writes.attempts.len())?;
+    expect(&row, "entered", queue.entered.len())?;
+    expect(&row, "postponed", queue.postponed.len())?;
+    expect(&row, "left_queue", queue.left.len())?;
+    expect(&row, "moved", writes.deltas.len())
+}
+
+fn expect(row: &PgRow, part: &'static str, sent: usize) -> Result<(), StoreError> {
+    let written: i64 = row.try_get(part)?;
+    if usize::try_from(written) == Ok(sent) { Ok(()) } else { Err(StoreError::Conflict(part)) }
+}
+
+fn column<'a, S, T>(rows: &'a [S], value: impl Fn(&'a S) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Database(sqlx::Error::Encode(error.into())))
+}
+
+fn bind_new_payments<'q>(query: Query<'q>, rows: &[&'q Payment]) -> Result<Query<'q>, StoreError> {
+    let payees: Vec<String> =
+        rows.iter().map(|p| json(&PayeeColumn::from(&p.payee))).collect::<Result<_, _>>()?;
+    let metadata: Vec<String> = rows.iter().map(|p| json(&p.metadata)).collect::<Result<_, _>>()?;
+    Ok(query
+        .bind(column(rows, |p| p.id.uuid()))
+        .bind(column(rows, |p| p.participant.as_str()))
+        .bind(column(rows, |p| p.request_id.as_str()))
+        .bind(column(rows, |p| p.fingerprint.as_slice()))
+        .bind(column(rows, |p| p.payer_account.uuid()))
+        .bind(column(rows, |p| p.credit_account.uuid()))
+        .bind(payees)
+        .bind(column(rows, |p| p.amount.minor_units()))
+        .bind(column(rows, |p| p.amount.currency().code()))
+        .bind(column(rows, |p| p.remittance_information.as_str()))
+        .bind(column(rows, |p| p.end_to_end_id.as_str()))
+        .bind(metadata)
+        .bind(column(rows, |p| p.bank_id.as_deref()))
+        .bind(column(rows, |p| p.uetr))
+        .bind(column(rows, |p| p.state.name()))
+        .bind(column(rows, |p| p.reason.as_ref().map(|reason| reason.code.as_str())))
+        .bind(column(rows, |p| p.reason.as_ref().map(|reason| reason.iso_code.as_str())))
+        .bind(column(rows, |p| p.reason.as_ref().map(|reason| reason.message.as_str())))
+        .bind(column(rows, |p| to_sql(p.created_at))))
+}
+
+fn bind_changed_payments<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
+    let rows: Vec<&Payment> = writes.changed_payments.values().collect();
+    query
+        .bind(column(&rows, |p| p.id.uuid()))
+        .bind(column(&rows, |p| p.state.name()))
+        .bind(column(&rows, |p| p.reason.as_ref().map(|reason| reason.code.as_str())))
+        .bind(column(&rows, |p| p.reason.as_ref().map(|reason| reason.iso_code.as_str())))
+        .bind(column(&rows, |p| p.reason.as_ref().map(|reason| reason.message.as_str())))
+        .bind(column(&rows, |p| p.sequence))
+        .bind(column(&rows, |p| to_sql(p.updated_at)))
+}
+
+fn bind_deposits<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
+    let rows = &writes.deposits;
+    query
+        .bind(column(rows, |d| d.id.uuid()))
+        .bind(column(rows, |d| d.participant.as_str()))
+        .bind(column(rows, |d| d.order.request_id.as_str()))
+        .bind(column(rows, |d| d.fingerprint.as_slice()))
+        .bind(column(rows, |d| d.order.account.uuid()))
+        .bind(column(rows, |d| d.order.amount.minor_units()))
+        .bind(column(rows, |d| d.order.amount.currency().code()))
+        .bind(column(rows, |d| d.order.bank_id.as_str()))
+        .bind(column(rows, |d| d.order.reference.as_str()))
+        .bind(column(rows, |d| to_sql(d.created_at)))
+}
+
+fn bind_transfers<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
+    let rows = &writes.transfers;
+    let payment = |cause: Cause| match cause {
+        Cause::Payment(id) => Some(id.uuid()),
+        Cause::Deposit(_) => None,
+    };
+    let deposit = |cause: Cause| match cause {
+        Cause::Deposit(id) => Some(id.uuid()),
+        Cause::Payment(_) => None,
+    };
+    query
+        .bind(column(rows, |t| t.id.uuid()))
+        .bind(column(rows, |t| t.kind.name()))
+        .bind(column(rows, |t| payment(t.cause)))
+        .bind(column(rows, |t| deposit(t.cause)))
+        .bind(column(rows, |t| t.hold.map(|hold| hold.uuid())))
+        .bind(column(rows, |t| t.debit.uuid()))
+        .bind(column(rows, |t| t.credit.uuid()))
+        .bind(column(rows, |t| t.amount.minor_units()))
+        .bind(column(rows, |t| to_sql(t.at)))
+}
+
+fn bind_events<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
+    let rows = &writes.events;
+    query
+        .bind(column(rows, |e| e.payment.uuid()))
+        .bind(column(rows, |e| e.sequence))
+        .bind(column(rows, |e| e.state.name()))
+        .bind(column(rows, |e| e.reason.as_ref().map(|reason| reason.code.as_str())))
+        .bind(column(rows, |e| e.reason.as_ref().map(|reason| reason.iso_code.as_str())))
+        .bind(column(rows, |e| e.bank_message_id.as_str()))
+        .bind(column(rows, |e| to_sql(e.at)))
+}
+
+fn bind_attempts<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
+    let rows = &writes.attempts;
+    query
+        .bind(column(rows, |(payment, _)| payment.uuid()))
+        .bind(column(rows, |(_, attempt)| attempt.number))
+        .bind(column(rows, |(_, attempt)| to_sql(attempt.accept_time)))
+        .bind(column(rows, |(_, attempt)| to_sql(attempt.valid_until)))
+}
+
+/// The writes to the queue of work, by kind.
+#[derive(Default)]
+struct Queue<'a> {
+    entered: Vec<(Uuid, &'a str, i64)>,
+    postponed: Vec<(Uuid, i64, i64)>,
+    left: Vec<(Uuid, i64)>,
+}
+
+impl<'a> Queue<'a> {
+    fn of(writes: &'a Writes) -> Self {
+        let mut queue = Self::default();
+        for (payment, write) in &writes.queue {
+            let id = payment.uuid();
+            match write {
+                QueueWrite::Enter(bank, lease) => queue.entered.push((id, bank, to_micros(*lease))),
+                QueueWrite::Postpone(token, pause) => queue.postponed.push((id, *token, to_micros(*pause))),
+                QueueWrite::Leave(token) => queue.left.push((id, *token)),
+            }
+        }
+        queue
+    }
+
+    fn bind<'q>(&self, query: Query<'q>) -> Query<'q>
+    where
+        'a: 'q,
+    {
+        query
+            .bind(column(&self.entered, |(id, _, _)| *id))
+            .bind(column(&self.entered, |(_, bank, _)| *bank))
+            .bind(column(&self.entered, |(_, _, lease)| *lease))
+            .bind(column(&self.postponed, |(id, _, _)| *id))
+            .bind(column(&self.postponed, |(_, token, _)| *token))
+            .bind(column(&self.postponed, |(_, _, pause)| *pause))
+            .bind(column(&self.left, |(id, _)| *id))
+            .bind(column(&self.left, |(_, token)| *token))
+    }
+}
+
+fn bind_deltas<'q>(query: Query<'q>, writes: &Writes) -> Query<'q> {
+    let deltas: &BTreeMap<_, _> = &writes.deltas;
+    let sums = |sum: fn(&crate::domain::ledger::Delta) -> i64| deltas.values().map(sum).collect::<Vec<i64>>();
+    query
+        .bind(deltas.keys().map(|id| id.uuid()).collect::<Vec<Uuid>>())
+        .bind(sums(|delta| delta.debits_pending))
+        .bind(sums(|delta| delta.debits_posted))
+        .bind(sums(|delta| delta.credits_pending))
+        .bind(sums(|delta| delta.credits_posted))
+}

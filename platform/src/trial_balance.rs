@@ -1,0 +1,171 @@
+//! The trial balance: recomputes every sum from the transfers, in one snapshot, and says what differs.
+
+use serde::Serialize;
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+
+/// What a trial balance found.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrialBalance {
+    /// Accounts that were recomputed.
+    pub accounts: i64,
+    /// Transfers that they were recomputed from.
+    pub transfers: i64,
+    /// Payments, by state.
+    pub payments: Vec<StateCount>,
+    /// Per currency, what is held and was moved.
+    pub currencies: Vec<CurrencySums>,
+    /// What differs; empty when all is well.
+    pub differences: Vec<String>,
+}
+
+/// How many payments are in a state.
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+pub struct StateCount {
+    /// The state.
+    pub state: String,
+    /// How many.
+    pub count: i64,
+}
+
+/// The sums of a currency over all accounts, as decimal text of minor units: they may exceed 64 bits.
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+pub struct CurrencySums {
+    /// The currency.
+    pub currency: String,
+    /// All debits booked.
+    pub debits_posted: String,
+    /// All credits booked.
+    pub credits_posted: String,
+    /// All debits held.
+    pub debits_pending: String,
+    /// All credits expected.
+    pub credits_pending: String,
+}
+
+/// Checks, each returning a line for whatever differs.
+const CHECKS: [&str; 7] = [
+    // An account's stored sums are those of its transfers.
+    "WITH effect (kind, pending, posted) AS (
+       VALUES ('POSTING', 0, 1), ('HOLD', 1, 0), ('HOLD_POSTED', -1, 1), ('HOLD_RELEASED', -1, 0)
+     ), sides AS (
+       SELECT debit_account AS id, amount * pending AS dp, amount * posted AS d, 0 AS cp, 0 AS c
+         FROM transfers JOIN effect USING (kind)
+       UNION ALL
+       SELECT credit_account, 0, 0, amount * pending, amount * posted FROM transfers JOIN effect USING (kind)
+     ), recomputed AS (
+       SELECT id, sum(dp) AS dp, sum(d) AS d, sum(cp) AS cp, sum(c) AS c FROM sides GROUP BY id
+     )
+     SELECT format('account acc_%s: stored pending/posted debits %s/%s credits %s/%s, transfers say %s/%s and %s/%s',
+       replace(a.id::text, '-', ''), debits_pending, debits_posted, credits_pending, credits_posted,
+       coalesce(dp, 0), coalesce(d, 0), coalesce(cp, 0), coalesce(c, 0))
+     FROM accounts a LEFT JOIN recomputed r USING (id)
+     WHERE (debits_pending, debits_posted, credits_pending, credits_posted)
+       <> (coalesce(dp, 0), coalesce(d, 0), coalesce(cp, 0), coalesce(c, 0))",
+    // Money is conserved: per currency all debits equal all credits.
+    "SELECT format('currency %s: debits %s/%s, credits %s/%s', currency, sum(debits_pending), sum(debits_posted),
+       sum(credits_pending), sum(credits_posted))
+     FROM accounts GROUP BY currency
+     HAVING sum(debits_posted) <> sum(credits_posted) OR sum(debits_pending) <> sum(credits_pending)",
+    // No account is beyond its limit.
+    "SELECT format('account acc_%s is overdrawn', replace(id::text, '-', '')) FROM accounts
+     WHERE NOT may_overdraw AND debits_pending > credits_posted - debits_posted",
+    // Both accounts of a transfer have one currency, which is the payment's.
+    "SELECT format('transfer tra_%s: mixed currencies', replace(t.id::text, '-', ''))
+     FROM transfers t JOIN accounts d ON d.id = t.debit_account JOIN accounts c ON c.id = t.credit_account
+       LEFT JOIN payments p ON p.id = t.payment_id
+     WHERE d.currency <> c.currency OR d.currency <> coalesce(p.currency, d.currency)",
+    // A payment's transfers are what its state says, to the last minor unit.
+    "WITH booked AS (
+       SELECT payment_id AS id,
+         sum(CASE kind WHEN 'HOLD' THEN amount WHEN 'POSTING' THEN 0 ELSE -amount END) AS held,
+         sum(CASE kind WHEN 'POSTING' THEN amount WHEN 'HOLD_POSTED' THEN amount ELSE 0 END) AS paid
+       FROM transfers WHERE payment_id IS NOT NULL GROUP BY payment_id
+     )
+     SELECT format('payment pay_%s is %s of %s, held %s, paid %s', replace(p.id::text, '-', ''), state, amount,
+       coalesce(held, 0), coalesce(paid, 0))
+     FROM payments p LEFT JOIN booked b USING (id)
+     WHERE coalesce(held, 0) <> CASE WHEN state IN ('SUBMITTED', 'UNKNOWN') THEN amount ELSE 0 END
+       OR coalesce(paid, 0) <> CASE state WHEN 'SUCCEEDED' THEN amount ELSE 0 END",
+    // Exactly the payments under way are in the queue of work.
+    "SELECT format('payment pay_%s is %s and %s the queue of work', replace(p.id::text, '-', ''), state,
+       CASE WHEN d.payment_id IS NULL THEN 'not in' ELSE 'in' END)
+     FROM payments p LEFT JOIN dispatches d ON d.payment_id = p.id
+     WHERE (state IN ('SUBMITTED', 'UNKNOWN')) <> (d.payment_id IS NOT NULL)",
+    // A payment's last event is its state, and none is missing before it.
+    "WITH history AS (
+       SELECT DISTINCT ON (payment_id) payment_id AS id, sequence, state, count(*) OVER (PARTITION BY payment_id) AS n
+       FROM payment_events ORDER BY payment_id, sequence DESC
+     )
+     SELECT format('payment pay_%s is %s (%s), its history ends with %s (%s)', replace(p.id::text, '-', ''), p.state,
+       p.sequence, h.state, h.sequence)
+     FROM payments p LEFT JOIN history h USING (id)
+     WHERE (p.state, p.sequence) IS DISTINCT FROM (h.state, h.sequence) OR h.n <> p.sequence",
+];
+
+impl TrialBalance {
+    /// Recomputes everything in one snapshot, while payments go on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take(options: &PgConnectOptions) -> Result<Self, sqlx::Error> {
+        let mut connection = PgConnection::connect_with(options).await?;
+        let mut transaction =
+            connection.begin_with("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let mut differences: Vec<String> = Vec::new();
+        for check in CHECKS {
+            differences.extend(sqlx::query_scalar::<_, String>(check).fetch_all(&mut *transaction).await?);
+        }
+        let accounts =
+            sqlx::query_scalar("SELECT count(*) FROM accounts").fetch_one(&mut *transaction).await?;
+        let transfers =
+            sqlx::query_scalar("SELECT count(*) FROM transfers").fetch_one(&mut *transaction).await?;
+        let payments =
+            sqlx::query_as("SELECT state, count(*) AS count FROM payments GROUP BY state ORDER BY state")
+                .fetch_all(&mut *transaction)
+                .await?;
+        let currencies = sqlx::query_as(
+            "SELECT currency, sum(debits_posted)::text AS debits_posted, sum(credits_posted)::text AS credits_posted, \
+             sum(debits_pending)::text AS debits_pending, sum(credits_pending)::text AS credits_pending \
+             FROM accounts GROUP BY currency ORDER BY currency",
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.rollback().await?;
+        connection.close().await?;
+        Ok(Self { accounts, transfers, payments, currencies, differences })
+    }
+
+    /// Whether nothing differs.
+    pub fn is_ok(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+impl std::fmt::Display for TrialBalance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::UTF8_BORDERS_ONLY);
+        table.set_header(["Currency", "Debits", "Credits", "Debits held", "Credits expected"]);
+        for sums in &self.currencies {
+            let CurrencySums { currency, debits_posted, credits_posted, debits_pending, credits_pending } =
+                sums;
+            table.add_row([currency, debits_posted, credits_posted, debits_pending, credits_pending]);
+        }
+        let payments: Vec<String> =
+            self.payments.iter().map(|state| format!("{} {}", state.count, state.state)).collect();
+        writeln!(f, "{table}")?;
+        writeln!(f, "(minor units) {} accounts, {} transfers", self.accounts, self.transfers)?;
+        writeln!(
+            f,
+            "payments: {}",
+            if payments.is_empty() { "none".to_owned() } else { payments.join(", ") }
+        )?;
+        for difference in &self.differences {
+            writeln!(f, "DIFFERS: {difference}")?;
+        }
+        match self.differences.len() {
+            0 => write!(f, "trial balance: OK"),
+            count => write!(f, "trial balance: {count} DIFFERENCES"),
+        }
+    }
+}

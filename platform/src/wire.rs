@@ -1,0 +1,137 @@
+//! What callers see of the ledger's things.
+
+use common::money::{Currency, Money};
+use proto::{accounts, convert, payments};
+
+use crate::{
+    domain::{
+        account::Side,
+        ledger::Deposit,
+        payment::{Payment, State},
+        refusal::Reason,
+        transfer::{Cause, TransferKind},
+    },
+    store::{accounts::OwnAccount, transfers::Entry},
+};
+
+/// A payment.
+pub fn payment(payment: &Payment) -> payments::Payment {
+    payments::Payment {
+        id: payment.id.to_string(),
+        request_id: payment.request_id.clone(),
+        payer_account: payment.payer_account.to_string(),
+        payee: Some((&payment.payee).into()),
+        amount: Some(convert::money_to_wire(payment.amount)),
+        remittance_information: payment.remittance_information.clone(),
+        end_to_end_id: payment.end_to_end_id.clone(),
+        metadata: payment.metadata.clone(),
+        bank_id: payment.bank_id.clone().unwrap_or_default(),
+        uetr: payment.uetr.to_string(),
+        state: state(payment.state).into(),
+        reason: payment.reason.as_ref().map(reason),
+        sequence: payment.sequence.into(),
+        create_time: Some(convert::time_to_wire(payment.created_at)),
+        update_time: Some(convert::time_to_wire(payment.updated_at)),
+        iso_status: iso_status(payment.state).to_owned(),
+    }
+}
+
+/// A reason.
+pub fn reason(reason: &Reason) -> payments::Reason {
+    payments::Reason {
+        code: reason.code.clone(),
+        iso_code: reason.iso_code.clone(),
+        message: reason.message.clone(),
+    }
+}
+
+/// A state.
+pub fn state(state: State) -> payments::PaymentState {
+    match state {
+        State::Submitted => payments::PaymentState::Submitted,
+        State::Unknown => payments::PaymentState::Unknown,
+        State::Succeeded => payments::PaymentState::Succeeded,
+        State::Failed => payments::PaymentState::Failed,
+    }
+}
+
+/// The state that a filter names; none for any.
+///
+/// # Errors
+/// When it is no state.
+pub fn state_filter(wire: i32) -> Result<Option<State>, ()> {
+    match payments::PaymentState::try_from(wire) {
+        Ok(payments::PaymentState::Unspecified) => Ok(None),
+        Ok(named) => State::ALL.into_iter().find(|one| state(*one) == named).map(Some).ok_or(()),
+        Err(_) => Err(()),
+    }
+}
+
+/// ISO 20022 ExternalPaymentTransactionStatus1Code.
+pub fn iso_status(state: State) -> &'static str {
+    match state {
+        State::Submitted | State::Unknown => "PDNG",
+        State::Succeeded => "ACSC",
+        State::Failed => "RJCT",
+    }
+}
+
+/// An account.
+pub fn account(own: &OwnAccount) -> accounts::Account {
+    let account = &own.account;
+    let state = if account.closed { accounts::AccountState::Closed } else { accounts::AccountState::Open };
+    accounts::Account {
+        id: account.id.to_string(),
+        request_id: own.request_id.clone(),
+        display_name: account.display_name.clone(),
+        currency: account.currency.code().to_owned(),
+        iban: account.iban.clone().unwrap_or_default(),
+        state: state.into(),
+        balance: Some(accounts::Balance {
+            available_minor_units: account.balances.available(),
+            posted_minor_units: account.balances.posted(),
+            held_minor_units: account.balances.debits_pending,
+        }),
+        create_time: Some(convert::time_to_wire(own.created_at)),
+    }
+}
+
+/// An entry of an account in `currency`.
+pub fn entry(entry: &Entry, currency: Currency) -> accounts::Entry {
+    let kind = match entry.kind {
+        TransferKind::Posting => accounts::EntryKind::Posting,
+        TransferKind::Hold => accounts::EntryKind::Hold,
+        TransferKind::HoldPosted => accounts::EntryKind::HoldPosted,
+        TransferKind::HoldReleased => accounts::EntryKind::HoldReleased,
+    };
+    let direction = match entry.side {
+        Side::Debit => accounts::Direction::Debit,
+        Side::Credit => accounts::Direction::Credit,
+    };
+    let (payment, deposit) = match entry.cause {
+        Cause::Payment(id) => (id.to_string(), String::new()),
+        Cause::Deposit(id) => (String::new(), id.to_string()),
+    };
+    accounts::Entry {
+        id: entry.transfer.to_string(),
+        kind: kind.into(),
+        direction: direction.into(),
+        amount: Some(convert::money_to_wire(Money::new(entry.minor_units, currency))),
+        payment,
+        deposit,
+        create_time: Some(convert::time_to_wire(entry.at)),
+    }
+}
+
+/// A deposit.
+pub fn deposit(deposit: &Deposit) -> accounts::Deposit {
+    accounts::Deposit {
+        id: deposit.id.to_string(),
+        request_id: deposit.order.request_id.clone(),
+        account: deposit.order.account.to_string(),
+        amount: Some(convert::money_to_wire(deposit.order.amount)),
+        bank_id: deposit.order.bank_id.clone(),
+        reference: deposit.order.reference.clone(),
+        create_time: Some(convert::time_to_wire(deposit.created_at)),
+    }
+}

@@ -1,0 +1,21 @@
+//! Compiles the contracts without protoc; the same descriptors feed the generated code and reflection.
+use std::{env, fs, path::PathBuf};
+
+use prost::Message;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    const FILES: [&str; 5] = [
+        "rialto/common/v1/money.proto",
+        "rialto/payments/v1/payments.proto",
+        "rialto/accounts/v1/accounts.proto",
+        "rialto/platform/v1/platform.proto",
+        "rialto/channel/v1/channel.proto",
+    ];
+    println!("cargo:rerun-if-changed=rialto");
+    let descriptors = protox::compile(FILES, ["."])?;
+    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out_dir.join("rialto_descriptors.bin"), descriptors.encode_to_vec())?;
+    // BTreeMap keeps metadata in one order, so that the same payment is the same bytes.
+    tonic_prost_build::configure().btree_map(".").compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Rialto's gRPC contracts: the generated code, the descriptors that reflection serves, and [`convert`], the one place
+//! between wire and domain.
+
+pub mod convert;
+
+#[expect(missing_docs, clippy::all, clippy::as_conversions, clippy::panic, reason = "generated code")]
+mod generated {
+    pub mod common {
+        pub mod v1 {
+            tonic::include_proto!("rialto.common.v1");
+        }
+    }
+    pub mod payments {
+        pub mod v1 {
+            tonic::include_proto!("rialto.payments.v1");
+        }
+    }
+    pub mod accounts {
+        pub mod v1 {
+            tonic::include_proto!("rialto.accounts.v1");
+        }
+    }
+    pub mod platform {
+        pub mod v1 {
+            tonic::include_proto!("rialto.platform.v1");
+        }
+    }
+    pub mod channel {
+        pub mod v1 {
+            tonic::include_proto!("rialto.channel.v1");
+        }
+    }
+}
+
+pub use generated::{
+    accounts::v1 as accounts, channel::v1 as channel, common::v1 as money, payments::v1 as payments,
+    platform::v1 as platform,
+};
+
+/// The descriptors of every contract here, as a serialized `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rialto_descriptors.bin"));

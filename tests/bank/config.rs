@@ -1,0 +1,214 @@
+//! The banks file: which banks this process is.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use crate::messages::amount::Currency;
+use crate::messages::is_bic;
+
+/// One bank, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BankConfig {
+    /// Its place in addresses and the name of its books: lower-case letters, digits and hyphens.
+    pub id: String,
+    /// Its BIC, of 8 or 11 characters.
+    pub bic: String,
+    /// What people call it.
+    pub name: String,
+    /// The currencies that it keeps accounts in.
+    pub currencies: Vec<Currency>,
+    /// How long after its acceptance a payment is still taken, in milliseconds.
+    pub valid_for_ms: u32,
+    /// Country and bank code of the IBANs that it issues (`DE50010517`); none: any valid IBAN is taken as its own.
+    pub iban_bank_codes: Vec<String>,
+}
+
+/// Reads the file at `path`, reporting every problem with the file's name.
+pub fn load(path: &Path) -> Result<Vec<BankConfig>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    parse(&text).map_err(|problems| report(path, &problems))
+}
+
+/// One line per problem, each beginning with the file's name.
+pub fn report(path: &Path, problems: &[String]) -> String {
+    let lines: Vec<String> =
+        problems.iter().map(|problem| format!("{}: {problem}", path.display())).collect();
+    lines.join("\n")
+}
+
+/// Reads the text of a banks file.
+pub fn parse(text: &str) -> Result<Vec<BankConfig>, Vec<String>> {
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| vec![error.to_string()])?;
+    let mut problems = Vec::new();
+    let entries = match table.remove("bank") {
+        Some(Value::Array(entries)) if !entries.is_empty() => entries,
+        _ => {
+            problems.push("at least one [[bank]] is needed".to_owned());
+            Vec::new()
+        }
+    };
+    problems.extend(table.keys().map(|key| format!("unknown key {key}")));
+    let mut banks = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.into_iter().enumerate() {
+        let place = format!("bank {}", index + 1);
+        let Value::Table(table) = entry else {
+            problems.push(format!("{place}: must be a table"));
+            continue;
+        };
+        let mut keys = Keys { table, place, problems: &mut problems };
+        let bank = read_bank(&mut keys);
+        keys.refuse_the_rest();
+        banks.push(bank);
+    }
+    let mut ids = HashSet::new();
+    let mut bics = HashSet::new();
+    for bank in &banks {
+        if !ids.insert(&bank.id) {
+            problems.push(format!("two banks have the id {:?}", bank.id));
+        }
+        if !bics.insert(normal_bic(&bank.bic)) {
+            problems.push(format!("two banks have the bic {:?}", bank.bic));
+        }
+    }
+    if problems.is_empty() { Ok(banks) } else { Err(problems) }
+}
+
+/// A BIC without the branch code that means the head office, so that both ways to write it compare equal.
+pub fn normal_bic(bic: &str) -> &str {
+    bic.strip_suffix("XXX").filter(|short| short.len() == 8).unwrap_or(bic)
+}
+
+fn read_bank(keys: &mut Keys<'_>) -> BankConfig {
+    let id_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let id = keys.string("id", "lower-case letters, digits and hyphens", |id| {
+        !id.is_empty() && id.chars().all(id_char)
+    });
+    let bic = keys.string("bic", "a BIC of 8 or 11 characters", is_bic);
+    let name = keys.string("name", "not empty", |name| !name.is_empty());
+    let currencies =
+        keys.strings("currencies", "three capital letters each", |c| c.parse::<Currency>().is_ok());
+    if currencies.is_empty() {
+        keys.problem("currencies", "must name at least one");
+    }
+    let iban_bank_codes = if keys.table.contains_key("iban_bank_codes") {
+        keys.strings("iban_bank_codes", "a country and a bank code each, like DE50010517", |code| {
+            code.len() > 2
+                && code.bytes().take(2).all(|b| b.is_ascii_uppercase())
+                && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        })
+    } else {
+        Vec::new()
+    };
+    BankConfig {
+        id,
+        bic,
+        name,
+        currencies: currencies.iter().filter_map(|currency| currency.parse().ok()).collect(),
+        valid_for_ms: keys.positive("valid_for_ms"),
+        iban_bank_codes,
+    }
+}
+
+/// The keys of one table, taken one by one; what goes wrong is noted and reading goes on.
+struct Keys<'a> {
+    table: Table,
+    place: String,
+    problems: &'a mut Vec<String>,
+}
+
+impl Keys<'_> {
+    fn problem(&mut self, key: &str, what: &str) {
+        self.problems.push(format!("{}: {key} {what}", self.place));
+    }
+
+    fn string(&mut self, key: &str, form: &str, fits: impl Fn(&str) -> bool) -> String {
+        match self.table.remove(key) {
+            Some(Value::String(text)) if fits(&text) => text,
+            Some(_) => {
+                self.problem(key, &format!("must be a text: {form}"));
+                // A stand-in that no other bank has, so that one mistake is not reported as two.
+                format!("{} {key}", self.place)
+            }
+            None => {
+                self.problem(key, "is missing");
+                format!("{} {key}", self.place)
+            }
+        }
+    }
+
+    fn strings(&mut self, key: &str, form: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
+        let Some(Value::Array(values)) = self.table.remove(key) else {
+            self.problem(key, "must be a list of texts");
+            return Vec::new();
+        };
+        let mut texts = Vec::with_capacity(values.len());
+        for value in values {
+            match value {
+                Value::String(text) if fits(&text) => texts.push(text),
+                other => self.problem(key, &format!("holds {other}, but must be {form}")),
+            }
+        }
+        texts
+    }
+
+    fn positive(&mut self, key: &str) -> u32 {
+        match self.table.remove(key).map(|value| value.as_integer().and_then(|n| u32::try_from(n).ok())) {
+            Some(Some(number)) if number > 0 => number,
+            Some(_) => {
+                self.problem(key, "must be a whole number from 1 to 4294967295");
+                1
+            }
+            None => {
+                self.problem(key, "is missing");
+                1
+            }
+        }
+    }
+
+    fn refuse_the_rest(self) {
+        let Self { table, place, problems } = self;
+        problems.extend(table.keys().map(|key| format!("{place}: unknown key {key}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn a_whole_bank_is_read() {
+        let banks = parse(
+            "[[bank]]\nid = \"aurora\"\nbic = \"AURODEFFXXX\"\nname = \"Aurora\"\ncurrencies = [\"EUR\", \"USD\"]\n\
+             valid_for_ms = 60000\niban_bank_codes = [\"DE50010517\"]\n",
+        )
+        .unwrap();
+        assert_eq!(banks.len(), 1);
+        assert_eq!((banks[0].currencies.len(), banks[0].valid_for_ms), (2, 60_000));
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once() {
+        let problems = parse(
+            "colour = 1\n[[bank]]\nid = \"Aurora\"\nbic = \"AURO\"\ncurrencies = [\"eur\"]\nvalid_for_ms = 0\ntyp = 1\n\
+             [[bank]]\nid = \"a\"\nbic = \"AURODEFF\"\nname = \"A\"\ncurrencies = [\"EUR\"]\nvalid_for_ms = 1\n\
+             [[bank]]\nid = \"a\"\nbic = \"AURODEFFXXX\"\nname = \"A\"\ncurrencies = [\"EUR\"]\nvalid_for_ms = 1\n",
+        )
+        .unwrap_err();
+        let all = problems.join("\n");
+        for part in [
+            "unknown key colour",
+            "bank 1: id",
+            "bank 1: bic",
+            "bank 1: name is missing",
+            "bank 1: currencies holds",
+            "bank 1: valid_for_ms",
+            "bank 1: unknown key typ",
+            "two banks have the id",
+            "two banks have the bic",
+        ] {
+            assert!(all.contains(part), "{part} is not in:\n{all}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a message is made of: which elements the bank reads, each at most once, and the values found.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use crate::gate::{Unreadable, unreadable};
+
+/// The parts of one message type that this bank reads. Paths start below the message's root; both lists are sorted.
+#[derive(Debug)]
+pub struct Shape {
+    /// The message's name, which also ends its namespace.
+    pub message: &'static str,
+    /// The one child of `Document`.
+    pub root: &'static str,
+    /// Elements that hold elements; each at most once.
+    pub groups: &'static [&'static str],
+    /// Elements that hold text, and attributes as `path@name`; each at most once.
+    pub leaves: &'static [&'static str],
+    /// Leaves that a re-send may change without becoming another message.
+    pub volatile: &'static [&'static str],
+}
+
+impl Shape {
+    /// Whether the shape expects text at `path`.
+    pub fn is_leaf(&self, path: &str) -> bool {
+        self.leaves.binary_search(&path).is_ok()
+    }
+}
+
+/// The values of one message, and the fingerprint of its whole content.
+#[derive(Debug)]
+pub struct Fields {
+    shape: &'static Shape,
+    groups_seen: u64,
+    text: String,
+    values: Vec<Option<Range<usize>>>,
+    fingerprint: Fingerprint,
+}
+
+impl Fields {
+    /// No values yet.
+    pub fn new(shape: &'static Shape) -> Self {
+        Self {
+            shape,
+            groups_seen: 0,
+            text: String::with_capacity(768),
+            values: vec![None; shape.leaves.len()],
+            fingerprint: Fingerprint::START,
+        }
+    }
+
+    /// The shape that the message was read as.
+    pub fn shape(&self) -> &'static Shape {
+        self.shape
+    }
+
+    /// What distinguishes this message's content from any other's.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Notes that the element at `path` begins.
+    pub fn open(&mut self, path: &str) -> Result<(), Unreadable> {
+        if let Ok(index) = self.shape.groups.binary_search(&path) {
+            let bit = 1_u64 << index;
+            if self.groups_seen & bit != 0 {
+                return unreadable(format!("{path} occurs twice"));
+            }
+            self.groups_seen |= bit;
+        }
+        Ok(())
+    }
+
+    /// Takes the text of the element or attribute at `path`. Paths that the shape does not name count as content only.
+    pub fn leaf(&mut self, path: &str, text: &str) -> Result<(), Unreadable> {
+        if !self.shape.volatile.contains(&path) {
+            self.fingerprint.add(path);
+            self.fingerprint.add(text);
+        }
+        if let Ok(index) = self.shape.leaves.binary_search(&path) {
+            let Some(value) = self.values.get_mut(index) else { return Ok(()) };
+            if value.is_some() {
+                return unreadable(format!("{path} occurs twice"));
+            }
+            let start = self.text.len();
+            self.text.push_str(text);
+            *value = Some(start..self.text.len());
+        } else if self.shape.groups.binary_search(&path).is_ok() {
+            return unreadable(format!("{path} holds no elements"));
+        }
+        Ok(())
+    }
+
+    /// The text at `path`, if it stood there.
+    pub fn optional(&self, path: &str) -> Option<&str> {
+        let index = self.shape.leaves.binary_search(&path).ok()?;
+        let range = self.values.get(index)?.clone()?;
+        self.text.get(range)
+    }
+
+    /// The text at `path`, of 1 to `max_chars` characters.
+    pub fn required(&self, path: &str, max_chars: usize) -> Result<&str, Unreadable> {
+        let Some(text) = self.optional(path) else { return unreadable(format!("{path} is missing")) };
+        match text.chars().count() {
+            0 => unreadable(format!("{path} is empty")),
+            count if count > max_chars => unreadable(format!("{path} is longer than {max_chars} characters")),
+            _ => Ok(text),
+        }
+    }
+
+    /// Requires that the text at `path` is exactly `text`.
+    pub fn fixed(&self, path: &str, text: &str) -> Result<(), Unreadable> {
+        if self.required(path, usize::MAX)? == text {
+            Ok(())
+        } else {
+            unreadable(format!("{path} is not {text}"))
+        }
+    }
+}
+
+/// A 128-bit FNV-1a hash of paths and texts. It tells a re-send from another payment; it is no defence against forgery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(u128);
+
+impl Fingerprint {
+    const START: Self = Self(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+
+    fn add(&mut self, text: &str) {
+        // The byte 0 occurs in no XML text, so that ("ab", "c") and ("a", "bc") differ.
+        for byte in text.bytes().chain([0]) {
+            self.0 = (self.0 ^ u128::from(byte)).wrapping_mul(Self::PRIME);
+        }
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(Self)
+    }
+}

@@ -1,0 +1,167 @@
+//! The banks over HTTP: one address per bank, and a few more for whoever tests against it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+
+use crate::books::Entry;
+use crate::conversation::{Bank, Reply};
+use crate::gate;
+use crate::line::{BankListener, HangUp};
+use crate::script::{Rule, Script};
+
+/// How long answers in progress may take once the end is asked for.
+const DRAIN: Duration = Duration::from_secs(2);
+
+type Banks = Arc<HashMap<String, Arc<Bank>>>;
+
+/// Serves `banks` until `shutdown` resolves, then answers what is in progress for at most two seconds.
+pub async fn serve(
+    listener: TcpListener,
+    banks: Vec<Bank>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let banks = banks.into_iter().map(|bank| (bank.config().id.clone(), Arc::new(bank))).collect();
+    let app = Router::new()
+        .route("/", get(list))
+        .route("/{bank}", post(message))
+        .route("/{bank}/books", get(credits))
+        .route("/{bank}/rejections", get(rejections))
+        .route("/{bank}/counters", get(counters))
+        .route("/{bank}/script", put(script))
+        .with_state(Banks::new(banks));
+    let (asked, mut was_asked) = tokio::sync::watch::channel(());
+    let server = axum::serve(BankListener(listener), app.into_make_service_with_connect_info::<HangUp>())
+        .with_graceful_shutdown(async move {
+            shutdown.await;
+            drop(asked);
+        });
+    tokio::select! {
+        served = server => served,
+        () = async {
+            // The sender is dropped when the end is asked for, which is the only change there is.
+            while was_asked.changed().await.is_ok() {}
+            tokio::time::sleep(DRAIN).await;
+        } => Ok(()),
+    }
+}
+
+/// A request that never reached a bank's judgement, and why, in plain text.
+struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, self.1 + "\n").into_response()
+    }
+}
+
+fn find(banks: &Banks, id: &str) -> Result<Arc<Bank>, Refused> {
+    banks.get(id).cloned().ok_or_else(|| Refused(StatusCode::NOT_FOUND, "no such bank".to_owned()))
+}
+
+async fn list(State(banks): State<Banks>) -> Response {
+    let mut banks: Vec<_> = banks.values().map(|bank| bank.config()).collect();
+    banks.sort_by(|a, b| a.id.cmp(&b.id));
+    let one = |config: &crate::config::BankConfig| {
+        let currencies: Vec<String> = config.currencies.iter().map(ToString::to_string).collect();
+        serde_json::json!({
+            "id": config.id, "bic": config.bic, "name": config.name,
+            "currencies": currencies, "valid_for_ms": config.valid_for_ms,
+        })
+    };
+    Json(banks.into_iter().map(one).collect::<Vec<_>>()).into_response()
+}
+
+async fn message(
+    State(banks): State<Banks>,
+    Path(id): Path<String>,
+    ConnectInfo(line): ConnectInfo<HangUp>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let bank = find(&banks, &id)?;
+    if !is_xml(request.headers()) {
+        return Err(Refused(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the body must be application/xml".to_owned(),
+        ));
+    }
+    let Ok(body) = to_bytes(request.into_body(), gate::MAX_BYTES).await else {
+        return Err(Refused(StatusCode::BAD_REQUEST, "the body is larger than 64 KiB".to_owned()));
+    };
+    Ok(match bank.answer(&body).await {
+        Reply::Report(xml) => ([(CONTENT_TYPE, "application/xml; charset=utf-8")], xml).into_response(),
+        Reply::Garbage => {
+            ([(CONTENT_TYPE, "text/html")], "<html><body>Welcome to your bank!<br></html>").into_response()
+        }
+        Reply::HttpError(status) => {
+            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+        }
+        // The server drops this future when the peer closes the connection.
+        Reply::Silence => std::future::pending().await,
+        Reply::HangUp => {
+            line.now();
+            Body::empty().into_response()
+        }
+        Reply::Unreadable(why) => Refused(StatusCode::BAD_REQUEST, why).into_response(),
+        Reply::Broken => {
+            Refused(StatusCode::INTERNAL_SERVER_ERROR, "the books are broken".to_owned()).into_response()
+        }
+    })
+}
+
+/// Whether the one content type says XML in UTF-8; two of them could be read in two ways.
+fn is_xml(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let mut parts = value.to_str().unwrap_or_default().split(';').map(str::trim);
+    parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/xml"))
+        && parts.all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8"))
+}
+
+async fn credits(State(banks): State<Banks>, Path(id): Path<String>) -> Result<Response, Refused> {
+    entries(find(&banks, &id)?, |entry| entry.rejection.is_none()).await
+}
+
+async fn rejections(State(banks): State<Banks>, Path(id): Path<String>) -> Result<Response, Refused> {
+    entries(find(&banks, &id)?, |entry| entry.rejection.is_some()).await
+}
+
+async fn entries(bank: Arc<Bank>, wanted: fn(&Entry) -> bool) -> Result<Response, Refused> {
+    let mut entries = bank.books().entries();
+    // Many entries take a while to write, and payments must not wait for that.
+    let written = tokio::task::spawn_blocking(move || {
+        entries.retain(|entry| wanted(entry));
+        let entries: Vec<&Entry> = entries.iter().map(AsRef::as_ref).collect();
+        serde_json::to_vec(&entries)
+    })
+    .await;
+    match written {
+        Ok(Ok(json)) => Ok(([(CONTENT_TYPE, "application/json")], json).into_response()),
+        _ => Err(Refused(StatusCode::INTERNAL_SERVER_ERROR, "the books cannot be listed".to_owned())),
+    }
+}
+
+async fn counters(State(banks): State<Banks>, Path(id): Path<String>) -> Result<Response, Refused> {
+    Ok(Json(find(&banks, &id)?.counts()).into_response())
+}
+
+async fn script(
+    State(banks): State<Banks>,
+    Path(id): Path<String>,
+    Json(rules): Json<Vec<Rule>>,
+) -> Result<Response, Refused> {
+    let bank = find(&banks, &id)?;
+    let script =
+        Script::new(rules).map_err(|problems| Refused(StatusCode::BAD_REQUEST, problems.join("\n")))?;
+    bank.set_script(script);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

@@ -1,0 +1,190 @@
+//! The simulated bank: several banks in one process, each with its own books and its own scripted misbehaviour.
+//!
+//! It implements `docs/bank-profile.md` on its own and shares no message code with the channel, so that a mistake in
+//! one cannot cancel out in the other.
+
+mod acceptance;
+mod books;
+mod config;
+mod conversation;
+mod fields;
+mod gate;
+mod http;
+mod line;
+mod messages;
+#[cfg(test)]
+mod sample;
+mod script;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use conversation::Bank;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Simulated banks that take ISO 20022 payments over HTTP and can be told to misbehave.
+#[derive(Debug, Parser)]
+#[command(name = "bank", after_long_help = HELP)]
+struct Arguments {
+    /// Address to listen on; port 0 takes any free port.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "HOST:PORT")]
+    listen: SocketAddr,
+    /// File that receives the address in use, as host:port, once the banks answer.
+    #[arg(long, value_name = "FILE")]
+    address_file: Option<PathBuf>,
+    /// File that says which banks there are (TOML).
+    #[arg(long, value_name = "FILE")]
+    banks: PathBuf,
+    /// Directory of the books, one append-only file per bank; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    books: PathBuf,
+    /// File of rules for misbehaviour (TOML); without it every bank does its plain duty.
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+}
+
+const HELP: &str = r#"The banks file:
+
+    [[bank]]
+    id = "aurora"                       # POST /aurora, and aurora.books
+    bic = "AURODEFFXXX"
+    name = "Aurora Bank"
+    currencies = ["EUR", "USD"]
+    valid_for_ms = 60000                # later than this after AccptncDtTm: RJCT TM01
+    iban_bank_codes = ["DE37040044"]    # country and bank code; leave out to own every valid IBAN
+
+The script file: rules per bank, the first that matches wins, none that matches means accept:
+
+    [[aurora]]
+    account = "DE89370400440532013000"  # optional: the creditor's account
+    minor_units_ending = 13             # optional: the last two digits of the amount in minor units
+    times = 2                           # optional: then the rule is spent
+    on = "payment"                      # or "enquiry" (pacs.028); payment if left out
+    behaviour = { reject = { code = "AC04", text = "closed" } }
+
+Behaviours:
+
+    "accept"                            its plain duty
+    { reject = { code, text } }         rejects; code and text may be left out (payment only)
+    { delay = { ms } }                  executes at once, answers later; PDNG until then
+    "pending"                           executes, answers PDNG
+    "silent_executed"                   executes, never answers (payment only)
+    "silent"                            neither executes nor answers
+    "drop_after"                        executes, closes the connection (payment only)
+    "drop_before"                       closes the connection
+    "garbage"                           executes, answers 200 with HTML
+    { http_error = { status, executed } }
+                                        answers 400 to 599; executes only if told to
+    "not_found"                         says AG09 of whatever is asked (enquiry only)
+
+Addresses:
+
+    POST /{bank}             a pacs.008 or pacs.028; answers with a pacs.002
+    GET  /                   the banks
+    GET  /{bank}/books       what it credited
+    GET  /{bank}/rejections  what it rejected
+    GET  /{bank}/counters    what it counted
+    PUT  /{bank}/script      a JSON array of rules, which replaces them all"#;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended =
+        runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(run(arguments)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problems) => {
+            #[expect(clippy::print_stderr, reason = "the only way to tell whoever started the program")]
+            {
+                eprintln!("{problems}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), String> {
+    if let Some(file) = &arguments.address_file {
+        remove_stale(file)?;
+    }
+    let banks = open_banks(&arguments)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+    let unbound = |error: std::io::Error| format!("{}: {error}", arguments.listen);
+    let listener = TcpListener::bind(arguments.listen).await.map_err(unbound)?;
+    let address = listener.local_addr().map_err(unbound)?;
+    // From here on connections queue at the socket and are answered, so the address may be told.
+    match &arguments.address_file {
+        Some(file) => write_whole(file, &address.to_string()),
+        None => print_address(address),
+    }?;
+    let shutdown = async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    };
+    http::serve(listener, banks, shutdown).await.map_err(|error| error.to_string())
+}
+
+/// Reads both files and opens the books, reporting everything that is wrong with the files together.
+fn open_banks(arguments: &Arguments) -> Result<Vec<Bank>, String> {
+    let configs = config::load(&arguments.banks);
+    let mut scripts = match &arguments.script {
+        None => Ok(Default::default()),
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| format!("{}: {error}", path.display()))
+            .and_then(|text| script::read_file(&text).map_err(|problems| config::report(path, &problems))),
+    };
+    if let (Ok(configs), Ok(known), Some(path)) = (&configs, &scripts, &arguments.script) {
+        let is_bank = |id: &String| configs.iter().any(|config| config.id == *id);
+        let strangers: Vec<String> =
+            known.keys().filter(|id| !is_bank(id)).map(|id| format!("{id} is not a bank")).collect();
+        if !strangers.is_empty() {
+            scripts = Err(config::report(path, &strangers));
+        }
+    }
+    let (configs, mut scripts) = match (configs, scripts) {
+        (Ok(configs), Ok(scripts)) => (configs, scripts),
+        (configs, scripts) => {
+            return Err([configs.err(), scripts.err()].into_iter().flatten().collect::<Vec<_>>().join("\n"));
+        }
+    };
+    let directory = &arguments.books;
+    std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    configs
+        .into_iter()
+        .map(|config| {
+            let script = scripts.remove(&config.id).unwrap_or_default();
+            Bank::open(config, script, directory)
+        })
+        .collect()
+}
+
+/// Takes away the address of an earlier run, which somebody could mistake for this one's.
+fn remove_stale(file: &Path) -> Result<(), String> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("{}: {error}", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes `text` so that a reader sees either no file or all of it.
+fn write_whole(file: &Path, text: &str) -> Result<(), String> {
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(".new");
+    std::fs::write(&temporary, text)
+        .and_then(|()| std::fs::rename(&temporary, file))
+        .map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn print_address(address: SocketAddr) -> Result<(), String> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{address}").map_err(|error| error.to_string())
+}

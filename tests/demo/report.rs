@@ -1,0 +1,158 @@
+//! What the demo prints for people, and writes for programs.
+
+use std::path::Path;
+
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use harness::{
+    BenchError,
+    system::{BANKS, PARTICIPANTS, Service, System},
+};
+use platform::trial_balance::TrialBalance;
+use serde_json::json;
+
+use crate::{orders::Paid, scenes::Played};
+
+/// All that came of a run.
+#[derive(Debug)]
+pub struct Report {
+    gateway: String,
+    credential: String,
+    played: Vec<Played>,
+    /// What came of the file of orders.
+    pub orders: Paid,
+    /// What the trial balance found.
+    pub trial_balance: Option<TrialBalance>,
+    /// What the ledger and the banks' books disagree on.
+    pub bank_differences: Vec<String>,
+}
+
+impl Report {
+    /// A report of the scenes, before anything was checked.
+    pub fn new(system: &System, played: Vec<Played>) -> Self {
+        Self {
+            gateway: system.address(Service::Gateway).to_owned(),
+            credential: system.credential(0).to_owned(),
+            played,
+            orders: Paid::default(),
+            trial_balance: None,
+            bank_differences: Vec::new(),
+        }
+    }
+
+    /// Whether everything came as told.
+    pub fn is_good(&self) -> bool {
+        self.played.iter().all(|played| played.as_told)
+            && self.trial_balance.as_ref().is_some_and(TrialBalance::is_ok)
+            && self.bank_differences.is_empty()
+            && self.orders.open.is_empty()
+    }
+
+    /// For programs.
+    ///
+    /// # Errors
+    /// Never, in fact: everything in it can be written as JSON.
+    pub fn json(&self) -> Result<String, BenchError> {
+        let trial_balance = match &self.trial_balance {
+            Some(balance) if balance.is_ok() => json!("OK"),
+            Some(balance) => json!(balance.differences),
+            None => json!("NOT TAKEN"),
+        };
+        let all = json!({
+            "gateway": { "address": self.gateway, "ca_file": null, "credential": self.credential },
+            "payments": self.played,
+            "trial_balance": trial_balance,
+            "banks_equal": self.bank_differences.is_empty(),
+            "orders": self.orders,
+        });
+        Ok(serde_json::to_string_pretty(&all)?)
+    }
+
+    /// The trial balance and the comparison with the banks' books, for people.
+    pub fn books(&self) -> String {
+        let balance = self.trial_balance.as_ref().map(ToString::to_string).unwrap_or_default();
+        let banks = match self.bank_differences.as_slice() {
+            [] => format!("the books of the {} banks: equal to the ledger, payment by payment", BANKS.len()),
+            differences => format!("the banks' books DIFFER:\n  {}", differences.join("\n  ")),
+        };
+        format!("{balance}\n{banks}\n")
+    }
+}
+
+/// The scenes as a table.
+pub fn scenes(played: &[Played]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header(["", "Scene", "State", "Reason", "ms", "To see"]);
+    for one in played {
+        let mark = if one.as_told { "ok" } else { "NOT AS TOLD" };
+        let ms = one.ms.to_string();
+        table.add_row([
+            mark,
+            one.scene,
+            one.state.as_str(),
+            one.reason.as_str(),
+            ms.as_str(),
+            one.remark.as_str(),
+        ]);
+    }
+    table.to_string()
+}
+
+/// What came of a file of orders.
+pub fn orders(paid: &Paid, report: &Path) -> String {
+    const SHOWN: usize = 20;
+    let mut lines = vec![format!(
+        "orders: {} paid, {} failed, {} bad lines, {} per second",
+        paid.paid, paid.failed, paid.bad_lines, paid.per_second
+    )];
+    for bad in paid.problems.iter().take(SHOWN) {
+        lines.push(format!("  line {}: {}: {}", bad.line, bad.field, bad.problem));
+    }
+    if paid.problems.len() > SHOWN {
+        lines.push(format!("  … and {} more", paid.problems.len() - SHOWN));
+    }
+    lines.extend(paid.open.iter().map(|open| format!("  STILL OPEN: {open}")));
+    lines.push(format!("  every line's result: {}\n", report.display()));
+    lines.join("\n")
+}
+
+/// Calls that can be pasted.
+pub fn lines_to_paste(system: &System) -> String {
+    let gateway = system.address(Service::Gateway);
+    let call = |key: &str, data: &str, method: &str| {
+        format!("grpcurl -plaintext -H \"authorization: Bearer {key}\" -d '{data}' {gateway} {method}\n")
+    };
+    let key = system.credential(0);
+    let accounts = "rialto.accounts.v1.AccountService";
+    let payments = "rialto.payments.v1.PaymentService";
+    let iban = BANKS[0].account(1);
+    let pay = format!(
+        r#"{{"request_id": "order-1", "payer_account": "'$ACCOUNT'", "payee": {{"name": "Blaise Seller", "iban": "{iban}"}}, "amount": {{"minor_units": 1234, "currency": "EUR"}}, "remittance_information": "Order 1"}}"#
+    );
+    [
+        format!("The system is up. The gateway is at {gateway}; Ctrl-C stops everything. To try it, paste:\n\n"),
+        format!("grpcurl -plaintext {gateway} list\n"),
+        format!("grpcurl -plaintext {gateway} describe {payments}.CreatePayment\n"),
+        call(
+            key,
+            r#"{"request_id": "account-1", "display_name": "Ada Buyer", "currency": "EUR"}"#,
+            &format!("{accounts}/CreateAccount"),
+        ),
+        "ACCOUNT=acc_…   # the id in the answer\n".to_owned(),
+        call(
+            key,
+            r#"{"request_id": "deposit-1", "account": "'$ACCOUNT'", "amount": {"minor_units": 50000, "currency": "EUR"}, "bank_id": "aurora"}"#,
+            &format!("{accounts}/Deposit"),
+        ),
+        call(key, &pay, &format!("{payments}/CreatePayment")),
+        call(key, r#"{"request_id": "order-1"}"#, &format!("{payments}/GetPayment")),
+        call(key, r#"{"account": "'$ACCOUNT'"}"#, &format!("{accounts}/ListEntries")),
+        call(key, "{}", &format!("{payments}/CreatePayment")),
+        format!("\nAnother participant ({}), who sees none of this: Bearer {}\n", PARTICIPANTS[1], system.credential(1)),
+        format!(
+            "To check the ledger:\n  RIALTO_DATABASE_URL={} target/release/platform trial-balance\n",
+            system.database_url()
+        ),
+    ]
+    .concat()
+}

@@ -1,0 +1,50 @@
+//! The ledger against the banks' own books.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use uuid::Uuid;
+
+use crate::{BenchError, system::BANKS};
+
+#[derive(Deserialize)]
+struct Credit {
+    uetr: Uuid,
+    minor_units: i64,
+    currency: String,
+}
+
+/// What the two disagree on.
+pub(crate) async fn compare(ledger: &PgConnectOptions, banks: &str) -> Result<Vec<String>, BenchError> {
+    let mut connection = PgConnection::connect_with(ledger).await?;
+    let paid: Vec<(Uuid, String, i64, String)> = sqlx::query_as(
+        "SELECT uetr, bank_id, amount, currency FROM payments WHERE state = 'SUCCEEDED' AND bank_id IS NOT NULL",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    connection.close().await?;
+    let mut here: HashMap<Uuid, (String, i64, String)> =
+        paid.into_iter().map(|(uetr, bank, amount, currency)| (uetr, (bank, amount, currency))).collect();
+    let mut differences = Vec::new();
+    for bank in BANKS {
+        let url = format!("http://{banks}/{}/books", bank.id);
+        let credits: Vec<Credit> = reqwest::get(url).await?.error_for_status()?.json().await?;
+        for credit in credits {
+            let there = (bank.id.to_owned(), credit.minor_units, credit.currency);
+            match here.remove(&credit.uetr) {
+                Some(found) if found == there => {}
+                Some(found) => {
+                    differences.push(format!("{}: here {found:?}, at the bank {there:?}", credit.uetr))
+                }
+                None => {
+                    differences.push(format!("{}: executed by {}, not succeeded here", credit.uetr, bank.id))
+                }
+            }
+        }
+    }
+    differences.extend(
+        here.iter().map(|(uetr, (bank, ..))| format!("{uetr}: succeeded here, not executed by {bank}")),
+    );
+    Ok(differences)
+}

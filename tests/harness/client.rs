@@ -1,0 +1,195 @@
+//! A caller of the gateway, as any gRPC client is.
+
+use std::time::Duration;
+
+use proto::{
+    accounts::{
+        Account, CreateAccountRequest, Deposit, DepositRequest, GetAccountRequest,
+        account_service_client::AccountServiceClient,
+    },
+    money::Money,
+    payments::{
+        CreatePaymentRequest, GetPaymentRequest, Payee, Payment, get_payment_request::Key, payee,
+        payment_service_client::PaymentServiceClient,
+    },
+};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    transport::{Channel, Endpoint},
+};
+
+use crate::BenchError;
+
+/// Calls the gateway with one API key. Clones share the connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The payments' service, for calls that have no shortcut here.
+    pub payments: PaymentServiceClient<Channel>,
+    /// The accounts' service, for calls that have no shortcut here.
+    pub accounts: AccountServiceClient<Channel>,
+    authorization: Option<MetadataValue<Ascii>>,
+}
+
+/// A payment as an answer said, and whether the answer was marked as a repeat.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The payment.
+    pub payment: Payment,
+    /// Whether the metadata said `idempotent-replayed: true`.
+    pub replayed: bool,
+}
+
+impl Client {
+    /// A caller of the gateway at `address`; an empty key sends none.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn new(address: &str, key: &str) -> Result<Self, BenchError> {
+        let channel = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect_lazy();
+        let authorization = if key.is_empty() { None } else { Some(format!("Bearer {key}").parse()?) };
+        Ok(Self {
+            payments: PaymentServiceClient::new(channel.clone()),
+            accounts: AccountServiceClient::new(channel),
+            authorization,
+        })
+    }
+
+    /// A request with this caller's key; without a timeout the call has no deadline.
+    pub fn request<T>(&self, message: T, timeout: Option<Duration>) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        if let Some(timeout) = timeout {
+            request.set_timeout(timeout);
+        }
+        request
+    }
+
+    /// Makes a payment.
+    ///
+    /// # Errors
+    /// When no payment came to be.
+    pub async fn pay(
+        &self,
+        message: CreatePaymentRequest,
+        timeout: Option<Duration>,
+    ) -> Result<Answer, Status> {
+        let response = self.payments.clone().create_payment(self.request(message, timeout)).await?;
+        let replayed = response.metadata().get("idempotent-replayed").is_some_and(|value| value == "true");
+        let payment =
+            response.into_inner().payment.ok_or_else(|| Status::internal("an answer without a payment"))?;
+        Ok(Answer { payment, replayed })
+    }
+
+    /// Reads a payment.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn payment(&self, id: &str) -> Result<Payment, Status> {
+        let message = GetPaymentRequest { key: Some(Key::Id(id.to_owned())) };
+        let response = self.payments.clone().get_payment(self.request(message, None)).await?;
+        response.into_inner().payment.ok_or_else(|| Status::internal("an answer without a payment"))
+    }
+
+    /// Opens an account.
+    ///
+    /// # Errors
+    /// When none was opened.
+    pub async fn open_account(
+        &self,
+        request_id: &str,
+        name: &str,
+        currency: &str,
+        iban: &str,
+    ) -> Result<Account, Status> {
+        let message = CreateAccountRequest {
+            request_id: request_id.to_owned(),
+            display_name: name.to_owned(),
+            currency: currency.to_owned(),
+            iban: iban.to_owned(),
+        };
+        let response = self.accounts.clone().create_account(self.request(message, None)).await?;
+        response.into_inner().account.ok_or_else(|| Status::internal("an answer without an account"))
+    }
+
+    /// Reads an account.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn account(&self, id: &str) -> Result<Account, Status> {
+        let message = GetAccountRequest { id: id.to_owned() };
+        let response = self.accounts.clone().get_account(self.request(message, None)).await?;
+        response.into_inner().account.ok_or_else(|| Status::internal("an answer without an account"))
+    }
+
+    /// Books money that arrived.
+    ///
+    /// # Errors
+    /// When none was booked.
+    pub async fn deposit(
+        &self,
+        request_id: &str,
+        account: &str,
+        minor_units: i64,
+        currency: &str,
+        bank_id: &str,
+    ) -> Result<Deposit, Status> {
+        let message = DepositRequest {
+            request_id: request_id.to_owned(),
+            account: account.to_owned(),
+            amount: Some(money(minor_units, currency)),
+            bank_id: bank_id.to_owned(),
+            reference: format!("statement line {request_id}"),
+        };
+        let response = self.accounts.clone().deposit(self.request(message, None)).await?;
+        response.into_inner().deposit.ok_or_else(|| Status::internal("an answer without a deposit"))
+    }
+}
+
+/// An amount.
+pub fn money(minor_units: i64, currency: &str) -> Money {
+    Money { minor_units, currency: currency.to_owned() }
+}
+
+/// A payment to whoever `payee` is.
+pub fn order(
+    request_id: &str,
+    payer_account: &str,
+    payee: Payee,
+    minor_units: i64,
+    currency: &str,
+) -> CreatePaymentRequest {
+    CreatePaymentRequest {
+        request_id: request_id.to_owned(),
+        payer_account: payer_account.to_owned(),
+        payee: Some(payee),
+        amount: Some(money(minor_units, currency)),
+        remittance_information: format!("Order {request_id}"),
+        ..CreatePaymentRequest::default()
+    }
+}
+
+/// A payee with an IBAN, whose bank its bank code says.
+pub fn payee_by_iban(name: &str, iban: &str) -> Payee {
+    Payee { name: name.to_owned(), account: Some(payee::Account::Iban(iban.to_owned())), bank: None }
+}
+
+/// A payee with an account number at a bank.
+pub fn payee_by_number(name: &str, number: &str, bank: payee::Bank) -> Payee {
+    Payee {
+        name: name.to_owned(),
+        account: Some(payee::Account::AccountNumber(number.to_owned())),
+        bank: Some(bank),
+    }
+}
+
+/// A payee with an account on the ledger.
+pub fn payee_on_ledger(name: &str, account: &str) -> Payee {
+    Payee {
+        name: name.to_owned(),
+        account: Some(payee::Account::LedgerAccount(account.to_owned())),
+        bank: None,
+    }
+}

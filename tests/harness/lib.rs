@@ -1,0 +1,13 @@
+//! The bench that tests and the demo stand on: a private PostgreSQL, and the whole system as real processes.
+
+pub mod binaries;
+mod books;
+pub mod client;
+pub mod names;
+pub mod postgres;
+pub mod process;
+pub mod system;
+pub mod xsd;
+
+/// What can go wrong on the bench: said to a person, with what to do next.
+pub type BenchError = Box<dyn std::error::Error + Send + Sync>;
