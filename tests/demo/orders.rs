@@ -213,14 +213,16 @@ fn request(line: &Line, name: &str) -> Result<CreatePaymentRequest, Wrong> {
         }
     };
     let payee = payee_of(line, &mut wrong);
-    let (Some(amount), Some(payee)) = (amount, payee) else { return Err(wrong) };
+    let complete = amount.is_some() && payee.is_some();
+    // What is wrong already stands in for itself, so that the rest is checked all the same.
+    let payee = payee.unwrap_or_else(|| payee_by_number(&line.payee_name, "0", payee::Bank::BankId("none".to_owned())));
     let mut request = order(
         &format!("{name}-{}", line.order_id),
         // Any account will do for the check; the real one is put in once it is open.
         &format!("acc_{}", "1".repeat(32)),
         payee,
-        amount.minor_units(),
-        amount.currency().code(),
+        amount.map_or(1, Money::minor_units),
+        amount.map_or("EUR", |amount| amount.currency().code()),
     );
     request.remittance_information.clone_from(&line.remittance_information);
     request.end_to_end_id.clone_from(&line.end_to_end_id);
@@ -229,7 +231,7 @@ fn request(line: &Line, name: &str) -> Result<CreatePaymentRequest, Wrong> {
             violations.into_iter().map(|violation| (column(&violation.field), violation.description)),
         );
     }
-    if wrong.is_empty() { Ok(request) } else { Err(wrong) }
+    if complete && wrong.is_empty() { Ok(request) } else { Err(wrong) }
 }
 
 /// The column that a field of the request comes from.

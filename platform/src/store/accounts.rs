@@ -152,7 +152,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn account(&self, participant: &str, id: AccountId) -> Result<Option<OwnAccount>, StoreError> {
-        let sql = const_format::concatcp!(SELECT, "WHERE id = $1 AND participant_id = $2");
+        let sql = const_format::concatcp!(SELECT, "WHERE id = $1 AND participant_id || '' = $2");
         let row: Option<AccountRow> =
             sqlx::query_as(sql).bind(id.uuid()).bind(participant).fetch_optional(self.pool()).await?;
         row.map(OwnAccount::try_from).transpose()
