@@ -114,10 +114,14 @@ impl Commands {
             "" => None,
             id => convert::id("payer_account", id, "acc_", AccountId::parse, &mut violations),
         };
-        let state = wire::state_filter(request.state).unwrap_or_else(|()| {
-            violations.push(Violation::new("state", "must be a state, or absent"));
-            None
-        });
+        let state = match wire::state_filter(request.state) {
+            Some(wire::StateFilter::Only(state)) => Some(state),
+            Some(wire::StateFilter::Any) => None,
+            None => {
+                violations.push(Violation::new("state", "must be a state, or absent"));
+                None
+            }
+        };
         let page = self.page(&list, request.page_size, &request.page_token, violations)?;
         let filter = PaymentFilter { payer_account, state };
         let mut payments = self

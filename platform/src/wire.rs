@@ -55,16 +55,21 @@ pub fn state(state: State) -> payments::PaymentState {
     }
 }
 
-/// The state that a filter names; none for any.
-///
-/// # Errors
-/// When it is no state.
-pub fn state_filter(wire: i32) -> Result<Option<State>, ()> {
-    match payments::PaymentState::try_from(wire) {
-        Ok(payments::PaymentState::Unspecified) => Ok(None),
-        Ok(named) => State::ALL.into_iter().find(|one| state(*one) == named).map(Some).ok_or(()),
-        Err(_) => Err(()),
+/// The states that a filter lets through; none when it names no state.
+pub fn state_filter(wire: i32) -> Option<StateFilter> {
+    match payments::PaymentState::try_from(wire).ok()? {
+        payments::PaymentState::Unspecified => Some(StateFilter::Any),
+        named => State::ALL.into_iter().find(|one| state(*one) == named).map(StateFilter::Only),
     }
+}
+
+/// Which states a filter lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateFilter {
+    /// Every one.
+    Any,
+    /// This one.
+    Only(State),
 }
 
 /// ISO 20022 ExternalPaymentTransactionStatus1Code.

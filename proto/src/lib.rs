@@ -3,7 +3,13 @@
 
 pub mod convert;
 
-#[expect(missing_docs, clippy::all, clippy::as_conversions, clippy::panic, reason = "generated code")]
+#[expect(
+    missing_docs,
+    clippy::all,
+    clippy::as_conversions,
+    clippy::allow_attributes,
+    reason = "generated code"
+)]
 mod generated {
     pub mod common {
         pub mod v1 {

@@ -1,1 +1,24 @@
+//! The ledger in a real PostgreSQL: what its schema refuses, what its writers keep true under races and faults.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "ledger/bench.rs"]
+mod bench;
+#[path = "ledger/book.rs"]
+mod book;
+#[path = "ledger/constraints.rs"]
+mod constraints;
+#[path = "ledger/faults.rs"]
+mod faults;
+#[path = "ledger/plans.rs"]
+mod plans;
+#[path = "ledger/pool.rs"]
+mod pool;
+#[path = "ledger/queue.rs"]
+mod queue;
+#[path = "ledger/races.rs"]
+mod races;
+#[path = "ledger/schema.rs"]
+mod schema;
+#[path = "ledger/tampering.rs"]
+mod tampering;

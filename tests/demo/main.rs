@@ -64,8 +64,7 @@ async fn run(args: Args) -> Result<bool, BenchError> {
     setup.gateway_listen.clone_from(&args.listen);
     setup.script = scenes::script();
     say("Starting PostgreSQL, three banks, channel, platform and gateway …");
-    let mut system = System::start(setup).await?;
-    system.postgres().process();
+    let system = System::start(setup).await?;
     let client = Client::new(system.address(Service::Gateway), system.credential(0))?;
     let system = Arc::new(Mutex::new(system));
     let keeping = tokio::spawn(keep_running(Arc::clone(&system)));
@@ -86,12 +85,22 @@ async fn run(args: Args) -> Result<bool, BenchError> {
             .map_err(|error| format!("cannot write {}: {error}", json.display()))?;
     }
     if !args.once {
-        say(&report::lines_to_paste(&*system.lock().await));
+        let account = account_to_try(&client).await?;
+        let environment = folder.join("env");
+        fs::write(&environment, report::environment(&*system.lock().await, &account))?;
+        say(&report::lines_to_paste(&*system.lock().await, &environment));
         tokio::signal::ctrl_c().await?;
         say("Stopping.");
     }
     keeping.abort();
     Ok(report.is_good())
+}
+
+/// An account with money, for whoever wants to try.
+async fn account_to_try(client: &Client) -> Result<String, BenchError> {
+    let account = client.open_account("try-account", "Ada Buyer", "EUR", "").await?.id;
+    client.deposit("try-deposit", &account, 50_000, "EUR", harness::system::BANKS[0].id).await?;
+    Ok(account)
 }
 
 /// Checks the ledger and compares it with the banks' books, after whatever is still under way has come to its end.

@@ -215,7 +215,8 @@ fn request(line: &Line, name: &str) -> Result<CreatePaymentRequest, Wrong> {
     let payee = payee_of(line, &mut wrong);
     let complete = amount.is_some() && payee.is_some();
     // What is wrong already stands in for itself, so that the rest is checked all the same.
-    let payee = payee.unwrap_or_else(|| payee_by_number(&line.payee_name, "0", payee::Bank::BankId("none".to_owned())));
+    let payee = payee
+        .unwrap_or_else(|| payee_by_number(&line.payee_name, "0", payee::Bank::BankId("none".to_owned())));
     let mut request = order(
         &format!("{name}-{}", line.order_id),
         // Any account will do for the check; the real one is put in once it is open.

@@ -116,43 +116,38 @@ pub fn orders(paid: &Paid, report: &Path) -> String {
     lines.join("\n")
 }
 
+/// What the calls that can be pasted need, for a shell to read.
+pub fn environment(system: &System, account: &str) -> String {
+    format!(
+        "GATEWAY={}\nKEY={}\nOTHER_KEY={}\nACCOUNT={account}\nIBAN={}\nexport RIALTO_DATABASE_URL={}\n",
+        system.address(Service::Gateway),
+        system.credential(0),
+        system.credential(1),
+        BANKS[0].account(1),
+        system.database_url()
+    )
+}
+
 /// Calls that can be pasted.
-pub fn lines_to_paste(system: &System) -> String {
-    let gateway = system.address(Service::Gateway);
-    let call = |key: &str, data: &str, method: &str| {
-        format!("grpcurl -plaintext -H \"authorization: Bearer {key}\" -d '{data}' {gateway} {method}\n")
+pub fn lines_to_paste(system: &System, environment: &Path) -> String {
+    let call = |data: &str, method: &str| {
+        let quoted = data.replace('"', "\\\"");
+        format!("grpcurl -plaintext -H \"authorization: Bearer $KEY\" -d \"{quoted}\" $GATEWAY {method}\n")
     };
-    let key = system.credential(0);
-    let accounts = "rialto.accounts.v1.AccountService";
-    let payments = "rialto.payments.v1.PaymentService";
-    let iban = BANKS[0].account(1);
-    let pay = format!(
-        r#"{{"request_id": "order-1", "payer_account": "'$ACCOUNT'", "payee": {{"name": "Blaise Seller", "iban": "{iban}"}}, "amount": {{"minor_units": 1234, "currency": "EUR"}}, "remittance_information": "Order 1"}}"#
-    );
+    let pay = r#"{"request_id": "order-1", "payer_account": "$ACCOUNT", "payee": {"name": "Blaise Seller", "iban": "$IBAN"}, "amount": {"minor_units": 1234, "currency": "EUR"}}"#;
     [
-        format!("The system is up. The gateway is at {gateway}; Ctrl-C stops everything. To try it, paste:\n\n"),
-        format!("grpcurl -plaintext {gateway} list\n"),
-        format!("grpcurl -plaintext {gateway} describe {payments}.CreatePayment\n"),
-        call(
-            key,
-            r#"{"request_id": "account-1", "display_name": "Ada Buyer", "currency": "EUR"}"#,
-            &format!("{accounts}/CreateAccount"),
-        ),
-        "ACCOUNT=acc_…   # the id in the answer\n".to_owned(),
-        call(
-            key,
-            r#"{"request_id": "deposit-1", "account": "'$ACCOUNT'", "amount": {"minor_units": 50000, "currency": "EUR"}, "bank_id": "aurora"}"#,
-            &format!("{accounts}/Deposit"),
-        ),
-        call(key, &pay, &format!("{payments}/CreatePayment")),
-        call(key, r#"{"request_id": "order-1"}"#, &format!("{payments}/GetPayment")),
-        call(key, r#"{"account": "'$ACCOUNT'"}"#, &format!("{accounts}/ListEntries")),
-        call(key, "{}", &format!("{payments}/CreatePayment")),
-        format!("\nAnother participant ({}), who sees none of this: Bearer {}\n", PARTICIPANTS[1], system.credential(1)),
-        format!(
-            "To check the ledger:\n  RIALTO_DATABASE_URL={} target/release/platform trial-balance\n",
-            system.database_url()
-        ),
+        format!("The system is up; the gateway is at {}. ", system.address(Service::Gateway)),
+        "Ctrl-C stops everything. To try it, paste into another shell:\n\n".to_owned(),
+        format!(". {}\n", environment.display()),
+        "grpcurl -plaintext $GATEWAY list\n".to_owned(),
+        "grpcurl -plaintext $GATEWAY describe rialto.payments.v1.Payment\n".to_owned(),
+        call(pay, "rialto.payments.v1.PaymentService/CreatePayment"),
+        call(r#"{"request_id": "order-1"}"#, "rialto.payments.v1.PaymentService/GetPayment"),
+        call(r#"{"id": "$ACCOUNT"}"#, "rialto.accounts.v1.AccountService/GetAccount"),
+        call(r#"{"account": "$ACCOUNT"}"#, "rialto.accounts.v1.AccountService/ListEntries"),
+        call("{}", "rialto.payments.v1.PaymentService/CreatePayment"),
+        "target/release/platform trial-balance\n".to_owned(),
+        format!("\n$OTHER_KEY is another participant's ({}), who sees none of this.\n", PARTICIPANTS[1]),
     ]
     .concat()
 }

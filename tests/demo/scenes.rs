@@ -103,16 +103,16 @@ async fn scenes(client: &Client, run: &str) -> Result<Vec<Scene>, BenchError> {
     let scene = |name, request, told| Scene { name, request, timeout: None, told };
     let short = Some(Duration::from_millis(1_700));
     Ok(vec![
-        scene("paid: the IBAN says which bank", eur(1, to(1), 12_34), Told::AtOnce(Succeeded, "")),
-        scene("the same request again", eur(1, to(1), 12_34), Told::Repeated),
+        scene("paid: the IBAN says which bank", eur(1, to(1), 1234), Told::AtOnce(Succeeded, "")),
+        scene("the same request again", eur(1, to(1), 1234), Told::Repeated),
         scene(
             "its request_id for something else",
-            eur(1, to(1), 99_99),
+            eur(1, to(1), 9999),
             Told::NoPayment(tonic::Code::FailedPrecondition, "REQUEST_ID_REUSED"),
         ),
         scene(
             "paid: another bank, found by its BIC",
-            eur(2, payee_by_iban("Marie Seller", &meridian.account(2)), 50_00)
+            eur(2, payee_by_iban("Marie Seller", &meridian.account(2)), 5000)
                 .with_bank(payee::Bank::Bic(meridian.bic.to_owned())),
             Told::AtOnce(Succeeded, ""),
         ),
@@ -133,25 +133,25 @@ async fn scenes(client: &Client, run: &str) -> Result<Vec<Scene>, BenchError> {
         ),
         scene(
             "the bank refuses: account closed",
-            eur(4, to(CLOSED), 20_00),
+            eur(4, to(CLOSED), 2000),
             Told::AtOnce(Failed, "REJECTED_BY_BANK"),
         ),
-        scene("too little money", eur(5, to(1), 5_000_00), Told::AtOnce(Failed, "INSUFFICIENT_FUNDS")),
+        scene("too little money", eur(5, to(1), 500_000), Told::AtOnce(Failed, "INSUFFICIENT_FUNDS")),
         scene(
             "on this ledger, without a bank",
-            eur(6, payee_on_ledger(seller_name, &seller), 30_00),
+            eur(6, payee_on_ledger(seller_name, &seller), 3000),
             Told::AtOnce(Succeeded, ""),
         ),
         scene(
             "on this ledger, found by IBAN",
-            eur(7, payee_by_iban(seller_name, &own_iban), 5_00),
+            eur(7, payee_by_iban(seller_name, &own_iban), 500),
             Told::AtOnce(Succeeded, ""),
         ),
         Scene {
             timeout: short,
             ..scene(
                 "the bank pays, but never answers",
-                eur(8, to(SILENT_EXECUTED), 7_00),
+                eur(8, to(SILENT_EXECUTED), 700),
                 Told::Later(Succeeded),
             )
         },
@@ -159,17 +159,17 @@ async fn scenes(client: &Client, run: &str) -> Result<Vec<Scene>, BenchError> {
             timeout: short,
             ..scene(
                 "the bank loses it: asked, sent again",
-                eur(9, to(SILENT_ONCE), 8_00),
+                eur(9, to(SILENT_ONCE), 800),
                 Told::Later(Succeeded),
             )
         },
         Scene {
             timeout: short,
-            ..scene("the bank pays and hangs up", eur(10, to(DROPS_AFTER), 9_00), Told::Later(Succeeded))
+            ..scene("the bank pays and hangs up", eur(10, to(DROPS_AFTER), 900), Told::Later(Succeeded))
         },
         scene(
             "no such bank",
-            eur(11, payee_by_iban("Nobody", "GB29NWBK60161331926819"), 1_00),
+            eur(11, payee_by_iban("Nobody", "GB29NWBK60161331926819"), 100),
             Told::NoPayment(tonic::Code::InvalidArgument, "BANK_NOT_IN_DIRECTORY"),
         ),
         scene(
@@ -179,7 +179,7 @@ async fn scenes(client: &Client, run: &str) -> Result<Vec<Scene>, BenchError> {
         ),
         scene(
             "checked only: nothing is written",
-            CreatePaymentRequest { validate_only: true, ..eur(13, to(1), 1_00) },
+            CreatePaymentRequest { validate_only: true, ..eur(13, to(1), 100) },
             Told::Checked,
         ),
     ])

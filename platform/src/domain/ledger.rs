@@ -399,6 +399,11 @@ impl Ledger {
         self.writes.events.push(event(&next, conclude.evidence.bank_message_id(), self.now));
         self.writes.changed_payments.insert(next.id, next.clone());
         self.snapshot.payments.insert(next.id, (next.clone(), lease));
+        if let Some(asked_again) =
+            self.snapshot.payment_requests.get_mut(&(next.participant.clone(), next.request_id.clone()))
+        {
+            *asked_again = next.clone();
+        }
         Ok(Outcome::Payment(Box::new(next)))
     }
 

@@ -1,0 +1,327 @@
+//! The bench: one private PostgreSQL, a migrated template, and a copy of it for every test with a few accounts.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use common::{
+    clock::Clock,
+    iban::Iban,
+    id::{AccountId, DepositId, PaymentId, TransferId},
+    money::{Currency, Money},
+    order::{AccountOrder, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
+    trace::TraceParent,
+};
+use harness::postgres::{Postgres, own_folder};
+use platform::{
+    domain::{
+        account::Balances,
+        ledger::{Arrival, BankRoute, Command, Conclude, NoRoute, Outcome, Pay},
+        payment::{Evidence, Payment, State, Submission},
+    },
+    flow::book::{Book, BookConfig, NotWritten},
+    store::{Store, schema},
+    trial_balance::TrialBalance,
+};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+pub const BOB_IBAN: &str = "GB82WEST12345698765432";
+
+const TEMPLATE: &str = "template";
+
+/// The server that all tests share; it ends with the process.
+pub async fn server() -> &'static Postgres {
+    static SERVER: OnceCell<Postgres> = OnceCell::const_new();
+    SERVER
+        .get_or_init(async || {
+            let server = Postgres::start(&own_folder("ledger").unwrap(), &[]).await.unwrap();
+            server.create_database(TEMPLATE, None).await.unwrap();
+            schema::migrate(&server.options(TEMPLATE)).await.unwrap();
+            server
+        })
+        .await
+}
+
+/// A new database: a copy of `template`, or of the migrated template.
+pub async fn database(template: Option<&str>) -> PgConnectOptions {
+    let server = server().await;
+    let name = new_name();
+    server.create_database(&name, Some(template.unwrap_or(TEMPLATE))).await.unwrap();
+    server.options(&name)
+}
+
+/// A new database without a schema.
+pub async fn empty_database() -> PgConnectOptions {
+    let server = server().await;
+    let name = new_name();
+    server.create_database(&name, None).await.unwrap();
+    server.options(&name)
+}
+
+fn new_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub async fn connect(options: &PgConnectOptions) -> PgConnection {
+    PgConnection::connect_with(options).await.unwrap()
+}
+
+/// Runs a statement as the owner, who is a superuser.
+pub async fn sql(options: &PgConnectOptions, text: &str) {
+    let mut connection = connect(options).await;
+    sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut connection).await.expect(text);
+    connection.close().await.unwrap();
+}
+
+/// One number from the database.
+pub async fn number(options: &PgConnectOptions, text: &str) -> i64 {
+    let mut connection = connect(options).await;
+    let found = sqlx::query_scalar(AssertSqlSafe(text.to_owned())).fetch_one(&mut connection).await.expect(text);
+    connection.close().await.unwrap();
+    found
+}
+
+/// Waits until a statement's number is what is wanted.
+pub async fn wait_until(options: &PgConnectOptions, text: &str, wanted: impl Fn(i64) -> bool) {
+    for _ in 0..1_000 {
+        if wanted(number(options, text).await) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("waited in vain: {text}");
+}
+
+/// A database with accounts: Alice and Bob have 10,000 each, the bank aurora its settlement account.
+pub struct World {
+    pub options: PgConnectOptions,
+    pub store: Store,
+    pub clock: Clock,
+    pub settlement: AccountId,
+    pub alice: AccountId,
+    pub bob: AccountId,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::on(database(None).await).await
+    }
+
+    pub async fn on(options: PgConnectOptions) -> Self {
+        let (store, clock) = (Store::new(options.clone(), 4), Clock::system());
+        let id = AccountId::new(&clock);
+        let settlement =
+            store.settlement_account(id, "aurora", "Banca Aurora", eur(1).currency(), clock.now()).await.unwrap();
+        let alice = open(&store, "alice", "Alice", None).await;
+        let bob = open(&store, "bob", "Bob", Some(BOB_IBAN)).await;
+        let world = Self { options, store, clock, settlement, alice, bob };
+        let book = world.book(1);
+        for (participant, account) in [("alice", alice), ("bob", bob)] {
+            let outcome = write(&book, world.deposit(participant, "initial", account, 10_000)).await;
+            assert!(matches!(outcome, Outcome::Deposit(_, false)), "{outcome:?}");
+        }
+        world
+    }
+
+    /// Writers of their own: another platform on the same database.
+    pub fn book(&self, writers: usize) -> Book {
+        book_on(&self.store, writers)
+    }
+
+    /// Alice pays: `to` is an account number at the bank.
+    pub fn pay_bank(&self, request: &str, amount: i64) -> Pay {
+        let account = PayeeAccount::Number("123".to_owned(), BankKey::Id("aurora".to_owned()));
+        self.pay(("alice", self.alice), request, account, amount)
+    }
+
+    /// Alice pays an account of this ledger.
+    pub fn pay_on_us(&self, request: &str, to: AccountId, amount: i64) -> Pay {
+        self.pay(("alice", self.alice), request, PayeeAccount::Ledger(to), amount)
+    }
+
+    /// Alice pays an IBAN.
+    pub fn pay_iban(&self, request: &str, iban: &str, amount: i64) -> Pay {
+        self.pay(("alice", self.alice), request, PayeeAccount::Iban(Iban::parse(iban).unwrap(), None), amount)
+    }
+
+    pub fn pay(&self, payer: (&str, AccountId), request: &str, to: PayeeAccount, amount: i64) -> Pay {
+        let fingerprint = hash(&format!("{payer:?} {to:?} {amount}"));
+        let bank = match to {
+            PayeeAccount::Ledger(_) => Err(NoRoute::NotInDirectory("payee.ledger_account")),
+            _ => Ok(BankRoute {
+                bank_id: "aurora".to_owned(),
+                settlement_account: self.settlement,
+                valid_for: Duration::from_secs(20),
+                lease: Duration::from_secs(60),
+            }),
+        };
+        Pay {
+            id: PaymentId::new(&self.clock),
+            uetr: Uuid::new_v4(),
+            participant: payer.0.to_owned(),
+            order: PaymentOrder {
+                request_id: request.to_owned(),
+                payer_account: payer.1,
+                payee: Payee { name: "Päivi Œuvre 🦆".to_owned(), account: to },
+                amount: eur(amount),
+                remittance_information: "Invoice '42'; DROP TABLE payments --".to_owned(),
+                end_to_end_id: None,
+                metadata: [("order".to_owned(), "\"7\" \\ \u{1}".to_owned())].into(),
+            },
+            fingerprint,
+            bank,
+            validate_only: false,
+        }
+    }
+
+    pub fn deposit(&self, participant: &str, request: &str, account: AccountId, amount: i64) -> Command {
+        Command::Deposit(Box::new(Arrival {
+            id: DepositId::new(&self.clock),
+            transfer: TransferId::new(&self.clock),
+            participant: participant.to_owned(),
+            order: DepositOrder {
+                request_id: request.to_owned(),
+                account,
+                amount: eur(amount),
+                bank_id: "aurora".to_owned(),
+                reference: "salary".to_owned(),
+            },
+            fingerprint: hash(&format!("{account} {amount}")),
+            settlement_account: self.settlement,
+        }))
+    }
+
+    pub fn conclude(&self, payment: PaymentId, token: i64, evidence: Evidence) -> Command {
+        let transfer = TransferId::new(&self.clock);
+        Command::Conclude(Box::new(Conclude { payment, token, evidence, transfer }))
+    }
+
+    pub async fn balances(&self, participant: &str, account: AccountId) -> Balances {
+        self.store.account(participant, account).await.unwrap().unwrap().account.balances
+    }
+
+    /// What Alice has available, has held, and what is expected at the bank.
+    pub async fn alice(&self) -> (i64, i64) {
+        let balances = self.balances("alice", self.alice).await;
+        (balances.available(), balances.debits_pending)
+    }
+
+    pub async fn assert_balanced(&self) {
+        let balance = TrialBalance::take(&self.options).await.unwrap();
+        assert!(balance.is_ok(), "{balance}");
+    }
+}
+
+pub fn book_on(store: &Store, writers: usize) -> Book {
+    let config = BookConfig { max_waiting: 4096, max_batch: 64, writers };
+    Book::open(store, &Clock::system(), config).0
+}
+
+pub async fn open(store: &Store, participant: &str, name: &str, iban: Option<&str>) -> AccountId {
+    let clock = Clock::system();
+    let order = AccountOrder {
+        request_id: name.to_owned(),
+        display_name: name.to_owned(),
+        currency: eur(1).currency(),
+        iban: iban.map(|iban| Iban::parse(iban).unwrap()),
+    };
+    let opened = store.open_account(participant, AccountId::new(&clock), &order, &hash(name), clock.now());
+    opened.await.unwrap().account.id
+}
+
+pub fn eur(minor_units: i64) -> Money {
+    Money::new(minor_units, Currency::parse("EUR").unwrap())
+}
+
+/// Thirty-two bytes that follow from a text; a test needs no real hash.
+fn hash(text: &str) -> [u8; 32] {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let bytes: Vec<u8> = (0..4_u8)
+        .flat_map(|part| {
+            let mut hasher = DefaultHasher::new();
+            (part, text).hash(&mut hasher);
+            hasher.finish().to_be_bytes()
+        })
+        .collect();
+    bytes.try_into().unwrap()
+}
+
+pub fn command(pay: Pay) -> Command {
+    Command::Pay(Box::new(pay))
+}
+
+/// Has a command carried out, which must end with an outcome.
+pub async fn write(book: &Book, command: Command) -> Outcome {
+    try_write(book, command).await.expect("an outcome")
+}
+
+pub async fn try_write(book: &Book, command: Command) -> Result<Outcome, NotWritten> {
+    book.write(command, TraceParent::new_root()).await
+}
+
+pub fn payment(outcome: Outcome) -> Payment {
+    match outcome {
+        Outcome::Payment(payment) | Outcome::Replayed(payment) => *payment,
+        Outcome::Submitted(submission) => submission.payment,
+        other => panic!("no payment: {other:?}"),
+    }
+}
+
+pub fn submission(outcome: Outcome) -> Submission {
+    match outcome {
+        Outcome::Submitted(submission) => *submission,
+        other => panic!("nothing to send: {other:?}"),
+    }
+}
+
+pub fn accepted() -> Evidence {
+    Evidence::Accepted { bank_message_id: "BANK-1".to_owned() }
+}
+
+pub fn rejected() -> Evidence {
+    Evidence::Rejected {
+        iso_code: "AC04".to_owned(),
+        text: "closed account".to_owned(),
+        bank_message_id: "BANK-2".to_owned(),
+    }
+}
+
+pub fn inconclusive(resume_after: Duration) -> Evidence {
+    Evidence::Inconclusive { reason: "BANK_TIMEOUT".to_owned(), detail: "no answer".to_owned(), resume_after }
+}
+
+pub fn never_sent() -> Evidence {
+    Evidence::NeverSent { detail: "connection refused".to_owned() }
+}
+
+/// Whether a payment is over.
+pub fn is_over(state: State) -> bool {
+    matches!(state, State::Succeeded | State::Failed)
+}
+
+/// How many of the platform's connections wait for a lock.
+pub const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+    AND application_name = 'rialto-platform' AND wait_event_type = 'Lock'";
+
+/// Runs all futures at once, in one task, and returns their outputs in order.
+pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut ready = true;
+        for (future, output) in &mut running {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(done) => *output = Some(done),
+                    std::task::Poll::Pending => ready = false,
+                }
+            }
+        }
+        if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    running.into_iter().map(|(_, output)| output.unwrap()).collect()
+}

@@ -1,0 +1,155 @@
+//! What the database itself refuses, whoever asks: defence below the rules.
+
+use platform::domain::payment::{State, TRANSITIONS};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::bench::{World, accepted, command, connect, submission, write};
+
+const NO_PERMISSION: &str = "42501";
+const REFUSED_BY_TRIGGER: &str = "23000";
+const CHECK_VIOLATED: &str = "23514";
+
+/// A world with a payment in each state.
+async fn world() -> World {
+    let world = World::new().await;
+    let book = world.book(1);
+    for (request, evidence) in [
+        ("submitted", None),
+        ("unknown", Some(crate::bench::inconclusive(std::time::Duration::from_secs(60)))),
+        ("succeeded", Some(accepted())),
+        ("failed", Some(crate::bench::rejected())),
+    ] {
+        let made = submission(write(&book, command(world.pay_bank(request, 10))).await);
+        if let Some(evidence) = evidence {
+            write(&book, world.conclude(made.payment.id, made.lease.token, evidence)).await;
+        }
+    }
+    world
+}
+
+/// The SQLSTATE that a statement ends with, none if it goes through; nothing stays of it.
+async fn sqlstate(connection: &mut PgConnection, text: &str) -> Option<String> {
+    let mut transaction = connection.begin().await.unwrap();
+    let result = sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut *transaction).await;
+    transaction.rollback().await.unwrap();
+    result.err().map(|error| error.as_database_error().unwrap().code().unwrap().into_owned())
+}
+
+#[tokio::test]
+async fn history_cannot_be_changed() {
+    let world = world().await;
+    let mut owner = connect(&world.options).await;
+    let mut platform = connect(&world.options).await;
+    sqlx::raw_sql("SET ROLE rialto_platform").execute(&mut platform).await.unwrap();
+    let immutable = ["transfers", "payment_events", "attempts", "deposits"];
+    let columns = ["amount = amount + 1", "state = 'FAILED'", "number = 7", "amount = amount + 1"];
+    let mut statements = Vec::new();
+    for (table, column) in immutable.into_iter().zip(columns) {
+        statements.push(format!("UPDATE {table} SET {column}"));
+    }
+    for table in immutable.into_iter().chain(["payments", "accounts"]) {
+        statements.push(format!("DELETE FROM {table}"));
+        statements.push(format!("DELETE FROM {table} WHERE false"));
+        statements.push(format!("TRUNCATE {table} CASCADE"));
+    }
+    for column in [
+        "id = gen_random_uuid()", "participant_id = 'bob'", "request_id = request_id || 'x'",
+        "request_fingerprint = sha256('x')", "payer_account = credit_account", "credit_account = payer_account",
+        "payee = '{}'", "amount = amount + 1", "currency = 'USD'", "remittance_information = 'x'",
+        "end_to_end_id = 'x'", "metadata = '{}'", "bank_id = 'x'", "uetr = gen_random_uuid()", "created_at = now()",
+    ] {
+        statements.push(format!("UPDATE payments SET {column}"));
+    }
+    for column in [
+        "id = gen_random_uuid()", "participant_id = 'bob'", "request_id = 'x'", "request_fingerprint = sha256('x')",
+        "currency = 'USD'", "bank_id = 'x'", "may_overdraw = true", "created_at = now()",
+    ] {
+        statements.push(format!("UPDATE accounts SET {column}"));
+    }
+    for statement in statements {
+        assert_eq!(sqlstate(&mut platform, &statement).await.as_deref(), Some(NO_PERMISSION), "{statement}");
+        assert_eq!(sqlstate(&mut owner, &statement).await.as_deref(), Some(REFUSED_BY_TRIGGER), "{statement}");
+    }
+    for statement in [
+        "DROP TABLE transfers", "ALTER TABLE transfers DISABLE TRIGGER ALL", "UPDATE installation SET page_token_key = ''",
+        "UPDATE participants SET id = 'mallory'", "SET session_replication_role = replica", "TRUNCATE dispatches",
+        "UPDATE dispatches SET payment_id = gen_random_uuid()", "CREATE TABLE mine ()", "DELETE FROM _sqlx_migrations",
+    ] {
+        assert_eq!(sqlstate(&mut platform, statement).await.as_deref(), Some(NO_PERMISSION), "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn states_change_as_the_rules_table_says() {
+    let world = world().await;
+    let mut platform = connect(&world.options).await;
+    sqlx::raw_sql("SET ROLE rialto_platform").execute(&mut platform).await.unwrap();
+    for from in State::ALL {
+        for to in State::ALL {
+            let reason = if matches!(to, State::Unknown | State::Failed) { "'X'" } else { "NULL" };
+            let update = |sequence: &str| {
+                format!(
+                    "UPDATE payments SET state = '{}', reason_code = {reason}, sequence = {sequence}
+                     WHERE request_id = '{}'",
+                    to.name(),
+                    from.name().to_lowercase()
+                )
+            };
+            let allowed = TRANSITIONS.contains(&(from, to));
+            let expected = if allowed { None } else { Some(REFUSED_BY_TRIGGER) };
+            let onward = sqlstate(&mut platform, &update("sequence + 1")).await;
+            assert_eq!(onward.as_deref(), expected, "{from:?} to {to:?}");
+            for stale in ["sequence", "sequence - 1"] {
+                let found = sqlstate(&mut platform, &update(stale)).await;
+                assert_eq!(found.as_deref(), Some(REFUSED_BY_TRIGGER), "{from:?} to {to:?}, {stale}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn sums_and_rows_that_cannot_be_are_refused() {
+    let world = world().await;
+    let mut platform = connect(&world.options).await;
+    sqlx::raw_sql("SET ROLE rialto_platform").execute(&mut platform).await.unwrap();
+    let (alice, bob, settlement) = (world.alice.uuid(), world.bob.uuid(), world.settlement.uuid());
+    let payment = "(SELECT id FROM payments WHERE request_id = 'submitted')";
+    let transfer = |values: &str| {
+        format!("INSERT INTO transfers (id, kind, payment_id, hold_id, debit_account, credit_account, amount, created_at)
+            VALUES (gen_random_uuid(), {values}, now())")
+    };
+    let ended = "(SELECT id FROM payments WHERE request_id = 'succeeded')";
+    for (what, statement, code) in [
+        ("overdraft", format!("UPDATE accounts SET debits_posted = credits_posted + 1 WHERE id = '{alice}'"), CHECK_VIOLATED),
+        ("hold too much", format!("UPDATE accounts SET debits_pending = credits_posted + 1 WHERE id = '{bob}'"), CHECK_VIOLATED),
+        ("negative sum", format!("UPDATE accounts SET credits_pending = -1 WHERE id = '{settlement}'"), CHECK_VIOLATED),
+        ("overflow", format!("UPDATE accounts SET credits_posted = credits_posted + {} WHERE id = '{bob}'", i64::MAX), "22003"),
+        ("zero", transfer(&format!("'POSTING', {payment}, NULL, '{alice}', '{bob}', 0")), CHECK_VIOLATED),
+        ("to itself", transfer(&format!("'POSTING', {payment}, NULL, '{alice}', '{alice}', 1")), CHECK_VIOLATED),
+        ("no cause", transfer(&format!("'POSTING', NULL, NULL, '{alice}', '{bob}', 1")), CHECK_VIOLATED),
+        ("ends nothing", transfer(&format!("'HOLD_POSTED', {payment}, NULL, '{alice}', '{bob}', 1")), CHECK_VIOLATED),
+        ("nobody's", transfer(&format!("'POSTING', {payment}, NULL, '{alice}', gen_random_uuid(), 1")), "23503"),
+        ("hold ended twice", transfer(&format!("'HOLD_RELEASED', {ended}, {ended}, '{alice}', '{settlement}', 10")), "23505"),
+        (
+            "second settlement account",
+            "INSERT INTO accounts (id, participant_id, display_name, currency, bank_id, may_overdraw, created_at)
+             VALUES (gen_random_uuid(), 'rialto-house', 'x', 'EUR', 'aurora', true, now())".to_owned(),
+            "23505",
+        ),
+        (
+            "overdraft for a customer",
+            "INSERT INTO accounts (id, participant_id, display_name, currency, may_overdraw, created_at)
+             VALUES (gen_random_uuid(), 'alice', 'x', 'EUR', true, now())".to_owned(),
+            CHECK_VIOLATED,
+        ),
+        (
+            "request id used again",
+            "INSERT INTO payments SELECT gen_random_uuid(), participant_id, request_id, request_fingerprint, payer_account,
+               credit_account, payee, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state,
+               reason_code, reason_iso_code, reason_message, sequence, created_at, updated_at FROM payments".to_owned(),
+            "23505",
+        ),
+    ] {
+        assert_eq!(sqlstate(&mut platform, &statement).await.as_deref(), Some(code), "{what}");
+    }
+}

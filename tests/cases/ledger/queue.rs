@@ -1,0 +1,136 @@
+//! The queue of work: leases, tokens, takers who do not get in each other's way.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use platform::domain::{
+    ledger::{Declined, Outcome},
+    payment::{State, Submission},
+};
+
+use crate::bench::{World, accepted, all, command, inconclusive, number, payment, rejected, submission, write};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Submits payments whose first lease has run out at once.
+async fn submit(world: &World, count: usize) -> Vec<Submission> {
+    let book = world.book(1);
+    let outcomes = all((0..count).map(|number| {
+        let mut pay = world.pay_bank(&format!("r{number}"), 1);
+        for bank in &mut pay.bank {
+            bank.lease = Duration::ZERO;
+        }
+        write(&book, command(pay))
+    }))
+    .await;
+    outcomes.into_iter().map(submission).collect()
+}
+
+#[tokio::test]
+async fn what_is_taken_over_is_all_that_its_instruction_needs() {
+    let world = World::new().await;
+    let made = submit(&world, 1).await.remove(0);
+    let taken = world.store.claim_due(10, LONG).await.unwrap().remove(0);
+    assert_eq!((taken.lease.token, taken.lease.tries), (2, 2));
+    assert_eq!(Submission { lease: made.lease, ..taken }, made);
+    assert!(world.store.claim_due(10, LONG).await.unwrap().is_empty(), "its lease is running");
+}
+
+#[tokio::test]
+async fn a_lease_that_runs_is_left_alone_and_tokens_grow() {
+    let world = World::new().await;
+    let id = submit(&world, 1).await[0].payment.id;
+    for token in 2..6 {
+        let taken = world.store.claim_due(10, Duration::ZERO).await.unwrap();
+        assert_eq!(taken.iter().map(|taken| (taken.payment.id, taken.lease.token)).collect::<Vec<_>>(), [(id, token)]);
+    }
+    let book = world.book(1);
+    let token = world.store.claim_due(10, LONG).await.unwrap()[0].lease.token;
+    // A pause ends the lease early or late, whatever was left of it.
+    write(&book, world.conclude(id, token, inconclusive(LONG))).await;
+    assert!(world.store.claim_due(10, LONG).await.unwrap().is_empty());
+    write(&book, world.conclude(id, token, inconclusive(Duration::ZERO))).await;
+    assert_eq!(world.store.claim_due(10, LONG).await.unwrap()[0].lease.token, token + 1);
+}
+
+#[tokio::test]
+async fn who_lost_the_lease_changes_nothing() {
+    let world = World::new().await;
+    let book = world.book(1);
+    let id = submit(&world, 1).await[0].payment.id;
+    let token = world.store.claim_due(10, LONG).await.unwrap()[0].lease.token;
+    let everything = "SELECT sum(hashtext(t::text))::bigint FROM (SELECT p::text FROM payments p UNION ALL \
+        SELECT d::text FROM dispatches d UNION ALL SELECT a::text FROM accounts a UNION ALL \
+        SELECT f::text FROM transfers f UNION ALL SELECT e::text FROM payment_events e) AS t (t)";
+    let before = number(&world.options, everything).await;
+    for evidence in [accepted(), rejected(), inconclusive(Duration::ZERO), inconclusive(LONG)] {
+        for stale in [token - 1, token + 1, 0] {
+            let outcome = write(&book, world.conclude(id, stale, evidence.clone())).await;
+            assert_eq!(outcome, Outcome::Declined(Declined::LeaseLost));
+        }
+    }
+    assert_eq!(number(&world.options, everything).await, before);
+    assert_eq!(payment(write(&book, world.conclude(id, token, accepted())).await).state, State::Succeeded);
+    assert_eq!(number(&world.options, "SELECT count(*) FROM dispatches").await, 0);
+    assert!(world.store.claim_due(10, LONG).await.unwrap().is_empty());
+    world.assert_balanced().await;
+}
+
+/// The lease is lost between the writer's look at it and its write: the write itself must notice.
+#[tokio::test]
+async fn a_lease_that_is_lost_while_the_writer_decides_is_noticed() {
+    let world = World::new().await;
+    let book = world.book(1);
+    let made = submit(&world, 1).await.remove(0);
+    let mut blocker = crate::bench::connect(&world.options).await;
+    let mut transaction = sqlx::Connection::begin(&mut blocker).await.unwrap();
+    sqlx::query("SELECT 1 FROM accounts WHERE id = $1 FOR UPDATE")
+        .bind(world.alice.uuid())
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    let concluding = tokio::spawn({
+        let conclude = world.conclude(made.payment.id, made.lease.token, accepted());
+        async move { write(&book, conclude).await }
+    });
+    // The writer has read the lease, and waits for the accounts.
+    crate::bench::wait_until(&world.options, crate::bench::WAITING, |waiting| waiting == 1).await;
+    let taken = world.store.claim_due(10, LONG).await.unwrap().remove(0);
+    transaction.rollback().await.unwrap();
+    assert_eq!(concluding.await.unwrap(), Outcome::Declined(Declined::LeaseLost));
+    assert_eq!(world.alice().await, (9_999, 1));
+    let book = world.book(1);
+    write(&book, world.conclude(made.payment.id, taken.lease.token, accepted())).await;
+    world.assert_balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn takers_at_once_never_get_the_same() {
+    let world = World::new().await;
+    submit(&world, 300).await;
+    let mut seen = BTreeMap::new();
+    loop {
+        let taken = all((0..4).map(|_| world.store.claim_due(16, LONG))).await;
+        let taken: Vec<_> = taken.into_iter().flat_map(Result::unwrap).collect();
+        if taken.is_empty() {
+            break;
+        }
+        for taken in taken {
+            assert_eq!(seen.insert(taken.payment.id, taken.lease.token), None, "taken twice");
+        }
+    }
+    assert_eq!(seen.len(), 300);
+    assert!(seen.into_values().all(|token| token == 2));
+}
+
+/// The fence is the database's time, not that of the machine that asks; a taker that waits is not given stale work.
+#[tokio::test]
+async fn what_another_taker_is_taking_is_skipped() {
+    let world = World::new().await;
+    submit(&world, 3).await;
+    let mut other = crate::bench::connect(&world.options).await;
+    let mut transaction = sqlx::Connection::begin(&mut other).await.unwrap();
+    sqlx::query("SELECT 1 FROM dispatches ORDER BY due_at LIMIT 2 FOR UPDATE").execute(&mut *transaction).await.unwrap();
+    assert_eq!(world.store.claim_due(10, LONG).await.unwrap().len(), 1);
+    transaction.rollback().await.unwrap();
+    assert_eq!(world.store.claim_due(10, LONG).await.unwrap().len(), 2);
+}
