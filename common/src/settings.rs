@@ -104,10 +104,10 @@ impl Problems {
 
     /// Reads a secret from the environment or from a file (one of both, never a flag: arguments are visible to every
     /// user of the machine). One line feed at the file's end is not part of it.
-    pub fn secret(&mut self, flag: &str, value: Option<&str>, file: Option<&PathBuf>) -> Option<Secret> {
+    pub fn secret(&mut self, name: &str, value: Option<&str>, file: Option<&PathBuf>) -> Option<Secret> {
         let secret = match (value, file) {
             (Some(_), Some(_)) => Err("set in the environment and as a file: keep one".to_owned()),
-            (None, None) => Err(format!("missing: set {} or --{flag}-file", environment_name(flag))),
+            (None, None) => Err(format!("missing: set {} or --{name}-file", environment_name(name))),
             (Some(value), None) => Ok(value.to_owned()),
             (None, Some(path)) => std::fs::read_to_string(path)
                 .map(|text| text.strip_suffix('\n').unwrap_or(&text).to_owned())
@@ -115,12 +115,12 @@ impl Problems {
         };
         match secret {
             Ok(secret) if secret.is_empty() => {
-                self.add(flag, "is empty");
+                self.add_free(format_args!("{name}: is empty"));
                 None
             }
             Ok(secret) => Some(Secret(secret)),
             Err(problem) => {
-                self.add(flag, problem);
+                self.add_free(format_args!("{name}: {problem}"));
                 None
             }
         }

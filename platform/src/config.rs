@@ -47,18 +47,8 @@ pub enum Job {
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Database")]
 struct DatabaseArgs {
-    /// The PostgreSQL database, e.g. `postgres://rialto:secret@db:5432/rialto`. Has no flag: arguments are visible to
-    /// every user of the machine.
-    #[arg(
-        env = "RIALTO_DATABASE_URL",
-        hide_env_values = true,
-        value_name = "RIALTO_DATABASE_URL",
-        long,
-        hide = true
-    )]
-    database_url: Option<String>,
-    /// A file that holds the URL of the PostgreSQL database, e.g. `postgres://rialto:secret@db:5432/rialto`; or set
-    /// RIALTO_DATABASE_URL.
+    /// A file that holds the URL of the PostgreSQL database, e.g. `postgres://rialto:secret@db:5432/rialto`. Or set
+    /// RIALTO_DATABASE_URL to the URL itself; it has no flag, since arguments are visible to every user of the machine.
     #[arg(long, env = "RIALTO_DATABASE_URL_FILE", global = true)]
     database_url_file: Option<PathBuf>,
 }
@@ -168,14 +158,15 @@ impl Args {
 impl DatabaseArgs {
     fn check(&self, problems: &mut Problems) -> Option<PgConnectOptions> {
         let file = self.database_url_file.as_ref();
-        let url: Secret = problems.secret("database-url", self.database_url.as_deref(), file)?;
-        match PgConnectOptions::from_str(url.expose()) {
-            Ok(options) => Some(options),
-            Err(_) => {
-                problems
-                    .add("database-url", "expected a URL such as postgres://user:secret@host:5432/database");
-                None
-            }
+        let value = std::env::var("RIALTO_DATABASE_URL").ok();
+        let url: Secret = problems.secret("database-url", value.as_deref(), file)?;
+        let is_postgres =
+            ["postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme));
+        let options = PgConnectOptions::from_str(url.expose()).ok().filter(|_| is_postgres);
+        if options.is_none() {
+            let form = "postgres://user:secret@host:5432/database";
+            problems.add_free(format_args!("database-url: expected a URL such as {form} (it is not shown)"));
         }
+        options
     }
 }
