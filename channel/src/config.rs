@@ -12,13 +12,32 @@ use common::{
 
 use crate::directory::{Directory, DirectorySource, entry};
 
-/// Carries instructions to banks and says what is known of the result.
+/// What `--help` ends with.
+const BANKS_FILE: &str = r#"The banks file:
+  [[bank]]
+  id = "aurora"                        # 2 to 32 characters of a-z 0-9 and -
+  name = "Aurora Bank"
+  bic = "AURODEF0XXX"                  # 8 or 11 characters
+  iban_bank_codes = ["DE37040044"]     # the country and the bank code of its IBANs; may be empty
+  currencies = ["EUR", "USD"]
+  rail = "iso20022"
+  address = "https://aurora.example/iso20022"
+  ca_file = "aurora-ca.pem"            # optional, for https: the only certificates that are trusted there
+  answer_timeout_ms = 5000             # how long to wait for its answer
+  enquire_after_ms = 8000              # how long after acceptance the first enquiry makes sense
+  valid_for_ms = 20000                 # how long after acceptance it takes a payment; it refuses later ones
+  max_in_flight = 512                  # instructions to it at once (default 512)"#;
+
+/// Rialto's channel: carries instructions to banks over their own rails, and says what is known of the result.
+///
+/// The platform calls it; it calls the banks of its directory. SIGHUP makes it read the directory again; a bad one changes
+/// nothing.
 #[derive(clap::Parser, Debug)]
-#[command(name = "channel", version)]
+#[command(name = "channel", version, after_help = BANKS_FILE)]
 pub struct Args {
-    /// The banks file (TOML); read again on SIGHUP.
+    /// The banks file (TOML, see below); read again on SIGHUP.
     #[arg(long, env = "RIALTO_DIRECTORY", value_name = "FILE")]
-    directory: PathBuf,
+    directory: Option<PathBuf>,
     /// The BIC that messages to banks are sent under. The default is a test BIC (0 in the eighth place).
     #[arg(long, env = "RIALTO_SENDER_BIC", default_value = "RLTOITV0XXX")]
     sender_bic: String,
@@ -61,14 +80,16 @@ impl Args {
                 format_args!("expected a BIC such as RLTOITV0XXX, got {:?}", self.sender_bic),
             );
         }
-        let source = sender.map(|sender| DirectorySource {
-            file: self.directory.clone(),
+        let file = problems.required("directory", self.directory.as_ref(), "the file of banks; see --help");
+        let source = sender.zip(file).map(|(sender, file)| DirectorySource {
+            file: file.clone(),
             sender,
             clock: Clock::system(),
         });
-        let directory = match &source {
-            Some(source) => source.load(&Directory::default()).map(|directory| Some(Arc::new(directory))),
-            None => entry::read(&self.directory).map(|_| None),
+        let directory = match (&source, file) {
+            (Some(source), _) => source.load(&Directory::default()).map(|directory| Some(Arc::new(directory))),
+            (None, Some(file)) => entry::read(file).map(|_| None),
+            (None, None) => Ok(None),
         };
         let directory = directory.unwrap_or_else(|found| {
             found.into_iter().for_each(|problem| problems.add_free(problem));

@@ -158,11 +158,11 @@ fn span(instruction: &Instruction) -> tracing::Span {
 
 async fn answer(outcomes: &mpsc::Sender<Outcome>, correlation_id: u64, verdict: Verdict) {
     match &verdict {
-        Verdict::Accepted(_) => tracing::debug!("accepted"),
-        Verdict::Rejected(rejected) => tracing::debug!(iso_code = rejected.iso_code, "rejected"),
-        Verdict::NotFound(_) => tracing::debug!("not found"),
+        Verdict::Accepted(_) => tracing::info!("accepted"),
+        Verdict::Rejected(rejected) => tracing::info!(iso_code = rejected.iso_code, "rejected"),
+        Verdict::NotFound(_) => tracing::info!("not found"),
         Verdict::NotSent(not_sent) => {
-            tracing::debug!(reason = not_sent.reason, detail = not_sent.detail, "not sent")
+            tracing::info!(reason = not_sent.reason, detail = not_sent.detail, "not sent")
         }
         Verdict::Unknown(unknown) => {
             tracing::warn!(reason = unknown.reason, detail = unknown.detail, "unknown")

@@ -52,6 +52,11 @@ impl Fault {
         Self { violations, ..Self::new(Code::InvalidArgument, reason, fields.join("; ")) }
     }
 
+    /// The request's bytes are no message.
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidArgument, "MALFORMED_MESSAGE", message)
+    }
+
     /// There is no such thing among the caller's.
     pub fn not_found(what: &str) -> Self {
         Self::new(Code::NotFound, "NOT_FOUND", format!("{what} not found"))

@@ -17,9 +17,15 @@ use std::{
 
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::service::{Routes, RoutesBuilder};
+use tonic::{
+    Code, Status,
+    body::Body,
+    codegen::http::Response,
+    service::{Routes, RoutesBuilder},
+};
+use tower::util::MapResponseLayer;
 
-use crate::{lifecycle::Lifecycle, settings::Problems};
+use crate::{fault::Fault, lifecycle::Lifecycle, settings::Problems};
 
 use connection::Connection;
 
@@ -159,6 +165,7 @@ pub async fn serve(
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(1 << 21)
+        .layer(MapResponseLayer::new(blame_the_sender))
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(ReceiverStream::new(accepted), lifecycle.draining());
     tracing::info!(%address, "serving");
@@ -181,6 +188,17 @@ fn reflection(descriptors: &'static [u8]) -> tonic_reflection::server::Builder<'
         .register_encoded_file_descriptor_set(descriptors)
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// tonic answers bytes that are no message with INTERNAL, as if the defect were ours. Our own faults carry details; an
+/// INTERNAL without any is tonic's word on what it could not read.
+fn blame_the_sender(response: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() == Code::Internal && status.details().is_empty() => {
+            Status::from(Fault::malformed(status.message())).into_http()
+        }
+        _ => response,
+    }
 }
 
 async fn accept(
@@ -233,11 +251,11 @@ impl Count {
     fn take(count: &Arc<Self>, address: IpAddr, config: &ServerConfig) -> Option<Place> {
         let mut by_address = count.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = by_address.values().sum();
-        let here = by_address.entry(address).or_default();
-        if all >= config.max_connections || *here >= config.max_connections_per_address {
+        let here = by_address.get(&address).copied().unwrap_or_default();
+        if all >= config.max_connections || here >= config.max_connections_per_address {
             return None;
         }
-        *here += 1;
+        by_address.insert(address, here + 1);
         Some(Place { count: Arc::clone(count), address })
     }
 }

@@ -19,12 +19,16 @@ pub fn readable(text: &str, max_chars: usize) -> Result<(), Complaint> {
     }
 }
 
+/// Invisible is what Unicode lets a reader ignore (Default_Ignorable_Code_Point), but for the variation selectors, which
+/// emoji and Japanese names need.
 fn is_readable(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
-            '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{FDD0}'..='\u{FDEF}'
-            | '\u{E0000}'..='\u{E007F}')
+            '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+            | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{FDD0}'..='\u{FDEF}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E00FF}' | '\u{E01F0}'..='\u{E0FFF}')
         && u32::from(c) & 0xFFFE != 0xFFFE
 }
 
@@ -35,6 +39,20 @@ pub fn request_id(text: &str) -> Result<(), Complaint> {
     }
     Ok(())
 }
+
+/// What a participant is called: 3 to 40 characters of a-z 0-9 and -, not at the edges. The house, which owns the settlement
+/// accounts, is nobody's name.
+pub fn participant(name: &str) -> Result<(), Complaint> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let well_formed = (3..=40).contains(&name.len()) && name.bytes().all(allowed);
+    if !well_formed || name.starts_with('-') || name.ends_with('-') || name == HOUSE {
+        return Err(format!("must be 3 to 40 characters of a-z 0-9 and -, not - at the edges, and not {HOUSE}"));
+    }
+    Ok(())
+}
+
+/// The participant that owns the settlement accounts.
+pub const HOUSE: &str = "rialto-house";
 
 /// A reference that travels through banks (EndToEndId): at most 35 characters of the character set that all schemes
 /// share (EPC217-08), not starting or ending with a slash or a space, without `//`.
@@ -88,7 +106,9 @@ mod tests {
 
     #[test]
     fn readable_text() {
-        for good in ["Zoë & Söhne <GmbH>", "日本", "']]>'; DROP TABLE", &"é".repeat(140)] {
+        for good in
+            ["Zoë & Söhne <GmbH>", "日本", "']]>'; DROP TABLE", "❤\u{FE0F} 葛\u{E0100}", &"é".repeat(140)]
+        {
             assert_eq!(readable(good, 140), Ok(()), "{good}");
         }
         for bad in [
@@ -98,6 +118,7 @@ mod tests {
             "a\nb",
             "a\u{202E}b",
             "a\u{200B}b",
+            "\u{3164}",
             "a\u{FFFE}",
             "\u{10FFFF}",
             &"x".repeat(141),
@@ -118,6 +139,16 @@ mod tests {
             assert!(request_id(bad).is_err(), "{bad:?}");
         }
         assert_eq!(request_id(&"x".repeat(255)), Ok(()));
+    }
+
+    #[test]
+    fn participants() {
+        for good in ["shop", "a-1", &"x".repeat(40)] {
+            assert_eq!(participant(good), Ok(()), "{good}");
+        }
+        for bad in ["", "ab", "Shop", "-shop", "shop-", "sh op", "shöp", HOUSE, &"x".repeat(41)] {
+            assert!(participant(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

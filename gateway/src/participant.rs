@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use common::text;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use tonic::metadata::MetadataMap;
@@ -82,8 +83,8 @@ fn read(file: &PathBuf) -> Result<HashMap<String, Caller>, String> {
     let mut problems = Vec::new();
     for (number, entry) in parsed.key.into_iter().enumerate() {
         let mut problem = |what: &str| problems.push(format!("{name}: key {}: {what}", number + 1));
-        if !is_participant(&entry.participant) {
-            problem("participant must be 3 to 40 characters of a-z 0-9 and -, and not rialto-house");
+        if let Err(complaint) = text::participant(&entry.participant) {
+            problem(&format!("participant {complaint}"));
         }
         if entry.roles.is_empty() {
             problem("roles must name at least one role");
@@ -98,14 +99,6 @@ fn read(file: &PathBuf) -> Result<HashMap<String, Caller>, String> {
         }
     }
     if problems.is_empty() { Ok(by_hash) } else { Err(problems.join("\n    ")) }
-}
-
-fn is_participant(name: &str) -> bool {
-    (3..=40).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        && !name.starts_with('-')
-        && !name.ends_with('-')
-        && name != "rialto-house"
 }
 
 fn hash(key: &str) -> String {
@@ -123,11 +116,7 @@ fn hash(key: &str) -> String {
 /// # Errors
 /// When the name is no participant's or the system has no randomness.
 pub fn new_key(participant: &str, roles: &[String]) -> Result<(String, String), String> {
-    if !is_participant(participant) {
-        return Err(
-            "--participant must be 3 to 40 characters of a-z 0-9 and -, and not rialto-house".to_owned()
-        );
-    }
+    text::participant(participant).map_err(|complaint| format!("--participant {complaint}"))?;
     let mut bytes = [0; KEY_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| format!("the system gives no randomness: {error}"))?;
     let key = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));

@@ -46,6 +46,8 @@ CREATE TABLE accounts (
     CONSTRAINT accounts_only_settlement_overdraws CHECK (may_overdraw = (bank_id IS NOT NULL)),
     CONSTRAINT accounts_request_is_whole CHECK ((request_id IS NULL) = (request_fingerprint IS NULL))
 ) WITH (fillfactor = 50);
+-- For lists; of another collation than the unique key for the reason given at payments_of_participant.
+CREATE INDEX accounts_of_participant ON accounts (participant_id COLLATE "C", id);
 COMMENT ON TABLE accounts IS 'Accounts of the ledger, with running sums that always equal those of their transfers.';
 COMMENT ON COLUMN accounts.id IS 'acc_… outside. Immutable.';
 COMMENT ON COLUMN accounts.participant_id IS 'Whose it is. Immutable.';
@@ -255,8 +257,10 @@ DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rialto_platform') THEN
         CREATE ROLE rialto_platform NOLOGIN;
+        EXECUTE format('GRANT rialto_platform TO %I', current_user);
+    ELSIF NOT pg_has_role(current_user, 'rialto_platform', 'MEMBER') THEN
+        EXECUTE format('GRANT rialto_platform TO %I', current_user);
     END IF;
-    EXECUTE format('GRANT rialto_platform TO %I', current_user);
 EXCEPTION
     WHEN duplicate_object OR unique_violation THEN NULL;
     WHEN insufficient_privilege THEN

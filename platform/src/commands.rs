@@ -55,12 +55,8 @@ impl Commands {
     /// # Errors
     /// When what was asked did not come to be, or it is not known yet whether it did.
     pub async fn execute(&self, caller: &Caller, operation: Operation) -> Done {
-        if !is_participant(&caller.participant) {
-            return Err(invalid(
-                "participant",
-                "must be 3 to 40 characters of a-z 0-9 and -, and not the house",
-            ));
-        }
+        common::text::participant(&caller.participant)
+            .map_err(|complaint| invalid("participant", &complaint))?;
         match operation {
             Operation::CreatePayment(request) => self.create_payment(caller, request).await,
             Operation::GetPayment(request) => self.get_payment(caller, request).await,
@@ -236,15 +232,6 @@ impl Commands {
 struct Page {
     size: i64,
     before: Option<Uuid>,
-}
-
-/// The participant that owns the settlement accounts is nobody's name.
-fn is_participant(name: &str) -> bool {
-    (3..=40).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        && !name.starts_with('-')
-        && !name.ends_with('-')
-        && name != "rialto-house"
 }
 
 /// Tells a repeat of a request from a reuse of its id.

@@ -33,6 +33,9 @@ pub enum StoreError {
     /// The database said no, or could not be reached.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// No connection could be made.
+    #[error("no connection to the database: {0}")]
+    NotConnected(#[source] sqlx::Error),
     /// Something changed between the reading and the writing; the unit of work is to be done again.
     #[error("{0} changed meanwhile")]
     Conflict(&'static str),
@@ -45,12 +48,23 @@ impl StoreError {
     /// Whether doing the whole unit of work again can help.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Conflict(_) => true,
+            Self::Conflict(_) | Self::NotConnected(_) => true,
             Self::Corrupt(_) => false,
             Self::Database(error) => match error.as_database_error() {
                 Some(error) => error.code().is_some_and(|code| is_passing(&code)),
-                None => !matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }),
+                None => is_line_error(error),
             },
+        }
+    }
+
+    /// Whether somebody else was faster: the next look shows what they wrote.
+    pub fn is_lost_race(&self) -> bool {
+        match self {
+            Self::Conflict(_) => true,
+            Self::Database(error) => {
+                error.as_database_error().is_some_and(|error| error.is_unique_violation())
+            }
+            Self::NotConnected(_) | Self::Corrupt(_) => false,
         }
     }
 
@@ -58,16 +72,23 @@ impl StoreError {
     pub fn constraint(&self) -> Option<&str> {
         match self {
             Self::Database(error) => error.as_database_error()?.constraint(),
-            Self::Conflict(_) | Self::Corrupt(_) => None,
+            Self::NotConnected(_) | Self::Conflict(_) | Self::Corrupt(_) => None,
         }
     }
 }
 
-/// Serialization, deadlock, lock timeout, connection, shutdown and resource errors (PostgreSQL, appendix A), and a
-/// duplicate key: another platform wrote the same request meanwhile, and the next look finds it.
+/// Serialization, deadlock, lock timeout, read-only (a primary that was replaced), connection, shutdown, system and
+/// resource errors (PostgreSQL, appendix A), and a duplicate key: another platform wrote the same request meanwhile, and
+/// the next look finds it.
 fn is_passing(code: &str) -> bool {
-    matches!(code, "23505" | "25P03" | "40001" | "40P01" | "55P03" | "57014")
-        || ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
+    matches!(code, "23505" | "25006" | "25P03" | "40001" | "40P01" | "55P03" | "57014")
+        || ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
+}
+
+/// Whether the line to the database failed, not what was sent over it.
+fn is_line_error(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{BeginFailed, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+    matches!(error, BeginFailed | Io(_) | PoolClosed | PoolTimedOut | Protocol(_) | Tls(_) | WorkerCrashed)
 }
 
 impl Store {
@@ -77,6 +98,7 @@ impl Store {
             ("idle_in_transaction_session_timeout", "5s"),
             ("lock_timeout", "3s"),
             ("statement_timeout", "10s"),
+            ("default_transaction_isolation", "read committed"),
             ("jit", "off"),
             // Every statement here finds its rows by index. A plan made while a table was empty must not say otherwise.
             ("enable_seqscan", "off"),
@@ -103,8 +125,8 @@ impl Store {
     /// When the database can't be reached.
     pub async fn connect(&self) -> Result<PgConnection, StoreError> {
         use sqlx::ConnectOptions;
-        let mut connection = self.options.connect().await?;
-        take_role(&mut connection).await?;
+        let mut connection = self.options.connect().await.map_err(StoreError::NotConnected)?;
+        take_role(&mut connection).await.map_err(StoreError::NotConnected)?;
         Ok(connection)
     }
 }

@@ -43,7 +43,7 @@ pub struct CurrencySums {
 }
 
 /// Checks, each returning a line for whatever differs.
-const CHECKS: [&str; 7] = [
+const CHECKS: [&str; 9] = [
     // An account's stored sums are those of its transfers.
     "WITH effect (kind, pending, posted) AS (
        VALUES ('POSTING', 0, 1), ('HOLD', 1, 0), ('HOLD_POSTED', -1, 1), ('HOLD_RELEASED', -1, 0)
@@ -74,6 +74,22 @@ const CHECKS: [&str; 7] = [
      FROM transfers t JOIN accounts d ON d.id = t.debit_account JOIN accounts c ON c.id = t.credit_account
        LEFT JOIN payments p ON p.id = t.payment_id
      WHERE d.currency <> c.currency OR d.currency <> coalesce(p.currency, d.currency)",
+    // A payment's transfers are between its accounts, of its amount, and end its own hold.
+    "SELECT format('payment pay_%s: transfer tra_%s is not its own', replace(p.id::text, '-', ''),
+       replace(t.id::text, '-', ''))
+     FROM transfers t JOIN payments p ON p.id = t.payment_id LEFT JOIN transfers h ON h.id = t.hold_id
+     WHERE (t.debit_account, t.credit_account, t.amount) <> (p.payer_account, p.credit_account, p.amount)
+       OR (t.hold_id IS NOT NULL
+         AND (h.kind, h.payment_id, h.amount) IS DISTINCT FROM ('HOLD', t.payment_id, t.amount))",
+    // A deposit is booked once, on its account, to the last minor unit.
+    "WITH booked AS (
+       SELECT deposit_id AS id, count(*) AS n, min(kind) AS kind, sum(amount) AS amount, min(credit_account::text) AS account
+       FROM transfers WHERE deposit_id IS NOT NULL GROUP BY deposit_id
+     )
+     SELECT format('deposit dep_%s of %s on acc_%s: booked %s on acc_%s', replace(d.id::text, '-', ''), d.amount,
+       replace(account_id::text, '-', ''), coalesce(b.amount, 0), replace(account, '-', ''))
+     FROM deposits d LEFT JOIN booked b USING (id)
+     WHERE (n, kind, b.amount, account) IS DISTINCT FROM (1, 'POSTING', d.amount, account_id::text)",
     // A payment's transfers are what its state says, to the last minor unit.
     "WITH booked AS (
        SELECT payment_id AS id,

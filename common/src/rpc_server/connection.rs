@@ -29,10 +29,19 @@ impl Connection {
     /// Reads the preface; anything else is refused, so that a silent or a foreign client never reaches the server.
     pub(super) async fn begin(mut stream: TcpStream, place: Place) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        let mut preface = [0; PREFACE.len()];
-        stream.read_exact(&mut preface).await?;
-        if preface != *PREFACE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "not HTTP/2 with prior knowledge"));
+        let mut expected = PREFACE.as_slice();
+        while !expected.is_empty() {
+            let mut bytes = [0; PREFACE.len()];
+            let (bytes, _) = bytes.split_at_mut(expected.len());
+            let count = stream.read(bytes).await?;
+            let (read, _) = bytes.split_at(count);
+            // The first byte that differs is enough: a foreign client need not wait for the timeout.
+            match expected.strip_prefix(read) {
+                Some(rest) if count > 0 => expected = rest,
+                _ => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "not HTTP/2 with prior knowledge"));
+                }
+            }
         }
         Ok(Self { stream, preface: PREFACE, _place: place })
     }

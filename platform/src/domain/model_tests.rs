@@ -275,12 +275,12 @@ impl Run {
                 self.commit(false);
                 let id = self.nth_payment(nth);
                 for twin in [&mut self.batched, &mut self.one_by_one] {
-                    for lease in twin.queue.get_mut(&id) {
+                    if let Some(lease) = twin.queue.get_mut(&id) {
                         lease.token += 1;
                         lease.tries += 1;
                     }
                 }
-                for known in self.model.payments.get_mut(&id) {
+                if let Some(known) = self.model.payments.get_mut(&id) {
                     known.token += 1;
                 }
                 return;

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use common::{clock::Clock, fault::Fault, trace::TraceParent};
 use sqlx::{Connection, PgConnection};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    time::timeout,
+};
 
 use crate::{
     domain::{
@@ -20,6 +23,10 @@ use crate::{
 
 /// How often a batch is tried before its senders hear that the database is not there.
 const MAX_TRIES: u32 = 4;
+
+/// How long a try may take before its connection is given up: longer than the database's own limits, so that this ends
+/// only tries whose line has gone quiet.
+const LONGEST_TRY: Duration = Duration::from_secs(15);
 
 /// Hands commands to the writers. Clones share them.
 #[derive(Clone, Debug)]
@@ -81,13 +88,20 @@ impl Book {
         let (submissions, to_send) = mpsc::unbounded_channel();
         let jobs = std::sync::Arc::new(Mutex::new(jobs));
         for _ in 0..config.writers {
-            let writer = Writer {
-                store: store.clone(),
-                clock: clock.clone(),
-                submissions: submissions.clone(),
-                connection: None,
-            };
-            tokio::spawn(writer.run(std::sync::Arc::clone(&jobs), config.max_batch));
+            let (store, clock) = (store.clone(), clock.clone());
+            let (submissions, jobs) = (submissions.clone(), std::sync::Arc::clone(&jobs));
+            tokio::spawn(async move {
+                // A defect that panics costs its batch, not the writer: whoever comes next finds one.
+                loop {
+                    let (store, clock, submissions) = (store.clone(), clock.clone(), submissions.clone());
+                    let writer = Writer { store, clock, submissions, connection: None };
+                    let writing = tokio::spawn(writer.run(std::sync::Arc::clone(&jobs), config.max_batch));
+                    if writing.await.is_ok() {
+                        return;
+                    }
+                    tracing::error!("a writer panicked; another one takes its place");
+                }
+            });
         }
         (Self { queue }, to_send)
     }
@@ -169,23 +183,23 @@ impl Writer {
 
     async fn commit_with_retries(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, NotWritten> {
         for tried in 1..=MAX_TRIES {
-            match self.try_commit(commands).await {
-                Ok(outcomes) => return Ok(outcomes),
-                Err(error) if error.is_passing() => {
-                    tracing::warn!(%error, tried, commands = commands.len(), "a batch is done again");
-                    if !matches!(error, StoreError::Conflict(_)) {
-                        self.connection = None;
-                    }
-                    let pause =
-                        Duration::from_millis(u64::from(rand::random_range(5..20 * tried * tried + 5)));
-                    tokio::time::sleep(pause).await;
-                }
-                Err(error) => {
-                    tracing::error!(%error, commands = commands.len(), "the database refuses a batch");
-                    self.connection = None;
-                    return Err(NotWritten::Defect);
-                }
+            let error = match timeout(LONGEST_TRY, self.try_commit(commands)).await {
+                Ok(Ok(outcomes)) => return Ok(outcomes),
+                Ok(Err(error)) => error,
+                Err(_) => sqlx::Error::from(std::io::Error::from(std::io::ErrorKind::TimedOut)).into(),
+            };
+            // A race is over by the next try; one that never ends is a command that contradicts what is written.
+            if !error.is_passing() || (tried == MAX_TRIES && error.is_lost_race()) {
+                tracing::error!(%error, commands = commands.len(), "the database refuses a batch");
+                self.connection = None;
+                return Err(NotWritten::Defect);
             }
+            tracing::warn!(%error, tried, commands = commands.len(), "a batch is done again");
+            if !matches!(error, StoreError::Conflict(_)) {
+                self.connection = None;
+            }
+            let pause = Duration::from_millis(u64::from(rand::random_range(5..20 * tried * tried + 5)));
+            tokio::time::sleep(pause).await;
         }
         Err(NotWritten::Unavailable)
     }

@@ -16,9 +16,6 @@ use crate::domain::{
     payment::Fingerprint,
 };
 
-/// The participant that owns the settlement accounts.
-const HOUSE: &str = "rialto-house";
-
 #[derive(sqlx::FromRow)]
 struct AccountRow {
     id: Uuid,
@@ -170,7 +167,7 @@ impl Store {
     ) -> Result<Vec<OwnAccount>, StoreError> {
         let sql = const_format::concatcp!(
             SELECT,
-            "WHERE participant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+            "WHERE participant_id COLLATE \"C\" = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
         );
         let rows: Vec<AccountRow> = sqlx::query_as(sql)
             .bind(participant)
@@ -199,7 +196,7 @@ impl Store {
              ON CONFLICT ON CONSTRAINT accounts_one_settlement_account DO NOTHING",
         )
         .bind(id.uuid())
-        .bind(HOUSE)
+        .bind(common::text::HOUSE)
         .bind(format!("Settlement with {bank_name}"))
         .bind(currency.code())
         .bind(bank_id)

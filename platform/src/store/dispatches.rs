@@ -8,14 +8,15 @@ use time::OffsetDateTime;
 use super::{Store, StoreError, payments, to_micros};
 use crate::domain::payment::{Attempt, Lease, Submission};
 
-/// Takes over what is due, oldest first, skipping what others are taking, and returns it with its newest attempt. The
-/// expression on `due_at` is what the index `dispatches_due` orders by.
+/// Takes over what is due, oldest first, skipping what others are taking, and returns it with its newest attempt. What is
+/// due is found by `statement_timestamp()`: an index cannot be searched by the volatile `clock_timestamp()`, so that every
+/// look would read the whole queue.
 const CLAIM: &str = const_format::concatcp!(
     "WITH claimed AS ( \
        UPDATE dispatches SET due_at = clock_timestamp() + $2 * interval '1 microsecond', token = token + 1, \
          tries = tries + 1 \
        WHERE payment_id = ANY(ARRAY( \
-         SELECT payment_id FROM dispatches WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT $1 \
+         SELECT payment_id FROM dispatches WHERE due_at <= statement_timestamp() ORDER BY due_at LIMIT $1 \
          FOR NO KEY UPDATE SKIP LOCKED)) \
        RETURNING payment_id, token, tries) \
      SELECT ",

@@ -1,7 +1,7 @@
 //! Saves what the rules decided: one fused statement, one round trip, all or nothing.
 //!
-//! Every part counts the rows it wrote, and any other number than was sent undoes the whole unit of work. Payments are
-//! inserted in the order of their request ids, so that two platforms that race for the same ids cannot deadlock;
+//! Every part counts the rows it wrote, and any other number than was sent undoes the whole unit of work. Payments and
+//! deposits are inserted in the order of their request ids, so that two platforms that race for the same ids cannot deadlock;
 //! accounts are locked before, in id order.
 
 use std::collections::BTreeMap;
@@ -164,18 +164,19 @@ fn bind_changed_payments<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> 
 }
 
 fn bind_deposits<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
-    let rows = &writes.deposits;
+    let mut rows: Vec<_> = writes.deposits.iter().collect();
+    rows.sort_by(|a, b| (&a.participant, &a.order.request_id).cmp(&(&b.participant, &b.order.request_id)));
     query
-        .bind(column(rows, |d| d.id.uuid()))
-        .bind(column(rows, |d| d.participant.as_str()))
-        .bind(column(rows, |d| d.order.request_id.as_str()))
-        .bind(column(rows, |d| d.fingerprint.as_slice()))
-        .bind(column(rows, |d| d.order.account.uuid()))
-        .bind(column(rows, |d| d.order.amount.minor_units()))
-        .bind(column(rows, |d| d.order.amount.currency().code()))
-        .bind(column(rows, |d| d.order.bank_id.as_str()))
-        .bind(column(rows, |d| d.order.reference.as_str()))
-        .bind(column(rows, |d| to_sql(d.created_at)))
+        .bind(column(&rows, |d| d.id.uuid()))
+        .bind(column(&rows, |d| d.participant.as_str()))
+        .bind(column(&rows, |d| d.order.request_id.as_str()))
+        .bind(column(&rows, |d| d.fingerprint.as_slice()))
+        .bind(column(&rows, |d| d.order.account.uuid()))
+        .bind(column(&rows, |d| d.order.amount.minor_units()))
+        .bind(column(&rows, |d| d.order.amount.currency().code()))
+        .bind(column(&rows, |d| d.order.bank_id.as_str()))
+        .bind(column(&rows, |d| d.order.reference.as_str()))
+        .bind(column(&rows, |d| to_sql(d.created_at)))
 }
 
 fn bind_transfers<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {

@@ -21,7 +21,7 @@ use platform::{
         payment::{Evidence, Payment, State, Submission},
     },
     flow::book::{Book, BookConfig, NotWritten},
-    store::{Store, schema},
+    store::{Store, StoreError, schema},
     trial_balance::TrialBalance,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
@@ -80,7 +80,8 @@ pub async fn sql(options: &PgConnectOptions, text: &str) {
 /// One number from the database.
 pub async fn number(options: &PgConnectOptions, text: &str) -> i64 {
     let mut connection = connect(options).await;
-    let found = sqlx::query_scalar(AssertSqlSafe(text.to_owned())).fetch_one(&mut connection).await.expect(text);
+    let found =
+        sqlx::query_scalar(AssertSqlSafe(text.to_owned())).fetch_one(&mut connection).await.expect(text);
     connection.close().await.unwrap();
     found
 }
@@ -114,8 +115,10 @@ impl World {
     pub async fn on(options: PgConnectOptions) -> Self {
         let (store, clock) = (Store::new(options.clone(), 4), Clock::system());
         let id = AccountId::new(&clock);
-        let settlement =
-            store.settlement_account(id, "aurora", "Banca Aurora", eur(1).currency(), clock.now()).await.unwrap();
+        let settlement = store
+            .settlement_account(id, "aurora", "Banca Aurora", eur(1).currency(), clock.now())
+            .await
+            .unwrap();
         let alice = open(&store, "alice", "Alice", None).await;
         let bob = open(&store, "bob", "Bob", Some(BOB_IBAN)).await;
         let world = Self { options, store, clock, settlement, alice, bob };
@@ -222,6 +225,15 @@ pub fn book_on(store: &Store, writers: usize) -> Book {
 }
 
 pub async fn open(store: &Store, participant: &str, name: &str, iban: Option<&str>) -> AccountId {
+    try_open(store, participant, name, iban).await.unwrap()
+}
+
+pub async fn try_open(
+    store: &Store,
+    participant: &str,
+    name: &str,
+    iban: Option<&str>,
+) -> Result<AccountId, StoreError> {
     let clock = Clock::system();
     let order = AccountOrder {
         request_id: name.to_owned(),
@@ -229,8 +241,9 @@ pub async fn open(store: &Store, participant: &str, name: &str, iban: Option<&st
         currency: eur(1).currency(),
         iban: iban.map(|iban| Iban::parse(iban).unwrap()),
     };
-    let opened = store.open_account(participant, AccountId::new(&clock), &order, &hash(name), clock.now());
-    opened.await.unwrap().account.id
+    let fingerprint = hash(name);
+    let opened = store.open_account(participant, AccountId::new(&clock), &order, &fingerprint, clock.now());
+    Ok(opened.await?.account.id)
 }
 
 pub fn eur(minor_units: i64) -> Money {

@@ -10,7 +10,8 @@ use platform::domain::{
 };
 
 use crate::bench::{
-    BOB_IBAN, World, accepted, all, command, eur, inconclusive, never_sent, number, payment, rejected, submission, write,
+    BOB_IBAN, World, accepted, all, command, eur, inconclusive, never_sent, number, payment, rejected,
+    submission, write,
 };
 
 #[tokio::test]
@@ -61,7 +62,10 @@ async fn a_payment_to_a_bank_is_held_until_evidence_ends_it() {
     ] {
         let pay = world.pay_bank(request, 100);
         let made = submission(write(&book, command(pay.clone())).await);
-        assert_eq!((made.payment.state, made.debtor_name.as_str(), made.lease.token), (State::Submitted, "Alice", 1));
+        assert_eq!(
+            (made.payment.state, made.debtor_name.as_str(), made.lease.token),
+            (State::Submitted, "Alice", 1)
+        );
         assert_eq!(world.alice().await, (available - 100, 100), "{request}");
         world.assert_balanced().await;
         let mut last = made.payment.clone();
@@ -71,7 +75,9 @@ async fn a_payment_to_a_bank_is_held_until_evidence_ends_it() {
             assert_eq!(now.state, state, "{request}");
             assert!(!was_over || now == last, "{request}: final, and yet changed");
             assert_eq!(world.store.payment("alice", now.id).await.unwrap().as_ref(), Some(&now));
-            let replay = write(&book, command(Pay { id: common::id::PaymentId::new(&world.clock), ..pay.clone() })).await;
+            let replay =
+                write(&book, command(Pay { id: common::id::PaymentId::new(&world.clock), ..pay.clone() }))
+                    .await;
             assert_eq!(replay, Outcome::Replayed(Box::new(now.clone())), "{request}");
             world.assert_balanced().await;
             last = now;
@@ -120,7 +126,8 @@ async fn closed_accounts_take_nothing_new_but_what_is_under_way_ends() {
     let world = World::new().await;
     let book = world.book(1);
     let made = submission(write(&book, command(world.pay_bank("before", 10))).await);
-    crate::bench::sql(&world.options, "UPDATE accounts SET closed_at = now() WHERE participant_id = 'alice'").await;
+    crate::bench::sql(&world.options, "UPDATE accounts SET closed_at = now() WHERE participant_id = 'alice'")
+        .await;
     let after = payment(write(&book, command(world.pay_bank("after", 10))).await);
     assert_eq!(after.reason.map(|reason| reason.code).as_deref(), Some("PAYER_ACCOUNT_CLOSED"));
     let ended = payment(write(&book, world.conclude(made.payment.id, 1, accepted())).await);

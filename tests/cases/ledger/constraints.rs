@@ -53,27 +53,56 @@ async fn history_cannot_be_changed() {
         statements.push(format!("TRUNCATE {table} CASCADE"));
     }
     for column in [
-        "id = gen_random_uuid()", "participant_id = 'bob'", "request_id = request_id || 'x'",
-        "request_fingerprint = sha256('x')", "payer_account = credit_account", "credit_account = payer_account",
-        "payee = '{}'", "amount = amount + 1", "currency = 'USD'", "remittance_information = 'x'",
-        "end_to_end_id = 'x'", "metadata = '{}'", "bank_id = 'x'", "uetr = gen_random_uuid()", "created_at = now()",
+        "id = gen_random_uuid()",
+        "participant_id = 'bob'",
+        "request_id = 'x'",
+        "request_fingerprint = sha256('x')",
+        "payer_account = credit_account",
+        "credit_account = payer_account",
+        "payee = '{}'",
+        "amount = amount + 1",
+        "currency = 'USD'",
+        "remittance_information = 'x'",
+        "end_to_end_id = 'x'",
+        "metadata = '{}'",
+        "bank_id = 'x'",
+        "uetr = gen_random_uuid()",
+        "created_at = now()",
     ] {
-        statements.push(format!("UPDATE payments SET {column}"));
+        // Not even together with a change of state that is allowed.
+        let onward = "state = 'SUCCEEDED', sequence = sequence + 1";
+        statements.push(format!("UPDATE payments SET {onward}, {column} WHERE request_id = 'submitted'"));
     }
     for column in [
-        "id = gen_random_uuid()", "participant_id = 'bob'", "request_id = 'x'", "request_fingerprint = sha256('x')",
-        "currency = 'USD'", "bank_id = 'x'", "may_overdraw = true", "created_at = now()",
+        "id = gen_random_uuid()",
+        "participant_id = 'bob'",
+        "request_id = 'x'",
+        "request_fingerprint = sha256('x')",
+        "currency = 'USD'",
+        "bank_id = 'x'",
+        "may_overdraw = true",
+        "created_at = now()",
     ] {
         statements.push(format!("UPDATE accounts SET {column}"));
     }
     for statement in statements {
         assert_eq!(sqlstate(&mut platform, &statement).await.as_deref(), Some(NO_PERMISSION), "{statement}");
-        assert_eq!(sqlstate(&mut owner, &statement).await.as_deref(), Some(REFUSED_BY_TRIGGER), "{statement}");
+        assert_eq!(
+            sqlstate(&mut owner, &statement).await.as_deref(),
+            Some(REFUSED_BY_TRIGGER),
+            "{statement}"
+        );
     }
     for statement in [
-        "DROP TABLE transfers", "ALTER TABLE transfers DISABLE TRIGGER ALL", "UPDATE installation SET page_token_key = ''",
-        "UPDATE participants SET id = 'mallory'", "SET session_replication_role = replica", "TRUNCATE dispatches",
-        "UPDATE dispatches SET payment_id = gen_random_uuid()", "CREATE TABLE mine ()", "DELETE FROM _sqlx_migrations",
+        "DROP TABLE transfers",
+        "ALTER TABLE transfers DISABLE TRIGGER ALL",
+        "UPDATE installation SET page_token_key = ''",
+        "UPDATE participants SET id = 'mallory'",
+        "SET session_replication_role = replica",
+        "TRUNCATE dispatches",
+        "UPDATE dispatches SET payment_id = gen_random_uuid()",
+        "CREATE TABLE mine ()",
+        "DELETE FROM _sqlx_migrations",
     ] {
         assert_eq!(sqlstate(&mut platform, statement).await.as_deref(), Some(NO_PERMISSION), "{statement}");
     }

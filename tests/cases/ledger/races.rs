@@ -16,7 +16,11 @@ use platform::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::bench::{World, accepted, all, command, inconclusive, number, open, payment, rejected, write};
+use crate::bench::{
+    WAITING, World, accepted, all, command, connect, inconclusive, is_over, number, open, payment, rejected,
+    submission, wait_until, write,
+};
+use sqlx::Connection;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_request_id_sent_64_times_is_one_payment() {
@@ -31,8 +35,9 @@ async fn one_request_id_sent_64_times_is_one_payment() {
             write(&books[number % 2], command(pay))
         }))
         .await;
-        let (reused, made): (Vec<_>, Vec<_>) =
-            outcomes.into_iter().partition(|outcome| *outcome == Outcome::Declined(Declined::RequestIdReused));
+        let (reused, made): (Vec<_>, Vec<_>) = outcomes
+            .into_iter()
+            .partition(|outcome| *outcome == Outcome::Declined(Declined::RequestIdReused));
         assert_eq!(reused.len(), if round % 2 == 0 { 0 } else { 32 });
         assert_eq!(made.iter().filter(|outcome| matches!(outcome, Outcome::Submitted(_))).count(), 1);
         let ids: BTreeSet<_> = made.into_iter().map(|outcome| payment(outcome).id).collect();
@@ -67,6 +72,30 @@ async fn of_a_thousand_payments_of_1_from_100_exactly_100_pass() {
     world.assert_balanced().await;
 }
 
+/// Two hear of the same payment's end at once, and not the same: the first to write it decides.
+#[tokio::test]
+async fn of_two_conclusions_at_once_one_is_final_and_the_other_hears_it() {
+    let world = World::new().await;
+    let books = [world.book(1), world.book(1)];
+    let made = submission(write(&books[0], command(world.pay_bank("r", 10))).await);
+    let mut holder = connect(&world.options).await;
+    let lock = "BEGIN; LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE";
+    sqlx::raw_sql(lock).execute(&mut holder).await.unwrap();
+    let concluding = all([(0, accepted()), (1, rejected())].map(|(book, evidence)| {
+        write(&books[book], world.conclude(made.payment.id, made.lease.token, evidence))
+    }));
+    let releasing = async {
+        // Both have begun, and wait: one for the accounts, one for the payment.
+        wait_until(&world.options, WAITING, |waiting| waiting == 2).await;
+        holder.close().await.unwrap();
+    };
+    let (concluded, ()) = tokio::join!(concluding, releasing);
+    let concluded: Vec<_> = concluded.into_iter().map(payment).collect();
+    assert!(is_over(concluded[0].state));
+    assert_eq!(concluded[0], concluded[1]);
+    world.assert_balanced().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_at_once_on_four_hot_accounts_stays_balanced_in_every_snapshot() {
     let world = World::new().await;
@@ -94,7 +123,7 @@ async fn everything_at_once_on_four_hot_accounts_stays_balanced_in_every_snapsho
                 _ => {
                     let to = PayeeAccount::Number("9".to_owned(), BankKey::Id("aurora".to_owned()));
                     let mut pay = world.pay(payer, &request, to, amount);
-                    for bank in &mut pay.bank {
+                    if let Ok(bank) = &mut pay.bank {
                         bank.lease = Duration::from_millis(random.random_range(0..40));
                     }
                     if let Outcome::Submitted(made) = write(book, command(pay)).await {

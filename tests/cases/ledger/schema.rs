@@ -51,7 +51,8 @@ async fn every_unsafe_setting_is_named() {
 async fn an_owner_without_rights_on_roles_can_migrate() {
     let options = empty_database().await;
     let name = options.get_database().unwrap().to_owned();
-    sql(&options, "CREATE ROLE plain_owner LOGIN PASSWORD 'secret'; GRANT rialto_platform TO plain_owner").await;
+    sql(&options, "CREATE ROLE plain_owner LOGIN PASSWORD 'secret'; GRANT rialto_platform TO plain_owner")
+        .await;
     sql(&options, &format!("ALTER DATABASE {name} OWNER TO plain_owner")).await;
     let owner = server().await.options(&name).username("plain_owner").password("secret");
     migrate(&owner).await.unwrap();

@@ -312,8 +312,9 @@ fn sums_that_the_ledger_cannot_count_are_refused() {
 
 #[test]
 fn an_overflow_on_either_side_fails_the_payment_and_refuses_the_deposit() {
+    type Fill = fn(&mut Account);
     let near_max = i64::MAX - 3;
-    let cases: [(&str, fn(&mut Account), &str); 3] = [
+    let cases: [(&str, Fill, &str); 3] = [
         ("payee's credits", |payee| payee.balances.credits_posted = i64::MAX - 3, "#4"),
         ("expected credits", |bank| bank.balances.credits_pending = i64::MAX - 3, "123"),
         (

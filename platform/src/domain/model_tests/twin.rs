@@ -64,7 +64,7 @@ impl Twin {
                         PayeeAccount::Iban(iban, _) => {
                             let holder =
                                 self.accounts.values().find(|a| a.iban.as_deref() == Some(iban.as_str()));
-                            for account in holder {
+                            if let Some(account) = holder {
                                 wanted.insert(account.id);
                                 snapshot.accounts_by_iban.insert(iban.as_str().to_owned(), account.id);
                             }

@@ -1,0 +1,88 @@
+//! Statements find their rows by index: on an empty database, and on one that grew while the connection kept its plans.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use platform::flow::book::Book;
+
+use crate::bench::{World, accepted, all, command, connect, sql, submission, wait_until, write};
+
+const GROWN: i64 = 20_000;
+
+/// Everything that a payment's way asks of the database, a few times over, so that plans become generic.
+async fn work(world: &World, book: &Book, name: &str) {
+    for round in 0..12 {
+        let request = |number: usize| format!("{name} {round} {number}");
+        let made = all((0..8).map(|number| write(book, command(world.pay_bank(&request(number), 1))))).await;
+        all(made.into_iter().map(|made| {
+            let made = submission(made);
+            write(book, world.conclude(made.payment.id, made.lease.token, accepted()))
+        }))
+        .await;
+        let iban = crate::bench::BOB_IBAN;
+        all((0..8)
+            .map(|number| write(book, command(world.pay_iban(&format!("i{}", request(number)), iban, 1)))))
+        .await;
+        all((0..8).map(|number| write(book, world.deposit("alice", &request(number), world.alice, 1)))).await;
+        world.store.claim_due(32, Duration::from_secs(60)).await.unwrap();
+        world.store.payment_by_request("alice", &request(0)).await.unwrap();
+        world.store.payments("alice", &Default::default(), None, 10).await.unwrap();
+        world.store.accounts("alice", None, 10).await.unwrap();
+        world.store.entries(world.alice, None, 10).await.unwrap();
+    }
+}
+
+/// Rows read so far, by sequential scans of tables and by scans of indexes.
+async fn rows_read(world: &World, book: &Book, request: &str) -> BTreeMap<String, i64> {
+    // Connections report what they did with their next statement, but not more often than once a second.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    write(book, command(world.pay_on_us(request, world.bob, 1))).await;
+    all((0..4).map(|_| world.store.payment_by_request("alice", request))).await;
+    let text = "SELECT relname::text, seq_tup_read FROM pg_stat_user_tables UNION ALL \
+        SELECT indexrelname::text, idx_tup_read FROM pg_stat_user_indexes";
+    let mut connection = connect(&world.options).await;
+    let rows: Vec<(String, i64)> = sqlx::query_as(text).fetch_all(&mut connection).await.unwrap();
+    rows.into_iter().collect()
+}
+
+#[tokio::test]
+async fn a_batch_costs_as_much_on_a_grown_database_as_on_an_empty_one() {
+    let world = World::new().await;
+    let book = world.book(1);
+    let read = async |name: &str| {
+        let before = rows_read(&world, &book, &format!("before {name}")).await;
+        work(&world, &book, name).await;
+        let after = rows_read(&world, &book, &format!("after {name}")).await;
+        after.into_iter().map(|(name, rows)| (name.clone(), rows - before[&name])).collect::<BTreeMap<_, _>>()
+    };
+    let empty = read("empty").await;
+    grow(&world).await;
+    let grown = read("grown").await;
+    assert!(empty["accounts_pkey"] > 100, "{empty:?}");
+    let costlier: Vec<_> =
+        grown.iter().filter(|(name, rows)| **rows > 2 * empty[*name] + GROWN / 10).collect();
+    assert!(costlier.is_empty(), "rows read: {costlier:?} grown, {empty:?} empty");
+}
+
+/// Adds accounts, payments that are over, and as many that wait for their bank with a lease that runs.
+async fn grow(world: &World) {
+    let (alice, settlement) = (world.alice.uuid(), world.settlement.uuid());
+    let payee = r#"{"name": "x", "account_number": "1", "bank_id": "aurora"}"#;
+    let text = format!(
+        "SET session_replication_role = replica;
+         INSERT INTO accounts (id, participant_id, request_id, request_fingerprint, display_name, currency, created_at)
+           SELECT gen_random_uuid(), 'alice', 'grown ' || n, sha256('x'), 'x', 'EUR', now() FROM generate_series(1, {GROWN}) n;
+         INSERT INTO payments (id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee,
+             amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, sequence, created_at,
+             updated_at)
+           SELECT gen_random_uuid(), 'alice', 'old ' || n, sha256('x'), '{alice}', '{settlement}', '{payee}', 1,
+             'EUR', '', '', '{{}}', 'aurora', gen_random_uuid(), 'SUBMITTED', 1, now(), now()
+           FROM generate_series(1, {GROWN}) n;
+         INSERT INTO dispatches (payment_id, bank_id, due_at)
+           SELECT id, 'aurora', now() + interval '1 hour' FROM payments WHERE request_id LIKE 'old %';
+         INSERT INTO attempts SELECT id, 1, now(), now() + interval '1 hour' FROM payments WHERE request_id LIKE 'old %';
+         INSERT INTO deposits SELECT gen_random_uuid(), 'alice', 'old ' || n, sha256('x'), '{alice}', 1, 'EUR', 'aurora', '',
+           now() FROM generate_series(1, {GROWN}) n;"
+    );
+    sql(&world.options, &text).await;
+    wait_until(&world.options, "SELECT count(*) FROM payments", |count| count >= GROWN).await;
+}

@@ -1,0 +1,93 @@
+//! The trial balance finds what somebody with all rights on the database changed, and names it.
+
+use platform::trial_balance::TrialBalance;
+use sqlx::Connection;
+use uuid::Uuid;
+
+use crate::bench::{World, accepted, command, connect, database, rejected, sql, submission, write};
+
+/// A world with one of everything.
+async fn world() -> World {
+    let world = World::new().await;
+    let book = world.book(1);
+    write(&book, command(world.pay_bank("held", 10))).await;
+    write(&book, command(world.pay_on_us("on us", world.bob, 20))).await;
+    for (request, evidence) in [("paid", accepted()), ("failed", rejected())] {
+        let made = submission(write(&book, command(world.pay_bank(request, 30))).await);
+        write(&book, world.conclude(made.payment.id, 1, evidence)).await;
+    }
+    world.store.pool().close().await;
+    world
+}
+
+/// Changes, in which `<paid>` stands for that payment's number and `<deposit>` for Alice's deposit's, and what the trial
+/// balance must name: rows by their names, or words.
+const CHANGES: [(&str, &[&str]); 25] = [
+    ("SELECT 1", &[]),
+    ("UPDATE accounts SET credits_posted = credits_posted + 1 WHERE display_name = 'Bob'", &["Bob", "currency EUR"]),
+    // Balanced by itself, and yet not what the transfers say.
+    ("UPDATE accounts SET debits_posted = debits_posted + 5, credits_posted = credits_posted + 5", &["Alice", "Bob"]),
+    ("UPDATE accounts SET currency = 'USD' WHERE display_name = 'Bob'", &["mixed currencies", "currency USD"]),
+    ("UPDATE accounts SET debits_pending = debits_pending + 1", &["Alice", "Bob"]),
+    ("DELETE FROM transfers WHERE id = <held>", &["held", "Alice"]),
+    ("DELETE FROM transfers WHERE hold_id = <paid>", &["paid", "Alice"]),
+    ("DELETE FROM transfers WHERE deposit_id = <deposit>", &["deposit", "Alice"]),
+    ("UPDATE transfers SET amount = amount + 1 WHERE id = <on us>", &["on us", "Bob"]),
+    ("UPDATE transfers SET amount = 29 WHERE payment_id = <failed>", &["failed"]),
+    ("UPDATE transfers SET kind = 'HOLD_RELEASED' WHERE hold_id = <paid>", &["paid"]),
+    // The other one pays, and the sums are made to fit.
+    (
+        "UPDATE transfers SET debit_account = credit_account, credit_account = debit_account WHERE id = <on us>;
+         UPDATE accounts SET debits_posted = debits_posted - 20, credits_posted = credits_posted + 20
+           WHERE display_name = 'Alice';
+         UPDATE accounts SET debits_posted = debits_posted + 20, credits_posted = credits_posted - 20
+           WHERE display_name = 'Bob'",
+        &["on us"],
+    ),
+    ("UPDATE payments SET payer_account = credit_account WHERE id = <on us>", &["on us"]),
+    ("UPDATE payments SET state = 'FAILED', reason_code = 'X' WHERE id = <paid>", &["paid"]),
+    ("UPDATE payments SET state = 'SUCCEEDED', reason_code = NULL WHERE id = <failed>", &["failed"]),
+    ("UPDATE payments SET state = 'UNKNOWN', reason_code = 'X' WHERE id = <held>", &["held"]),
+    ("UPDATE payments SET amount = amount + 1 WHERE id = <paid>", &["paid"]),
+    ("UPDATE payments SET sequence = sequence + 1 WHERE id = <paid>", &["paid"]),
+    ("DELETE FROM dispatches WHERE payment_id = <held>", &["held"]),
+    ("INSERT INTO dispatches SELECT <paid>, 'aurora', now()", &["paid"]),
+    ("DELETE FROM payment_events WHERE sequence = 1 AND payment_id = <paid>", &["paid"]),
+    ("DELETE FROM payment_events WHERE payment_id = <paid>", &["paid"]),
+    ("UPDATE payment_events SET state = 'UNKNOWN' WHERE sequence = 2 AND payment_id = <paid>", &["paid"]),
+    ("UPDATE deposits SET amount = amount + 1 WHERE id = <deposit>", &["deposit"]),
+    (
+        "UPDATE deposits SET account_id = (SELECT id FROM accounts WHERE display_name = 'Bob') WHERE id = <deposit>",
+        &["deposit"],
+    ),
+];
+
+#[tokio::test]
+async fn every_change_by_hand_is_found_and_named() {
+    let world = world().await;
+    let mut connection = connect(&world.options).await;
+    let rows: Vec<(String, String, Uuid)> = sqlx::query_as(
+        "SELECT request_id, 'pay_', id FROM payments UNION ALL SELECT display_name, 'acc_', id FROM accounts
+         UNION ALL SELECT 'deposit', 'dep_', id FROM deposits WHERE participant_id = 'alice'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+    for (change, differs) in CHANGES {
+        let fill = |text: String, (name, _, id): &(String, String, Uuid)| {
+            text.replace(&format!("<{name}>"), &format!("'{id}'::uuid"))
+        };
+        let change = rows.iter().fold(change.to_owned(), fill);
+        let options = database(world.options.get_database()).await;
+        sql(&options, &format!("SET session_replication_role = replica; {change}")).await;
+        let balance = TrialBalance::take(&options).await.unwrap();
+        assert_eq!(balance.is_ok(), differs.is_empty(), "{change}\n{balance}");
+        for name in differs {
+            let row = rows.iter().find(|(known, ..)| known == name);
+            let word = row.map_or((*name).to_owned(), |(_, prefix, id)| format!("{prefix}{}", id.simple()));
+            let named = balance.differences.iter().any(|difference| difference.contains(&word));
+            assert!(named, "{change}\ndoes not name {word} ({name}):\n{balance}");
+        }
+    }
+}
