@@ -3,248 +3,27 @@
 //! Whatever moves money is a [`Command`], and [`decide`] is the only function that makes transfers. It is pure: the
 //! store loads a [`Snapshot`] under lock, and saves the [`Writes`] in the same transaction.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+mod command;
+mod writes;
+
+use std::time::SystemTime;
 
 use common::{
-    id::{AccountId, DepositId, PaymentId, TransferId},
-    order::{DepositOrder, PayeeAccount, PaymentOrder, Uetr},
+    id::{AccountId, TransferId},
+    order::PayeeAccount,
 };
+
+pub use command::{
+    Arrival, BankRoute, Command, Conclude, Declined, Deposit, NoRoute, Outcome, Pay, RequestKey,
+};
+pub use writes::{Delta, Event, QueueWrite, Snapshot, Writes};
 
 use super::{
     account::{Account, Side},
-    payment::{Attempt, Evidence, Fingerprint, Lease, Payment, State, Submission},
-    refusal::{Reason, Refusal},
+    payment::{Attempt, Evidence, Lease, Payment, State, Submission},
+    refusal::Reason,
     transfer::{Cause, Transfer, TransferKind},
 };
-
-/// A participant and the id that it gave a request.
-pub type RequestKey = (String, String);
-
-/// Something that moves or holds money.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// Make a payment.
-    Pay(Box<Pay>),
-    /// Take note of what is known of a payment's attempt.
-    Conclude(Box<Conclude>),
-    /// Book money that arrived.
-    Deposit(Box<Arrival>),
-}
-
-/// Make a payment.
-#[derive(Clone, Debug)]
-pub struct Pay {
-    /// Its number, should it come to be.
-    pub id: PaymentId,
-    /// Its reference at the bank, should there be one.
-    pub uetr: Uetr,
-    /// Who asks.
-    pub participant: String,
-    /// For what.
-    pub order: PaymentOrder,
-    /// A hash of the order's normal form.
-    pub fingerprint: Fingerprint,
-    /// Which bank would be instructed if the payee has no account here.
-    pub bank: Result<BankRoute, NoRoute>,
-    /// Decide, but write nothing.
-    pub validate_only: bool,
-}
-
-/// How to reach the payee's bank.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BankRoute {
-    /// The bank, by its id in the directory.
-    pub bank_id: String,
-    /// Its settlement account in the payment's currency.
-    pub settlement_account: AccountId,
-    /// How long the bank takes the payment after its acceptance.
-    pub valid_for: Duration,
-    /// How long the first sender has before others may take over.
-    pub lease: Duration,
-}
-
-/// Why there is no bank to instruct.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoRoute {
-    /// The directory has no such bank; the field that named it.
-    NotInDirectory(&'static str),
-    /// The bank does not take the currency.
-    CurrencyNotSupported(String),
-    /// No channel is connected, so no bank can be instructed.
-    NoChannel,
-}
-
-/// Take note of what is known of a payment's attempt.
-#[derive(Clone, Debug)]
-pub struct Conclude {
-    /// Which payment.
-    pub payment: PaymentId,
-    /// The token of the lease under which it was learnt.
-    pub token: i64,
-    /// What is known.
-    pub evidence: Evidence,
-    /// The number of the transfer that ends the hold, should it end.
-    pub transfer: TransferId,
-}
-
-/// Book money that arrived.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// Its number, should it come to be.
-    pub id: DepositId,
-    /// The number of its transfer.
-    pub transfer: TransferId,
-    /// Who books it.
-    pub participant: String,
-    /// What arrived.
-    pub order: DepositOrder,
-    /// A hash of the order's normal form.
-    pub fingerprint: Fingerprint,
-    /// The bank's settlement account in the deposit's currency.
-    pub settlement_account: AccountId,
-}
-
-/// Money that arrived and is booked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deposit {
-    /// Which one.
-    pub id: DepositId,
-    /// Whose it is.
-    pub participant: String,
-    /// What arrived.
-    pub order: DepositOrder,
-    /// A hash of the order's normal form.
-    pub fingerprint: Fingerprint,
-    /// When it was booked.
-    pub created_at: SystemTime,
-}
-
-/// What came of a command.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// A payment that is to be sent to its bank.
-    Submitted(Box<Submission>),
-    /// A payment as it now stands: concluded, refused, paid on this ledger.
-    Payment(Box<Payment>),
-    /// The payment that an earlier command with the same request id made.
-    Replayed(Box<Payment>),
-    /// What `validate_only` found: the payment would be accepted or refused.
-    Validated(Result<(), Refusal>),
-    /// A booked deposit, and whether an earlier command booked it.
-    Deposit(Box<Deposit>, bool),
-    /// Nothing came to be.
-    Declined(Declined),
-}
-
-/// Why nothing came to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Declined {
-    /// The request id was used for other content.
-    RequestIdReused,
-    /// The account that is to pay or to be credited by a deposit is not the participant's.
-    AccountNotFound,
-    /// The payee's account is not on this ledger.
-    PayeeAccountNotFound,
-    /// The payee's IBAN is that of the account that pays.
-    PaysItself,
-    /// An account has another currency than the amount.
-    CurrencyMismatch(&'static str),
-    /// There is no bank to instruct.
-    NoRoute(NoRoute),
-    /// The rules refuse a deposit.
-    DepositRefused(Refusal),
-    /// There is no such payment.
-    PaymentNotFound,
-    /// Another worker has taken the payment over.
-    LeaseLost,
-}
-
-/// What the store loaded, its accounts and payments under lock.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// Accounts that the commands name or lead to.
-    pub accounts: BTreeMap<AccountId, Account>,
-    /// Which of the payees' IBANs are on this ledger.
-    pub accounts_by_iban: BTreeMap<String, AccountId>,
-    /// Payments to conclude, with the lease of those under way.
-    pub payments: BTreeMap<PaymentId, (Payment, Option<Lease>)>,
-    /// Payments that have the request ids of [`Pay`] commands.
-    pub payment_requests: BTreeMap<RequestKey, Payment>,
-    /// Deposits that have the request ids of [`Arrival`] commands.
-    pub deposit_requests: BTreeMap<RequestKey, Deposit>,
-}
-
-/// What a decision adds to an account's sums.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delta {
-    /// To the debits held.
-    pub debits_pending: i64,
-    /// To the debits booked.
-    pub debits_posted: i64,
-    /// To the credits expected.
-    pub credits_pending: i64,
-    /// To the credits booked.
-    pub credits_posted: i64,
-}
-
-/// A step in a payment's life.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Whose.
-    pub payment: PaymentId,
-    /// The how-manieth.
-    pub sequence: i32,
-    /// The state that it led to.
-    pub state: State,
-    /// Why.
-    pub reason: Option<Reason>,
-    /// The bank's message that it follows from; empty if there is none.
-    pub bank_message_id: String,
-    /// When.
-    pub at: SystemTime,
-}
-
-/// What to do about a payment's place in the queue of work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QueueWrite {
-    /// Put it in, with a lease of this length that is the writer's own.
-    Enter(String, Duration),
-    /// The holder of the lease with this token goes on after this time.
-    Postpone(i64, Duration),
-    /// The holder of the lease with this token takes it out.
-    Leave(i64),
-}
-
-/// What to save, all of it or nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Writes {
-    /// Payments that came to be.
-    pub new_payments: Vec<Payment>,
-    /// Payments whose state changed, as they now stand.
-    pub changed_payments: BTreeMap<PaymentId, Payment>,
-    /// Deposits that came to be.
-    pub deposits: Vec<Deposit>,
-    /// Transfers.
-    pub transfers: Vec<Transfer>,
-    /// Changes of accounts' sums.
-    pub deltas: BTreeMap<AccountId, Delta>,
-    /// Steps in payments' lives.
-    pub events: Vec<Event>,
-    /// Instructions to banks.
-    pub attempts: Vec<(PaymentId, Attempt)>,
-    /// Changes of the queue of work, at most one a payment.
-    pub queue: BTreeMap<PaymentId, QueueWrite>,
-}
-
-impl Writes {
-    /// Whether there is nothing to save.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
 
 /// The number of the first lease, which the writer of a payment holds.
 pub const FIRST_TOKEN: i64 = 1;
