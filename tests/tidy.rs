@@ -1,5 +1,5 @@
 //! The house rules, as a test: what may depend on what, where things stand, and how large they are.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     fs,

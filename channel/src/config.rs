@@ -87,7 +87,9 @@ impl Args {
             clock: Clock::system(),
         });
         let directory = match (&source, file) {
-            (Some(source), _) => source.load(&Directory::default()).map(|directory| Some(Arc::new(directory))),
+            (Some(source), _) => {
+                source.load(&Directory::default()).map(|directory| Some(Arc::new(directory)))
+            }
             (None, Some(file)) => entry::read(file).map(|_| None),
             (None, None) => Ok(None),
         };

@@ -12,11 +12,16 @@ pub mod rails;
 use std::error::Error;
 
 use common::{lifecycle::Lifecycle, rpc_server};
-use proto::channel::instruction_service_server::InstructionServiceServer;
+use proto::channel::instruction_service_server::{self, InstructionServiceServer};
 use tokio::{net::TcpListener, sync::watch};
 
 use config::Config;
 use instruction_service::Instructions;
+
+const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
+    descriptors: proto::DESCRIPTORS,
+    services: &[instruction_service_server::SERVICE_NAME],
+};
 
 /// Serves on `listener` until the lifecycle drains and nothing is under way, or it stops.
 ///
@@ -34,7 +39,7 @@ pub async fn run(
     let served = rpc_server::serve(
         &server,
         listener,
-        proto::DESCRIPTORS,
+        CONTRACTS,
         |routes| {
             routes.add_service(service);
         },

@@ -114,6 +114,15 @@ impl ServerArgs {
     }
 }
 
+/// What reflection shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Contracts {
+    /// Everything that is described, as a serialized file descriptor set.
+    pub descriptors: &'static [u8],
+    /// The services that are served.
+    pub services: &'static [&'static str],
+}
+
 /// Binds the address, and writes down which one it became.
 ///
 /// # Errors
@@ -134,14 +143,14 @@ pub async fn bind(config: &ServerConfig) -> io::Result<TcpListener> {
 }
 
 /// Serves until the lifecycle has drained or stopped. `add_services` adds what to serve besides health and reflection;
-/// `descriptors` are the serialized file descriptor sets that reflection shows.
+/// `contracts` are what reflection shows.
 ///
 /// # Errors
 /// When the server can't be built.
 pub async fn serve(
     config: &ServerConfig,
     listener: TcpListener,
-    descriptors: &'static [u8],
+    contracts: Contracts,
     add_services: impl FnOnce(&mut RoutesBuilder),
     lifecycle: &Lifecycle,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -149,8 +158,8 @@ pub async fn serve(
     let mut routes = Routes::builder();
     routes.add_service(health_service);
     if config.reflection {
-        routes.add_service(reflection(descriptors).build_v1()?);
-        routes.add_service(reflection(descriptors).build_v1alpha()?);
+        routes.add_service(contracts.reflection().build_v1()?);
+        routes.add_service(contracts.reflection().build_v1alpha()?);
     }
     add_services(&mut routes);
     let address = listener.local_addr()?;
@@ -183,11 +192,15 @@ pub async fn serve(
     Ok(())
 }
 
-fn reflection(descriptors: &'static [u8]) -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(descriptors)
-        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+impl Contracts {
+    fn reflection(self) -> tonic_reflection::server::Builder<'static> {
+        let builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(self.descriptors)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        self.services.iter().fold(builder, |builder, service| builder.with_service_name(*service))
+    }
 }
 
 /// tonic answers bytes that are no message with INTERNAL, as if the defect were ours. Our own faults carry details; an

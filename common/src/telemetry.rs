@@ -89,8 +89,11 @@ pub fn start(service: &'static str, config: TelemetryConfig) -> Result<Telemetry
         tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).boxed()
     });
     let layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = std::iter::once(format).chain(traces).collect();
+    // The filter is of the whole, not of a layer: a layer's own filter keeps its last answer per thread, and whoever only
+    // asks whether a level is enabled (as sqlx does with every statement) would silence the thread's next line or span.
     tracing_subscriber::registry()
-        .with(layers.with_filter(config.filter))
+        .with(layers)
+        .with(config.filter)
         .try_init()
         .map_err(|error| format!("cannot start logging: {error}"))?;
     Ok(Telemetry { provider, _log_writer: guard })

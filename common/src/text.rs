@@ -46,7 +46,9 @@ pub fn participant(name: &str) -> Result<(), Complaint> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let well_formed = (3..=40).contains(&name.len()) && name.bytes().all(allowed);
     if !well_formed || name.starts_with('-') || name.ends_with('-') || name == HOUSE {
-        return Err(format!("must be 3 to 40 characters of a-z 0-9 and -, not - at the edges, and not {HOUSE}"));
+        return Err(format!(
+            "must be 3 to 40 characters of a-z 0-9 and -, not - at the edges, and not {HOUSE}"
+        ));
     }
     Ok(())
 }

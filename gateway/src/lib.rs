@@ -12,8 +12,8 @@ use std::{error::Error, sync::Arc};
 
 use common::{lifecycle::Lifecycle, rpc_client, rpc_server};
 use proto::{
-    accounts::account_service_server::AccountServiceServer,
-    payments::payment_service_server::PaymentServiceServer,
+    accounts::account_service_server::{self, AccountServiceServer},
+    payments::payment_service_server::{self, PaymentServiceServer},
 };
 use tokio::{
     net::TcpListener,
@@ -25,6 +25,10 @@ use crate::{
     payment_service::Payments,
 };
 
+const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
+    descriptors: proto::DESCRIPTORS,
+    services: &[payment_service_server::SERVICE_NAME, account_service_server::SERVICE_NAME],
+};
 /// The largest request that is read.
 const MAX_REQUEST_BYTES: usize = 64 << 10;
 
@@ -47,7 +51,7 @@ pub async fn run(
         routes.add_service(payments.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(accounts.max_decoding_message_size(MAX_REQUEST_BYTES));
     };
-    rpc_server::serve(&config.server, listener, proto::DESCRIPTORS, add, &lifecycle).await
+    rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await
 }
 
 async fn reload_on_hangup(participants: Arc<Participants>) {

@@ -1,6 +1,10 @@
 //! The program `gateway`.
 
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use common::{lifecycle::Lifecycle, rpc_server, telemetry};
@@ -18,7 +22,7 @@ async fn main() -> ExitCode {
     let done = match &args.command {
         None | Some(Job::Serve) => serve(&args).await,
         Some(Job::NewKey { participant, roles }) => {
-            participant::new_key(participant, &role_names(roles)).map(say_key).map_err(Into::into)
+            participant::new_key(participant, &role_names(roles)).map_err(Into::into).and_then(say_key)
         }
     };
     match done {
@@ -38,9 +42,9 @@ async fn serve(args: &Args) -> Result<(), Box<dyn Error + Send + Sync>> {
     gateway::run(config, listener, lifecycle).await
 }
 
-#[expect(clippy::print_stdout, reason = "what the command was asked to print")]
-fn say_key((key, entry): (String, String)) {
-    println!("# The key, shown this once: {key}\n{entry}");
+fn say_key((key, entry): (String, String)) -> Result<(), Box<dyn Error + Send + Sync>> {
+    writeln!(io::stdout(), "# The key, shown this once: {key}\n{entry}")
+        .map_err(|error| format!("cannot print the key, which is lost: make another ({error})").into())
 }
 
 #[expect(clippy::print_stderr, reason = "logging may not have started")]

@@ -7,8 +7,8 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use common::text;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use common::text;
 use serde::Deserialize;
 use tonic::metadata::MetadataMap;
 
@@ -81,6 +81,9 @@ fn read(file: &PathBuf) -> Result<HashMap<String, Caller>, String> {
     let parsed: KeyFile = toml::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
     let mut by_hash = HashMap::new();
     let mut problems = Vec::new();
+    if parsed.key.is_empty() {
+        problems.push(format!("{name}: holds no key, so nobody could call"));
+    }
     for (number, entry) in parsed.key.into_iter().enumerate() {
         let mut problem = |what: &str| problems.push(format!("{name}: key {}: {what}", number + 1));
         if let Err(complaint) = text::participant(&entry.participant) {

@@ -15,7 +15,7 @@ pub mod wire;
 use std::error::Error;
 
 use common::{clock::Clock, lifecycle::Lifecycle, rpc_client, rpc_server};
-use proto::platform::platform_service_server::PlatformServiceServer;
+use proto::platform::platform_service_server::{self, PlatformServiceServer};
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::{
@@ -28,6 +28,10 @@ use crate::{
     store::{Store, schema},
 };
 
+const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
+    descriptors: proto::DESCRIPTORS,
+    services: &[platform_service_server::SERVICE_NAME],
+};
 /// The largest message of commands: 256 of at most 16 KiB.
 const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
@@ -62,7 +66,7 @@ pub async fn run(
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(service);
     };
-    rpc_server::serve(&config.server, listener, proto::DESCRIPTORS, add, &lifecycle).await?;
+    rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await?;
     tokio::select! {
         () = flow.settled() => tracing::info!("every payment that was being settled is concluded"),
         () = lifecycle.stopped() => tracing::warn!("payments under way are left to recovery"),

@@ -1,0 +1,32 @@
+//! What callers see: the whole system as real processes, asked through gRPC as any client would.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "api/bad_payments.rs"]
+mod bad_payments;
+#[path = "api/bad_requests.rs"]
+mod bad_requests;
+#[path = "api/bad_values.rs"]
+mod bad_values;
+#[path = "api/bad_wire.rs"]
+mod bad_wire;
+#[path = "api/bench.rs"]
+mod bench;
+#[path = "api/deadlines.rs"]
+mod deadlines;
+#[path = "api/idempotency.rs"]
+mod idempotency;
+#[path = "api/isolation.rs"]
+mod isolation;
+#[path = "api/misbehaviour.rs"]
+mod misbehaviour;
+#[path = "api/money.rs"]
+mod money;
+#[path = "api/paging.rs"]
+mod paging;
+#[path = "api/tenancy.rs"]
+mod tenancy;
+#[path = "api/validate_only.rs"]
+mod validate_only;
+#[path = "api/verbatim.rs"]
+mod verbatim;

@@ -1,0 +1,26 @@
+//! The edges of the programs: command lines, settings, sockets, signals and logs.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "edge/bench.rs"]
+mod bench;
+#[path = "edge/database.rs"]
+mod database;
+#[path = "edge/direct.rs"]
+mod direct;
+#[path = "edge/floods.rs"]
+mod floods;
+#[path = "edge/keys.rs"]
+mod keys;
+#[path = "edge/logs.rs"]
+mod logs;
+#[path = "edge/programs.rs"]
+mod programs;
+#[path = "edge/reflection.rs"]
+mod reflection;
+#[path = "edge/settings.rs"]
+mod settings;
+#[path = "edge/shutdown.rs"]
+mod shutdown;
+#[path = "edge/tcp.rs"]
+mod tcp;

@@ -157,12 +157,11 @@ fn is_demo(pid: &str) -> bool {
         && pid != std::process::id().to_string()
 }
 
-#[expect(clippy::print_stdout, reason = "what a person reads")]
+/// Tells a person. A closed pipe is no reason to stop the system.
 fn say(text: &str) {
     use io::Write;
-    println!("{text}");
-    // A closed pipe is no reason to stop the system.
-    let _ = io::stdout().flush();
+    let mut out = io::stdout();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
 #[expect(clippy::print_stderr, reason = "what a person reads")]

@@ -148,6 +148,19 @@ impl Client {
     }
 }
 
+/// Whether the call may be made again as it was: the server said so, or this client's library says in its own way that
+/// the connection ended in good order before the server took the call.
+pub fn may_try_again(status: &Status) -> bool {
+    let source = std::error::Error::source(status).map(|source| format!("{source:?}"));
+    match status.code() {
+        tonic::Code::Unavailable => true,
+        tonic::Code::Cancelled => source.is_some(),
+        // A call that crossed the server's GOAWAY on the wire.
+        tonic::Code::Internal => source.is_some_and(|source| source.contains("GoAway(b\"\", NO_ERROR")),
+        _ => false,
+    }
+}
+
 /// An amount.
 pub fn money(minor_units: i64, currency: &str) -> Money {
     Money { minor_units, currency: currency.to_owned() }

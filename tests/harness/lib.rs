@@ -6,7 +6,9 @@ pub mod client;
 pub mod names;
 pub mod postgres;
 pub mod process;
+pub mod raw;
 pub mod system;
+pub mod wait;
 pub mod xsd;
 
 /// What can go wrong on the bench: said to a person, with what to do next.

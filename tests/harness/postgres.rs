@@ -24,6 +24,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Postgres {
     process: Process,
+    folder: PathBuf,
+    extra_settings: Vec<String>,
     port: u16,
     password: String,
 }
@@ -43,22 +45,31 @@ impl Postgres {
         }
         let password = fs::read_to_string(&password_file)?;
         let port = free_port()?;
-        let mut command = Command::new(programs.join("postgres"));
-        command.arg("-D").arg(&data).args(["-p", &port.to_string()]);
-        let fixed = [
-            "listen_addresses=127.0.0.1",
-            "unix_socket_directories=",
-            "max_connections=200",
-            "logging_collector=off",
-        ];
-        for setting in fixed.iter().chain(extra_settings) {
-            command.args(["-c", setting]);
-        }
         let _ = fs::remove_file(data.join("postmaster.pid"));
-        let process = Process::start("postgres", command, guard, &folder.join("postgres.log"))?;
-        let mut server = Self { process, port, password };
+        let extra_settings: Vec<String> = extra_settings.iter().map(|&setting| setting.to_owned()).collect();
+        let process = launch(folder, port, &extra_settings)?;
+        let mut server = Self { process, folder: folder.to_owned(), extra_settings, port, password };
         server.wait_until_ready(&data).await?;
         Ok(server)
+    }
+
+    /// Kills the server as a crash of it would, and starts it again on the same data and port.
+    ///
+    /// # Errors
+    /// When it does not come up again.
+    pub async fn crash_and_restart(&mut self) -> Result<(), BenchError> {
+        self.process.signal("KILL")?;
+        self.process.wait(Duration::from_secs(5))?;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            // The lock file stays: by it the new server sees that processes of the old one have not ended yet.
+            self.process = launch(&self.folder, self.port, &self.extra_settings)?;
+            match self.wait_until_ready(&self.folder.join("data")).await {
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Ok(()) => return Ok(()),
+            }
+        }
     }
 
     async fn wait_until_ready(&mut self, data: &Path) -> Result<(), BenchError> {
@@ -139,6 +150,22 @@ pub fn own_folder(purpose: &str) -> Result<PathBuf, BenchError> {
     let folder = all.join(format!("{}-{purpose}-{number}", std::process::id()));
     fs::create_dir_all(&folder)?;
     Ok(folder)
+}
+
+/// Starts the server on the data in `folder`.
+fn launch(folder: &Path, port: u16, extra_settings: &[String]) -> Result<Process, BenchError> {
+    let mut command = Command::new(programs()?.join("postgres"));
+    command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
+    let fixed = [
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "max_connections=200",
+        "logging_collector=off",
+    ];
+    for setting in fixed.into_iter().chain(extra_settings.iter().map(String::as_str)) {
+        command.args(["-c", setting]);
+    }
+    Process::start("postgres", command, guard(folder)?, &folder.join("postgres.log"))
 }
 
 fn initialize(

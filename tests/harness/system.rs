@@ -106,8 +106,8 @@ pub struct Setup {
     pub times: BankTimes,
     /// The banks' script (TOML), see `bank --help`.
     pub script: String,
-    /// Further flags for the platform.
-    pub platform_flags: Vec<String>,
+    /// Further flags, each for a service.
+    pub flags: Vec<(Service, String)>,
 }
 
 impl Setup {
@@ -118,7 +118,7 @@ impl Setup {
             gateway_listen: "127.0.0.1:0".to_owned(),
             times: QUICK,
             script: String::new(),
-            platform_flags: Vec::new(),
+            flags: Vec::new(),
         }
     }
 }
@@ -221,15 +221,15 @@ impl System {
                     .arg("--migrate")
                     .arg("--channel")
                     .arg(format!("http://{}", self.address(Service::Channel)));
-                command
-                    .env("RIALTO_DATABASE_URL", self.postgres.url(DATABASE))
-                    .args(&self.setup.platform_flags);
+                command.env("RIALTO_DATABASE_URL", self.postgres.url(DATABASE));
             }
             Service::Gateway => {
                 command.arg("--platform").arg(format!("http://{}", self.address(Service::Platform)));
                 command.arg("--api-keys").arg(folder.join("api-keys.toml"));
             }
         }
+        let flags = self.setup.flags.iter().filter(|(of, _)| *of == service);
+        command.args(flags.map(|(_, flag)| flag));
         let log = folder.join(format!("{}.log", service.name()));
         let mut process = Process::start(service.name(), command, KILLED_WITH_PARENT, &log)?;
         let bound = process.wait_for_file(&address_file)?;

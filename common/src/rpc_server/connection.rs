@@ -39,7 +39,10 @@ impl Connection {
             match expected.strip_prefix(read) {
                 Some(rest) if count > 0 => expected = rest,
                 _ => {
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, "not HTTP/2 with prior knowledge"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "not HTTP/2 with prior knowledge",
+                    ));
                 }
             }
         }

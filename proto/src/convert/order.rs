@@ -173,7 +173,7 @@ fn metadata(wire: &BTreeMap<String, String>, violations: &mut Vec<Violation>) {
     if wire.values().any(bad_value) {
         complain("values must have at most 256 characters, none of them a control character");
     }
-    if wire.values().any(|value| text::has_card_number(value)) {
+    if wire.iter().any(|(key, value)| text::has_card_number(key) || text::has_card_number(value)) {
         complain("must not hold a card number");
     }
 }

@@ -1,0 +1,74 @@
+//! Whatever a bank does, the payment's end is right, and the bank credits at most once.
+
+use std::time::Duration;
+
+use harness::{BenchError, system::BANKS, wait};
+use proto::payments::{Payment, PaymentState};
+
+use crate::bench::{Bench, IN_THE_END, TRICKS, Trick, euros, run, unique};
+
+/// Longer than the channel waits for an answer, shorter than until the first enquiry.
+const CALL: Duration = Duration::from_millis(1_150);
+
+/// Pays the trick's account and follows the payment to its end; none if it has none.
+async fn play(bench: &Bench, trick: &Trick, amount: i64) -> Result<Option<Payment>, BenchError> {
+    let shop = bench.client(0);
+    let payer = bench.funded(&shop, "EUR", 10_000).await?;
+    let request = euros(&unique("trick"), &payer, &BANKS[0].account(trick.account), amount);
+    let payment =
+        shop.pay(request, Some(CALL)).await.map_err(|status| format!("{}: {status}", trick.name))?;
+    let payment = payment.payment;
+    let fits = match trick.in_call {
+        PaymentState::Unknown => matches!(payment.state(), PaymentState::Submitted | PaymentState::Unknown),
+        state => payment.state() == state,
+    };
+    if !fits {
+        return Err(format!("{}: {:?} in the call", trick.name, payment.state()).into());
+    }
+    let (state, reason) = trick.in_the_end;
+    if state == PaymentState::Unknown {
+        let asked = || async {
+            let read = shop.payment(&payment.id).await.ok()?;
+            (read.state() == PaymentState::Unknown).then_some(())
+        };
+        wait::until(trick.name, IN_THE_END, asked).await?;
+        return Ok(None);
+    }
+    let payment = wait::final_payment(&shop, &payment.id, IN_THE_END).await?;
+    let found = payment.reason.clone().unwrap_or_default().code;
+    if (payment.state(), found.as_str()) != (state, reason) {
+        return Err(format!("{}: {:?} {found:?} in the end", trick.name, payment.state()).into());
+    }
+    let balance = shop.account(&payer).await?.balance.unwrap_or_default();
+    let left = if state == PaymentState::Succeeded { 10_000 - amount } else { 10_000 };
+    if (balance.posted_minor_units, balance.held_minor_units) != (left, 0) {
+        return Err(format!("{}: {balance:?}", trick.name).into());
+    }
+    Ok(Some(payment))
+}
+
+#[test]
+fn every_misbehaviour_ends_well() {
+    run(async |bench| {
+        let tricks: Vec<_> = TRICKS
+            .iter()
+            .zip(1_000_i64..)
+            .map(|(trick, amount)| {
+                tokio::spawn(async move {
+                    // One after the other, so that they do not all come to an end in the same moment.
+                    tokio::time::sleep(Duration::from_millis(150) * (trick.account - 100)).await;
+                    play(bench, trick, amount).await
+                })
+            })
+            .collect();
+        let (mut payments, mut problems) = (Vec::new(), Vec::new());
+        for trick in tricks {
+            match trick.await? {
+                Ok(payment) => payments.extend(payment),
+                Err(problem) => problems.push(problem.to_string()),
+            }
+        }
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+        bench.check(&payments).await
+    });
+}

@@ -1,0 +1,156 @@
+//! Programs to look at from the edge: alone, or as the one system that most tests of this target share.
+
+use std::{
+    future::Future,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use harness::{
+    BenchError, binaries,
+    client::Client,
+    postgres::own_folder,
+    process::{KILLED_WITH_PARENT, Process},
+    system::{BANKS, Service, Setup, System},
+};
+use tokio::runtime::Runtime;
+use tonic::transport::{Channel, Endpoint};
+
+/// What a test comes to.
+pub type Done = Result<(), BenchError>;
+
+/// An account at the first bank whose payments are executed, with the connection then closed.
+pub const HANGS_UP: u32 = 5;
+/// An account at the first bank that is answered after two seconds.
+pub const SLOW: u32 = 6;
+
+/// A system whose logs say more than by default.
+pub fn setup(purpose: &str) -> Result<Setup, BenchError> {
+    let mut setup = Setup::new(own_folder(purpose)?);
+    let rule = |number, rule| format!("[[aurora]]\naccount = \"{}\"\n{rule}\n\n", BANKS[0].account(number));
+    (setup.times.answer_timeout_ms, setup.times.enquire_after_ms) = (3_000, 3_200);
+    setup.script =
+        rule(HANGS_UP, "behaviour = \"drop_after\"") + &rule(SLOW, "behaviour = { delay = { ms = 2000 } }");
+    let flags = ["--log=info,gateway=debug,platform=debug,channel=debug,common=debug", "--drain-timeout=6s"];
+    for service in [Service::Gateway, Service::Platform, Service::Channel] {
+        setup.flags.extend(flags.map(|flag| (service, flag.to_owned())));
+    }
+    Ok(setup)
+}
+
+/// Runs a test on a runtime that all tests share.
+pub fn run<F: Future<Output = Done>>(test: impl FnOnce() -> F) {
+    if let Err(error) = runtime().block_on(test()) {
+        panic!("{error}");
+    }
+}
+
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let runtime = Runtime::new().unwrap();
+        binaries::build().unwrap();
+        runtime
+    })
+}
+
+/// Runs a test on the shared system, which the first one starts.
+pub fn run_on_system<F: Future<Output = Done>>(test: impl FnOnce(&'static System) -> F) {
+    static SYSTEM: OnceLock<System> = OnceLock::new();
+    let system = SYSTEM.get_or_init(|| {
+        let starting = System::start(setup("edge").unwrap());
+        runtime().block_on(starting).unwrap_or_else(|error| panic!("{error}"))
+    });
+    run(|| test(system));
+}
+
+/// A connection to a service.
+pub fn channel(address: &str) -> Channel {
+    Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
+}
+
+/// A new account with a thousand euros.
+pub async fn funded(client: &Client, run: &str) -> Result<String, BenchError> {
+    let account = client.open_account(&format!("{run}-account"), "Ada Buyer", "EUR", "").await?.id;
+    client.deposit(&format!("{run}-deposit"), &account, 100_000, "EUR", "aurora").await?;
+    Ok(account)
+}
+
+/// A caller of the system's gateway with the first participant's key.
+pub fn shop(system: &System) -> Client {
+    Client::new(system.address(Service::Gateway), system.credential(0)).unwrap()
+}
+
+/// A service that runs alone.
+pub struct Alone {
+    /// Its process.
+    pub process: Process,
+    /// Where it listens.
+    pub address: String,
+    /// Where its files are; its log is `log`.
+    pub folder: PathBuf,
+    /// The API key that it knows.
+    pub key: String,
+}
+
+impl Alone {
+    /// Starts a gateway that has no platform.
+    pub fn gateway(flags: &[&str]) -> Result<Self, BenchError> {
+        let folder = own_folder("gateway")?;
+        let (key, entry) =
+            gateway::participant::new_key("demo-shop", &["payer-app".to_owned(), "operator".to_owned()])?;
+        std::fs::write(folder.join("keys"), entry)?;
+        let mut command = program("gateway");
+        command.args(["--platform", "http://127.0.0.1:9", "--api-keys"]).arg(folder.join("keys"));
+        command.arg("--address-file").arg(folder.join("address")).args(flags);
+        let mut process = Process::start("gateway", command, KILLED_WITH_PARENT, &folder.join("log"))?;
+        let address = process.wait_for_file(&folder.join("address"))?;
+        Ok(Self { process, address, folder, key })
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+}
+
+/// One of the programs, without settings of this process's environment.
+pub fn program(name: &str) -> Command {
+    let mut command = Command::new(binaries::program(name).unwrap());
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_str().is_some_and(|variable| variable.starts_with("RIALTO_")) {
+            command.env_remove(variable);
+        }
+    }
+    command
+}
+
+/// What a program said, how it ended, and after how long.
+pub struct Ended {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+    /// From start to end.
+    pub took: Duration,
+}
+
+/// Runs a program to its end, which must come within ten seconds.
+pub fn finish(mut command: Command) -> Result<Ended, BenchError> {
+    let began = Instant::now();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let pid = child.id();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || drop(sender.send(child.wait_with_output())));
+    let Ok(output) = receiver.recv_timeout(Duration::from_secs(10)) else {
+        Command::new("kill").arg("-KILL").arg(pid.to_string()).status()?;
+        return Err(format!("still runs after ten seconds: {command:?}").into());
+    };
+    let Output { status, stdout, stderr } = output?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Ended { code: status.code(), out: text(stdout), err: text(stderr), took: began.elapsed() })
+}
