@@ -1,7 +1,7 @@
 //! A deadline is a budget: each hop shaves its margin off, and a call with too little left is refused before anything is
 //! written.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use tokio::time::Instant;
 
@@ -11,18 +11,26 @@ pub const DEFAULT_BUDGET: Duration = Duration::from_secs(10);
 pub const MAX_BUDGET: Duration = Duration::from_secs(60);
 /// With less than this left, a call is refused before anything is written.
 pub const MIN_BUDGET: Duration = Duration::from_millis(100);
-/// What each hop keeps for itself, so that its answer arrives before its caller gives up.
-pub const HOP_MARGIN: Duration = Duration::from_millis(20);
+/// What each hop keeps for itself, so that its answer arrives before its caller gives up: a twentieth of the budget, since
+/// many calls that run out together take their time, within these bounds.
+const HOP_MARGIN: RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_millis(200);
 
 /// When the answer must be there.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadline(Instant);
+pub struct Deadline {
+    at: Instant,
+    margin: Duration,
+}
 
 impl Deadline {
     /// The deadline of a call that has `budget` left; zero means [`DEFAULT_BUDGET`].
     pub fn after(budget: Duration) -> Self {
-        let budget = if budget.is_zero() { DEFAULT_BUDGET } else { budget.min(MAX_BUDGET) };
-        Self(Instant::now() + budget)
+        Self::of_budget(if budget.is_zero() { DEFAULT_BUDGET } else { budget.min(MAX_BUDGET) })
+    }
+
+    fn of_budget(budget: Duration) -> Self {
+        let margin = (budget / 20).clamp(*HOP_MARGIN.start(), *HOP_MARGIN.end());
+        Self { at: Instant::now() + budget, margin }
     }
 
     /// The deadline that a gRPC request's `grpc-timeout` sets (gRPC over HTTP/2: at most eight digits and a unit);
@@ -31,19 +39,19 @@ impl Deadline {
         let timeout =
             request.metadata().get("grpc-timeout").and_then(|value| parse_timeout(value.to_str().ok()?));
         match timeout {
-            Some(timeout) => Self(Instant::now() + timeout.min(MAX_BUDGET)),
-            None => Self::after(DEFAULT_BUDGET),
+            Some(timeout) => Self::of_budget(timeout.min(MAX_BUDGET)),
+            None => Self::of_budget(DEFAULT_BUDGET),
         }
     }
 
     /// What is left, less this hop's margin.
     pub fn remaining(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now()).saturating_sub(HOP_MARGIN)
+        self.at.saturating_duration_since(Instant::now()).saturating_sub(self.margin)
     }
 
     /// Whether so little is left that nothing should be begun.
     pub fn is_too_short(self) -> bool {
-        self.0.saturating_duration_since(Instant::now()) < MIN_BUDGET
+        self.at.saturating_duration_since(Instant::now()) < MIN_BUDGET
     }
 
     /// The moment by which to answer: the deadline less this hop's margin.

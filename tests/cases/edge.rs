@@ -14,6 +14,8 @@ mod floods;
 mod keys;
 #[path = "edge/logs.rs"]
 mod logs;
+#[path = "edge/overload.rs"]
+mod overload;
 #[path = "edge/programs.rs"]
 mod programs;
 #[path = "edge/reflection.rs"]

@@ -13,6 +13,7 @@ use harness::{
     BenchError,
     client::{Client, order, payee_by_iban, payee_by_number},
     system::BANKS,
+    wait::is_final,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use proto::payments::{CreatePaymentRequest, Payee, Payment, PaymentState, payee};
@@ -21,7 +22,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::scenes::{follow, is_final};
+use crate::scenes::follow;
 
 /// Orders under way at once.
 const AT_ONCE: usize = 256;

@@ -6,6 +6,7 @@ use harness::{
     BenchError,
     client::{Answer, Client, order, payee_by_iban, payee_by_number, payee_on_ledger},
     system::BANKS,
+    wait::is_final,
 };
 use proto::payments::{CreatePaymentRequest, Payment, PaymentState, payee};
 use serde::Serialize;
@@ -246,11 +247,6 @@ pub async fn follow(client: &Client, answer: &Answer, timeout: Duration) -> Paym
         }
     }
     payment
-}
-
-/// Whether the payment never changes again.
-pub fn is_final(payment: &Payment) -> bool {
-    matches!(payment.state(), PaymentState::Succeeded | PaymentState::Failed)
 }
 
 fn of_payment(scene: &'static str, payment: &Payment) -> Played {
