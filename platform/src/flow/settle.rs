@@ -93,6 +93,10 @@ impl Flow {
                 false => self.ask_channel(submission, credit_transfer(submission), trace).await,
             };
             match heard {
+                // A refusal of a re-send may be of the copy alone: the bank is asked what became of the first.
+                Heard::Evidence(Evidence::Rejected { iso_code, .. }) if sent == Sent::Perhaps => {
+                    return self.inconclusive(submission, "RESEND_REFUSED", &iso_code);
+                }
                 Heard::Evidence(evidence) => return evidence,
                 Heard::NotFound => {
                     return self.inconclusive(submission, "ANSWER_UNREADABLE", "not an enquiry's answer");

@@ -87,6 +87,7 @@ pub const TRICKS: &[Trick] = &[
     trick("denies what it executed", 120, &["behaviour = \"drop_after\"\ntimes = 1", "on = \"enquiry\"\nbehaviour = \"not_found\"\ntimes = 1"], Unknown, (Succeeded, "")),
     trick("pending twice", 121, &["behaviour = \"pending\"\ntimes = 1", "on = \"enquiry\"\nbehaviour = \"pending\"\ntimes = 2"], Unknown, (Succeeded, "")),
     trick("silent to the enquiry", 122, &["behaviour = \"silent_executed\"\ntimes = 1", "on = \"enquiry\"\nbehaviour = \"silent\"\ntimes = 1"], Unknown, (Succeeded, "")),
+    trick("refuses it as a duplicate", 124, &["behaviour = { reject = { code = \"DUPL\" } }"], Unknown, (Failed, "REJECTED_BY_BANK")),
     trick("slow for deadlines", 123, &["behaviour = { delay = { ms = 700 } }"], Succeeded, (Succeeded, "")),
 ];
 

@@ -19,6 +19,9 @@ static CODES: LazyLock<HashMap<&'static str, serde::de::IgnoredAny>> = LazyLock:
 /// The payment that is asked about was never received.
 pub(super) const NEVER_RECEIVED: &str = "AG09";
 
+/// What was sent is a copy of something that the bank has already: a refusal of the copy, not of the payment.
+pub(super) const DUPLICATE: [&str; 7] = ["AM05", "DU01", "DU02", "DU03", "DU04", "DU05", "DUPL"];
+
 /// Whether the list has this reason.
 pub(super) fn is_known(code: &str) -> bool {
     CODES.contains_key(code)
@@ -31,7 +34,7 @@ mod tests {
     #[test]
     fn the_list_is_read() {
         assert_eq!(CODES.len(), 301);
-        for code in ["AC04", "AM04", "TM01", "DUPL", NEVER_RECEIVED] {
+        for code in ["AC04", "AM04", "TM01", NEVER_RECEIVED].into_iter().chain(DUPLICATE) {
             assert!(is_known(code), "{code}");
         }
         for code in ["", "ac04", "AC04 ", "ZZZZ"] {

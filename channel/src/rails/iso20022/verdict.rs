@@ -82,6 +82,13 @@ fn rejection(instruction: &Instruction, report: &StatusReport) -> Verdict {
     if !codes.iter().all(|code| status_reason::is_known(code)) {
         return unknown("REASON_NOT_KNOWN", "rejected with a reason that is not of the external code list");
     }
+    let is_payment = matches!(instruction.message(), Message::CreditTransfer(_));
+    if is_payment && codes.iter().any(|code| status_reason::DUPLICATE.contains(code)) {
+        return unknown(
+            "REPORTED_AS_DUPLICATE",
+            "the bank has the payment already, and doesn't say what became of it",
+        );
+    }
     let bank_message_id = report.message_id.clone();
     if !codes.contains(&status_reason::NEVER_RECEIVED) {
         let text = report.words.clone();

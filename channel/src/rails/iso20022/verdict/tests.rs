@@ -44,6 +44,8 @@ fn the_table_of_statuses() {
         (format!("{UETR}<TxSts>ACSC</TxSts>{AMOUNT}"), "accepted BANK-1", "accepted BANK-1"),
         (format!("{UETR}<TxSts>ACCC</TxSts>"), "accepted BANK-1", "accepted BANK-1"),
         (rejected(&["AC04"]), "rejected AC04 BANK-1", "rejected AC04 BANK-1"),
+        (rejected(&["DUPL"]), "REPORTED_AS_DUPLICATE", "rejected DUPL BANK-1"),
+        (rejected(&["NARR", "AM05"]), "REPORTED_AS_DUPLICATE", "rejected NARR BANK-1"),
         (rejected(&["TM01", "NARR"]), "rejected TM01 BANK-1", "rejected TM01 BANK-1"),
         (rejected(&["AG09"]), "ANSWER_CONTRADICTS_ITSELF", "not found BANK-1"),
         (rejected(&["AG09", "AC04"]), "ANSWER_CONTRADICTS_ITSELF", "ANSWER_CONTRADICTS_ITSELF"),
