@@ -21,7 +21,7 @@ use crate::{
     directory::SEND_WINDOW,
     domain::{
         ledger::{Command, Conclude, Declined, Outcome},
-        payment::{Evidence, Submission},
+        payment::{Attempt, Evidence, Submission},
     },
 };
 
@@ -93,11 +93,11 @@ impl Flow {
                 false => self.ask_channel(submission, credit_transfer(submission), trace).await,
             };
             match heard {
-                // A refusal of a re-send may be of the copy alone: the bank is asked what became of the first.
-                Heard::Evidence(Evidence::Rejected { iso_code, .. }) if sent == Sent::Perhaps => {
-                    return self.inconclusive(submission, "RESEND_REFUSED", &iso_code);
+                Heard::Evidence(evidence) if binds(&evidence, sent) => return evidence,
+                Heard::Evidence(_) => {
+                    let detail = "the bank refused a copy, and is asked what became of the first";
+                    return self.inconclusive(submission, "RESEND_REFUSED", detail);
                 }
-                Heard::Evidence(evidence) => return evidence,
                 Heard::NotFound => {
                     return self.inconclusive(submission, "ANSWER_UNREADABLE", "not an enquiry's answer");
                 }
@@ -123,7 +123,7 @@ impl Flow {
             Heard::Evidence(evidence) => evidence,
             Heard::NotSent(detail) => self.inconclusive(submission, "BANK_UNREACHABLE", &detail),
             Heard::NotFound => {
-                match after_not_found(submission, self.clock.now(), self.limits.max_clock_skew) {
+                match after_not_found(&submission.attempt, self.clock.now(), self.limits.max_clock_skew) {
                     AfterNotFound::SendAgain => self.send(submission, Sent::Perhaps, trace).await,
                     AfterNotFound::WaitForFence(resume_after) => Evidence::Inconclusive {
                         reason: "NOT_RECEIVED_YET".to_owned(),
@@ -222,6 +222,12 @@ impl Flow {
     }
 }
 
+/// Whether the answer to a send says what became of the payment. A refusal of a re-send may be of the copy alone, while
+/// the first was executed.
+fn binds(evidence: &Evidence, sent: Sent) -> bool {
+    sent == Sent::Never || !matches!(evidence, Evidence::Rejected { .. })
+}
+
 /// What to do about a payment that its bank does not know.
 #[derive(Debug, PartialEq, Eq)]
 enum AfterNotFound {
@@ -232,9 +238,9 @@ enum AfterNotFound {
 
 /// "Not found" binds only behind the fence: once the bank refuses the payment whatever its clock says. Before, it may
 /// still be on its way, and is sent again under the same ids while the bank takes it.
-fn after_not_found(submission: &Submission, now: SystemTime, max_clock_skew: Duration) -> AfterNotFound {
-    let fence = submission.attempt.valid_until + max_clock_skew;
-    if now < submission.attempt.valid_until {
+fn after_not_found(attempt: &Attempt, now: SystemTime, max_clock_skew: Duration) -> AfterNotFound {
+    let fence = attempt.valid_until + max_clock_skew;
+    if now < attempt.valid_until {
         AfterNotFound::SendAgain
     } else if let Ok(left) = fence.duration_since(now) {
         AfterNotFound::WaitForFence(left + Duration::from_millis(1))
@@ -274,4 +280,41 @@ fn credit_transfer(submission: &Submission) -> Message {
         creditor: Some(Party { name: payment.payee.name.clone(), account: Some(creditor) }),
         remittance_information: payment.remittance_information.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_found_binds_only_behind_the_fence() {
+        const SKEW: Duration = Duration::from_secs(10);
+        let start = SystemTime::UNIX_EPOCH;
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let attempt = Attempt { number: 1, accept_time: start, valid_until: after(20) };
+        let wait = |seconds: u64| AfterNotFound::WaitForFence(Duration::from_millis(seconds * 1_000 + 1));
+        for (seconds, then) in [
+            (0, AfterNotFound::SendAgain),
+            (19, AfterNotFound::SendAgain),
+            (20, wait(10)),
+            (30, wait(0)),
+            (31, AfterNotFound::NeverReceived),
+        ] {
+            assert_eq!(after_not_found(&attempt, after(seconds), SKEW), then, "after {seconds} s");
+        }
+    }
+
+    #[test]
+    fn a_refused_copy_is_no_refused_payment() {
+        let bank_message_id = String::new;
+        let rejected = Evidence::Rejected {
+            iso_code: "AC04".to_owned(),
+            text: String::new(),
+            bank_message_id: bank_message_id(),
+        };
+        let accepted = Evidence::Accepted { bank_message_id: bank_message_id() };
+        assert!(binds(&rejected, Sent::Never));
+        assert!(!binds(&rejected, Sent::Perhaps));
+        assert!(binds(&accepted, Sent::Never) && binds(&accepted, Sent::Perhaps));
+    }
 }
