@@ -66,6 +66,13 @@ impl Bank {
             answer_timeout_ms: self.entry.answer_timeout_ms,
             enquire_after_ms: self.entry.enquire_after_ms,
             valid_for_ms: self.entry.valid_for_ms,
+            max_in_flight: self.entry.max_in_flight,
+            max_instructions_per_s: 10_000,
+            max_enquiries_per_s: 100,
+            online: true,
+            offline_policy: wire::OfflinePolicy::Refuse.into(),
+            takes_return_requests: false,
+            overdue_after_ms: 60_000,
         }
     }
 }

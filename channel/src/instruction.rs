@@ -232,7 +232,9 @@ impl Fields {
 
     fn message(&mut self, message: Option<wire::instruction::Message>) -> Option<Message> {
         match message {
-            None => self.refuse("message", "must be a credit_transfer or a status_enquiry"),
+            None | Some(wire::instruction::Message::ReturnRequest(_)) => {
+                self.refuse("message", "must be a credit_transfer or a status_enquiry")
+            }
             Some(wire::instruction::Message::StatusEnquiry(enquiry)) => {
                 let enquiry_id = self.reference("status_enquiry.enquiry_id", enquiry.enquiry_id)?;
                 Some(Message::StatusEnquiry { enquiry_id })

@@ -49,7 +49,7 @@ impl Hop for ChannelHop {
         let numbered = questions
             .into_iter()
             .map(|(number, question)| Instruction { correlation_id: number, ..question });
-        ExchangeRequest { instructions: numbered.collect() }
+        ExchangeRequest { instructions: numbered.collect(), receipts: Vec::new() }
     }
 
     fn unpack(&mut self, message: ExchangeResponse) -> Vec<(u64, Outcome)> {

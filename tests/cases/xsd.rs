@@ -121,7 +121,7 @@ impl Choices {
     }
 
     fn status_enquiry(&mut self) -> wire::Instruction {
-        let enquiry = wire::StatusEnquiry { enquiry_id: self.text(&REFERENCES) };
+        let enquiry = wire::StatusEnquiry { enquiry_id: self.text(&REFERENCES), return_request: None };
         self.instruction(wire::instruction::Message::StatusEnquiry(enquiry))
     }
 }

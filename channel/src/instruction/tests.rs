@@ -25,7 +25,7 @@ pub(crate) fn credit_transfer() -> wire::Instruction {
 
 /// An enquiry about that credit transfer.
 pub(crate) fn status_enquiry() -> wire::Instruction {
-    let enquiry = wire::StatusEnquiry { enquiry_id: "ENQ-1".to_owned() };
+    let enquiry = wire::StatusEnquiry { enquiry_id: "ENQ-1".to_owned(), return_request: None };
     wire::Instruction {
         message: Some(wire::instruction::Message::StatusEnquiry(enquiry)),
         ..credit_transfer()

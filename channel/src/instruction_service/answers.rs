@@ -41,7 +41,7 @@ impl Stream for Answers {
         match (self.outcomes.poll_recv_many(cx, &mut outcomes, MAX_OUTCOMES), &directory) {
             (Poll::Ready(0), None) => Poll::Ready(None),
             (Poll::Pending, None) => Poll::Pending,
-            _ => Poll::Ready(Some(Ok(ExchangeResponse { outcomes, directory }))),
+            _ => Poll::Ready(Some(Ok(ExchangeResponse { outcomes, directory, notices: Vec::new() }))),
         }
     }
 }

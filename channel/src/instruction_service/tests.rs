@@ -106,7 +106,10 @@ impl Exchange {
     }
 
     async fn send(&self, instructions: Vec<WireInstruction>) {
-        self.requests.send(ExchangeRequest { instructions }).await.expect("the channel listens");
+        self.requests
+            .send(ExchangeRequest { instructions, receipts: Vec::new() })
+            .await
+            .expect("the channel listens");
     }
 
     async fn next(&mut self) -> Option<ExchangeResponse> {

@@ -118,6 +118,7 @@ impl Flow {
     pub(super) async fn enquire(&self, submission: &Submission, trace: TraceParent) -> Evidence {
         let enquiry = Message::StatusEnquiry(StatusEnquiry {
             enquiry_id: format!("e{}", uuid::Uuid::new_v4().simple()),
+            return_request: None,
         });
         match self.ask_channel(submission, enquiry, trace).await {
             Heard::Evidence(evidence) => evidence,

@@ -118,7 +118,10 @@ fn transfer() -> Message {
 }
 
 fn enquiry() -> Message {
-    Message::StatusEnquiry(StatusEnquiry { enquiry_id: uuid::Uuid::new_v4().simple().to_string() })
+    Message::StatusEnquiry(StatusEnquiry {
+        enquiry_id: uuid::Uuid::new_v4().simple().to_string(),
+        return_request: None,
+    })
 }
 
 #[test]
