@@ -40,7 +40,7 @@ pub trait Hop: Send + 'static {
 /// Asks over a hop. Clones share the stream.
 #[derive(Debug)]
 pub struct Asker<H: Hop> {
-    queue: mpsc::Sender<(H::Question, oneshot::Sender<H::Answer>)>,
+    queue: mpsc::Sender<(H::Question, Option<oneshot::Sender<H::Answer>>)>,
     open: watch::Receiver<bool>,
 }
 
@@ -76,8 +76,19 @@ impl<H: Hop> Asker<H> {
             return Err(NotAsked::Disconnected);
         }
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send((question, answer)).map_err(|_| NotAsked::Full)?;
+        self.queue.try_send((question, Some(answer))).map_err(|_| NotAsked::Full)?;
         Ok(async move { answered.await.map_err(|_| Lost) })
+    }
+
+    /// Hands over something that is not answered.
+    ///
+    /// # Errors
+    /// [`NotAsked`]; what was handed over may still get lost with the stream.
+    pub fn tell(&self, question: H::Question) -> Result<(), NotAsked> {
+        if !*self.open.borrow() {
+            return Err(NotAsked::Disconnected);
+        }
+        self.queue.try_send((question, None)).map_err(|_| NotAsked::Full)
     }
 
     /// Whether the stream is open now.
@@ -101,7 +112,7 @@ pub fn ask<H: Hop>(name: &'static str, hop: H, max_waiting: usize) -> Asker<H> {
     Asker { queue, open: opened }
 }
 
-type Waiting<H> = mpsc::Receiver<(<H as Hop>::Question, oneshot::Sender<<H as Hop>::Answer>)>;
+type Waiting<H> = mpsc::Receiver<(<H as Hop>::Question, Option<oneshot::Sender<<H as Hop>::Answer>>)>;
 
 async fn keep_open<H: Hop>(
     name: &'static str,
@@ -154,7 +165,9 @@ async fn converse<H: Hop>(
                 }
                 let mut numbered = Vec::with_capacity(batch.len());
                 for (question, answer) in batch.drain(..) {
-                    asked.insert(next_number, answer);
+                    if let Some(answer) = answer {
+                        asked.insert(next_number, answer);
+                    }
                     numbered.push((next_number, question));
                     next_number += 1;
                 }
