@@ -43,7 +43,7 @@ impl Directory {
         let Some(_place) = bank.bulkhead.enter() else {
             return not_sent(
                 "BANK_BUSY",
-                format!("{} instructions are under way to it", bank.entry.max_in_flight),
+                format!("{} instructions are under way to it", bank.entry.limits.max_in_flight),
             );
         };
         bank.rail.carry(instruction).await
@@ -57,22 +57,23 @@ impl Directory {
 
 impl Bank {
     fn to_wire(&self) -> wire::Bank {
+        let (times, limits) = (self.entry.times, self.entry.limits);
         wire::Bank {
             id: self.entry.id.clone(),
             name: self.entry.name.clone(),
             bic: self.entry.bic.to_string(),
             iban_bank_codes: self.entry.iban_bank_codes.clone(),
             currencies: self.entry.currencies.iter().map(Currency::to_string).collect(),
-            answer_timeout_ms: self.entry.answer_timeout_ms,
-            enquire_after_ms: self.entry.enquire_after_ms,
-            valid_for_ms: self.entry.valid_for_ms,
-            max_in_flight: self.entry.max_in_flight,
-            max_instructions_per_s: 10_000,
-            max_enquiries_per_s: 100,
+            answer_timeout_ms: times.answer_timeout_ms,
+            enquire_after_ms: times.enquire_after_ms,
+            valid_for_ms: times.valid_for_ms,
+            max_in_flight: limits.max_in_flight,
+            max_instructions_per_s: limits.max_instructions_per_s,
+            max_enquiries_per_s: limits.max_enquiries_per_s,
             online: true,
-            offline_policy: wire::OfflinePolicy::Refuse.into(),
-            takes_return_requests: false,
-            overdue_after_ms: 60_000,
+            offline_policy: self.entry.offline_policy.into(),
+            takes_return_requests: self.entry.takes_return_requests,
+            overdue_after_ms: times.overdue_after_ms,
         }
     }
 }
@@ -109,12 +110,15 @@ impl DirectorySource {
     fn bank(&self, entry: BankEntry) -> Result<Bank, String> {
         let RailEntry::Iso20022 { address, ca } = &entry.rail;
         let correspondents = Correspondents { sender: self.sender.clone(), bank: entry.bic.clone() };
-        let rail =
-            Iso20022::new(correspondents, address, ca.as_deref(), entry.answer_timeout(), self.clock.clone())
-                .map_err(|problem| {
-                    format!("{}: bank {:?}: ca_file: {problem}", self.file.display(), entry.id)
-                })?;
-        let bulkhead = Bulkhead::new(usize::try_from(entry.max_in_flight).unwrap_or(usize::MAX));
+        let rail = Iso20022::new(
+            correspondents,
+            address,
+            ca.as_deref(),
+            entry.times.answer_timeout(),
+            self.clock.clone(),
+        )
+        .map_err(|problem| format!("{}: bank {:?}: ca_file: {problem}", self.file.display(), entry.id))?;
+        let bulkhead = Bulkhead::new(usize::try_from(entry.limits.max_in_flight).unwrap_or(usize::MAX));
         Ok(Bank { entry, rail: Rail::Iso20022(Box::new(rail)), bulkhead })
     }
 
