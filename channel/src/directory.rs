@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     bulkhead::Bulkhead,
-    instruction::Instruction,
+    instruction::{Instruction, Message},
     rails::{
         Rail,
         iso20022::{Iso20022, message::Correspondents},
@@ -40,6 +40,9 @@ impl Directory {
         let Some(bank) = self.0.get(instruction.bank_id()) else {
             return not_sent("BANK_NOT_IN_DIRECTORY", "the directory has no bank with this id");
         };
+        if matches!(instruction.message(), Message::ReturnRequest(_)) && !bank.entry.takes_return_requests {
+            return not_sent("RETURN_NOT_SUPPORTED", "the bank takes no return requests");
+        }
         let Some(_place) = bank.bulkhead.enter() else {
             return not_sent(
                 "BANK_BUSY",

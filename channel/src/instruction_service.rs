@@ -143,6 +143,7 @@ impl Instructions {
 fn span(instruction: &Instruction) -> tracing::Span {
     let message = match instruction.message() {
         Message::CreditTransfer(_) => "credit_transfer",
+        Message::ReturnRequest(_) => "return_request",
         Message::StatusEnquiry { .. } => "status_enquiry",
     };
     let span = tracing::info_span!(

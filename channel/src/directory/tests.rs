@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::instruction::tests::{return_enquiry, return_request};
 
 const GOOD: &str = r#"
 [[bank]]
@@ -223,4 +224,20 @@ fn a_bad_file_changes_nothing_and_an_unchanged_bank_keeps_its_way() {
     std::fs::remove_file(&file.0).expect("removed");
     source.reload(&published);
     assert!(bank("aurora").is_some());
+}
+
+#[tokio::test]
+async fn a_bank_without_return_requests_gets_none_and_is_still_asked_about_earlier_ones() {
+    let with = GOOD.replace("127.0.0.1:8080", "127.0.0.1:1");
+    let without = with.replacen("valid_for_ms", "takes_return_requests = false\nvalid_for_ms", 1);
+    for (name, text, instruction, reason) in [
+        ("returns-not", &without, return_request(), "RETURN_NOT_SUPPORTED"),
+        ("returns-asked", &without, return_enquiry(), "BANK_UNREACHABLE"),
+        ("returns", &with, return_request(), "BANK_UNREACHABLE"),
+    ] {
+        let directory = File::new(name, text).source().load(&Directory::default()).expect("good");
+        let instruction = Instruction::parse(instruction).expect("well-formed");
+        let Verdict::NotSent(not_sent) = directory.carry(&instruction).await else { panic!("sent") };
+        assert_eq!(not_sent.reason, reason);
+    }
 }

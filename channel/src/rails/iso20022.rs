@@ -1,12 +1,16 @@
 //! The rail `iso20022`: one ISO 20022 message over HTTP, one answer (`docs/bank-profile.md`).
 
+pub mod answer;
+pub mod camt029;
+pub mod camt056;
+mod codes;
 pub mod gate;
 mod http;
 pub mod message;
 pub mod pacs002;
+pub mod pacs004;
 pub mod pacs008;
 pub mod pacs028;
-mod status_reason;
 pub mod verdict;
 mod xml;
 
@@ -18,9 +22,9 @@ use reqwest::Url;
 
 use super::{not_sent, unknown};
 use crate::instruction::{Instruction, Message};
+use answer::Answer;
 use http::{BankClient, NoAnswer};
 use message::Correspondents;
-use pacs002::StatusReport;
 
 /// The way to one bank.
 #[derive(Debug)]
@@ -53,13 +57,14 @@ impl Iso20022 {
             Message::CreditTransfer(transfer) => {
                 pacs008::document(instruction, transfer, &self.correspondents, created)
             }
-            Message::StatusEnquiry { enquiry_id } => {
-                pacs028::document(instruction, enquiry_id, &self.correspondents, created)
+            Message::ReturnRequest(request) => camt056::document(instruction, request, &self.correspondents),
+            Message::StatusEnquiry { enquiry_id, returned } => {
+                pacs028::document(instruction, enquiry_id, returned.as_ref(), &self.correspondents, created)
             }
         };
         match self.client.post(document).await {
-            Ok(body) => match StatusReport::read(&body) {
-                Ok(report) => verdict::verdict(instruction, &report),
+            Ok(body) => match Answer::read(&body) {
+                Ok(answer) => verdict::verdict(instruction, &answer),
                 Err(unreadable) => unknown("ANSWER_UNREADABLE", unreadable.to_string()),
             },
             Err(no_answer) => without_answer(&no_answer),

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::instruction::tests::{credit_transfer, status_enquiry};
+use crate::instruction::tests::{credit_transfer, return_enquiry, return_request, status_enquiry};
 
 const REPORT: &str = "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pacs.002.001.10\"><FIToFIPmtStsRpt>\
     <GrpHdr><MsgId>BANK-1</MsgId><CreDtTm>2026-11-23T10:00:00.000Z</CreDtTm></GrpHdr><TxInfAndSts>\
@@ -311,6 +311,56 @@ async fn connections_are_kept_and_requests_are_as_the_profile_says() {
     };
     assert_eq!(body(&first), body(&again), "a re-send differs in CreDtTm alone");
     for part in ["pacs.028.001.03", "<MsgId>ENQ-1</MsgId>", "<OrgnlMsgId>MSG-1</OrgnlMsgId>"] {
+        assert!(enquiry.contains(part), "{part} in {enquiry}");
+    }
+}
+
+#[tokio::test]
+async fn a_return_request_and_its_enquiry_are_carried_as_the_profile_says() {
+    const RETURN: &str = "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pacs.004.001.09\"><PmtRtr><GrpHdr>\
+        <MsgId>BANK-4</MsgId><NbOfTxs>1</NbOfTxs></GrpHdr><TxInf><RtrId>RTN-1</RtrId>\
+        <OrgnlUETR>8a562c67-ca16-48ba-b074-65581be6f001</OrgnlUETR>\
+        <RtrdIntrBkSttlmAmt Ccy=\"EUR\">5.00</RtrdIntrBkSttlmAmt></TxInf></PmtRtr></Document>";
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+    let address = bank(move |mut stream| {
+        let sender = sender.clone();
+        async move {
+            while let Some(request) = request(&mut stream).await {
+                sender.send(request).expect("the test listens");
+                let given_back = answer("200 OK\r\ncontent-type: application/xml", RETURN);
+                drop(stream.write_all(given_back.as_bytes()).await);
+            }
+        }
+    })
+    .await;
+    let way = way(&address, 2_000);
+    for instruction in [return_request(), return_request(), return_enquiry()] {
+        let instruction = Instruction::parse(instruction).expect("well-formed");
+        assert_eq!(short(way.carry(&instruction).await), "accepted");
+    }
+    let mut next =
+        || received.try_recv().expect("a request").split_once("\r\n\r\n").expect("a body").1.to_owned();
+    let (first, again, enquiry) = (next(), next(), next());
+    assert_eq!(first, again, "a re-send is the same");
+    for part in [
+        "camt.056.001.08",
+        "<Assgnmt><Id>RTN-1</Id><Assgnr><Agt><FinInstnId><BICFI>RLTOITV0XXX<",
+        "</Assgne><CreDtTm>2026-11-23T10:01:00.000Z</CreDtTm></Assgnmt>",
+        "<CxlId>RTN-1</CxlId><OrgnlGrpInf><OrgnlMsgId>MSG-1</OrgnlMsgId><OrgnlMsgNmId>pacs.008.001.08<",
+        "<OrgnlInstrId>MSG-1</OrgnlInstrId><OrgnlEndToEndId>ORDER-1</OrgnlEndToEndId><OrgnlTxId>MSG-1</OrgnlTxId>",
+        "<OrgnlUETR>8a562c67-ca16-48ba-b074-65581be6f001</OrgnlUETR>",
+        "<OrgnlIntrBkSttlmAmt Ccy=\"EUR\">5.00</OrgnlIntrBkSttlmAmt><OrgnlIntrBkSttlmDt>2026-11-23<",
+        "<CxlRsnInf><Rsn><Cd>CUST</Cd></Rsn><AddtlInf>wrong size</AddtlInf></CxlRsnInf>",
+        "<OrgnlTxRef><IntrBkSttlmAmt Ccy=\"EUR\">12.34</IntrBkSttlmAmt></OrgnlTxRef>",
+    ] {
+        assert!(first.contains(part), "{part} in {first}");
+    }
+    for part in [
+        "pacs.028.001.03",
+        "<OrgnlMsgId>RTN-1</OrgnlMsgId><OrgnlMsgNmId>camt.056.001.08</OrgnlMsgNmId>",
+        "<OrgnlInstrId>RTN-1</OrgnlInstrId><OrgnlEndToEndId>ORDER-1</OrgnlEndToEndId><OrgnlTxId>RTN-1</OrgnlTxId>",
+        "<OrgnlUETR>8a562c67-ca16-48ba-b074-65581be6f001</OrgnlUETR><AccptncDtTm>2026-11-23T10:01:00.000Z<",
+    ] {
         assert!(enquiry.contains(part), "{part} in {enquiry}");
     }
 }
