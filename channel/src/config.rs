@@ -91,6 +91,7 @@ impl Args {
             file: file.clone(),
             sender,
             clock: Clock::system(),
+            changes: Arc::default(),
         });
         let directory = match (&source, file) {
             (Some(source), _) => {

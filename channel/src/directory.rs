@@ -4,16 +4,16 @@ pub mod entry;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use common::{bic::Bic, clock::Clock, money::Currency};
+use common::{bic::Bic, clock::Clock};
 use proto::channel::{self as wire, outcome::Verdict};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{Notify, watch},
 };
 
 use crate::{
-    bulkhead::Bulkhead,
-    instruction::{Instruction, Message},
+    bank::Bank,
+    instruction::Instruction,
     rails::{
         Rail,
         iso20022::{Iso20022, message::Correspondents},
@@ -26,58 +26,18 @@ use entry::{BankEntry, RailEntry};
 #[derive(Debug, Default)]
 pub struct Directory(BTreeMap<String, Arc<Bank>>);
 
-/// A bank, and the way to it.
-#[derive(Debug)]
-pub struct Bank {
-    entry: BankEntry,
-    rail: Rail,
-    bulkhead: Bulkhead,
-}
-
 impl Directory {
     /// Carries an instruction to its bank and says what is known of the result.
     pub async fn carry(&self, instruction: &Instruction) -> Verdict {
-        let Some(bank) = self.0.get(instruction.bank_id()) else {
-            return not_sent("BANK_NOT_IN_DIRECTORY", "the directory has no bank with this id");
-        };
-        if matches!(instruction.message(), Message::ReturnRequest(_)) && !bank.entry.takes_return_requests {
-            return not_sent("RETURN_NOT_SUPPORTED", "the bank takes no return requests");
+        match self.0.get(instruction.bank_id()) {
+            Some(bank) => bank.carry(instruction).await,
+            None => not_sent("BANK_NOT_IN_DIRECTORY", "the directory has no bank with this id"),
         }
-        let Some(_place) = bank.bulkhead.enter() else {
-            return not_sent(
-                "BANK_BUSY",
-                format!("{} instructions are under way to it", bank.entry.limits.max_in_flight),
-            );
-        };
-        bank.rail.carry(instruction).await
     }
 
     /// What the platform needs to know.
     pub fn to_wire(&self) -> wire::Directory {
         wire::Directory { banks: self.0.values().map(|bank| bank.to_wire()).collect() }
-    }
-}
-
-impl Bank {
-    fn to_wire(&self) -> wire::Bank {
-        let (times, limits) = (self.entry.times, self.entry.limits);
-        wire::Bank {
-            id: self.entry.id.clone(),
-            name: self.entry.name.clone(),
-            bic: self.entry.bic.to_string(),
-            iban_bank_codes: self.entry.iban_bank_codes.clone(),
-            currencies: self.entry.currencies.iter().map(Currency::to_string).collect(),
-            answer_timeout_ms: times.answer_timeout_ms,
-            enquire_after_ms: times.enquire_after_ms,
-            valid_for_ms: times.valid_for_ms,
-            max_in_flight: limits.max_in_flight,
-            max_instructions_per_s: limits.max_instructions_per_s,
-            max_enquiries_per_s: limits.max_enquiries_per_s,
-            online: true,
-            offline_policy: self.entry.offline_policy.into(),
-            takes_return_requests: self.entry.takes_return_requests,
-            overdue_after_ms: times.overdue_after_ms,
-        }
     }
 }
 
@@ -90,10 +50,13 @@ pub struct DirectorySource {
     pub sender: Bic,
     /// Tells when a message was made.
     pub clock: Clock,
+    /// Told by the banks when one goes offline or comes back.
+    pub changes: Arc<Notify>,
 }
 
 impl DirectorySource {
-    /// Reads the file. A bank whose entry is as it was in `previous` keeps its connections and what is under way to it.
+    /// Reads the file. A bank whose entry is as it was in `previous` keeps its connections, what is under way to it, and
+    /// what is known of whether it can be reached.
     ///
     /// # Errors
     /// All that is wrong with the file.
@@ -101,9 +64,9 @@ impl DirectorySource {
         let mut problems = Vec::new();
         let mut banks = BTreeMap::new();
         for entry in entry::read(&self.file)? {
-            let unchanged = previous.0.get(&entry.id).filter(|bank| bank.entry == entry).map(Arc::clone);
+            let unchanged = previous.0.get(&entry.id).filter(|bank| *bank.entry() == entry).map(Arc::clone);
             match unchanged.map_or_else(|| self.bank(entry).map(Arc::new), Ok) {
-                Ok(bank) => drop(banks.insert(bank.entry.id.clone(), bank)),
+                Ok(bank) => drop(banks.insert(bank.entry().id.clone(), bank)),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -121,8 +84,7 @@ impl DirectorySource {
             self.clock.clone(),
         )
         .map_err(|problem| format!("{}: bank {:?}: ca_file: {problem}", self.file.display(), entry.id))?;
-        let bulkhead = Bulkhead::new(usize::try_from(entry.limits.max_in_flight).unwrap_or(usize::MAX));
-        Ok(Bank { entry, rail: Rail::Iso20022(Box::new(rail)), bulkhead })
+        Ok(Bank::new(entry, Rail::Iso20022(Box::new(rail)), Arc::clone(&self.changes)))
     }
 
     /// Reads the file again and publishes it; a bad file changes nothing.
@@ -139,16 +101,19 @@ impl DirectorySource {
         }
     }
 
-    /// Reads the file again on every SIGHUP, for as long as this is polled.
+    /// For as long as this is polled: reads the file again on every SIGHUP, and publishes the directory again whenever a
+    /// bank goes offline or comes back.
     ///
     /// # Errors
     /// When the process can't listen to signals.
-    pub async fn reload_on_hangup(&self, published: &watch::Sender<Arc<Directory>>) -> std::io::Result<()> {
+    pub async fn keep_published(&self, published: &watch::Sender<Arc<Directory>>) -> std::io::Result<()> {
         let mut hangups = signal(SignalKind::hangup())?;
-        while hangups.recv().await.is_some() {
-            self.reload(published);
+        loop {
+            tokio::select! {
+                Some(()) = hangups.recv() => self.reload(published),
+                () = self.changes.notified() => published.send_modify(|_| {}),
+            }
         }
-        std::future::pending().await
     }
 }
 

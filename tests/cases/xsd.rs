@@ -4,7 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use channel::{
     instruction::{Instruction, Message},
-    rails::iso20022::{camt056, message::Correspondents, pacs008, pacs028},
+    rails::iso20022::{
+        camt056,
+        message::Correspondents,
+        pacs008,
+        pacs028::{self, Enquiry},
+    },
 };
 use common::{bic::Bic, money::MAX_AMOUNT_MINOR_UNITS};
 use proto::channel as wire;
@@ -180,7 +185,8 @@ fn documents(make: impl Fn(&mut Choices) -> wire::Instruction) -> Result<Vec<Str
             }
             Message::ReturnRequest(request) => camt056::document(&instruction, request, &correspondents),
             Message::StatusEnquiry { enquiry_id, returned } => {
-                pacs028::document(&instruction, enquiry_id, returned.as_ref(), &correspondents, created)
+                let enquiry = Enquiry::new(enquiry_id, &instruction, returned.as_ref());
+                pacs028::document(&enquiry, &correspondents, created)
             }
         });
     }

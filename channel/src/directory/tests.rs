@@ -42,9 +42,9 @@ impl File {
         Self(path)
     }
 
-    fn source(&self) -> DirectorySource {
+    pub(crate) fn source(&self) -> DirectorySource {
         let sender = Bic::parse("RLTOITV0XXX").expect("a BIC");
-        DirectorySource { file: self.0.clone(), sender, clock: Clock::system() }
+        DirectorySource { file: self.0.clone(), sender, clock: Clock::system(), changes: Arc::default() }
     }
 }
 
@@ -239,5 +239,24 @@ async fn a_bank_without_return_requests_gets_none_and_is_still_asked_about_earli
         let instruction = Instruction::parse(instruction).expect("well-formed");
         let Verdict::NotSent(not_sent) = directory.carry(&instruction).await else { panic!("sent") };
         assert_eq!(not_sent.reason, reason);
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_a_bank_is_published() {
+    let file = File::new("told", GOOD);
+    let source = file.source();
+    let published = watch::Sender::new(Arc::new(source.load(&Directory::default()).expect("good")));
+    let mut directory = published.subscribe();
+    let told = async {
+        for _ in 0..3 {
+            source.changes.notify_one();
+            directory.changed().await.expect("open");
+            directory.mark_unchanged();
+        }
+    };
+    tokio::select! {
+        kept = source.keep_published(&published) => panic!("{kept:?}"),
+        told = tokio::time::timeout(std::time::Duration::from_secs(5), told) => told.expect("published"),
     }
 }
