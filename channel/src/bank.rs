@@ -48,11 +48,8 @@ impl Bank {
         let Some(epoch) = self.breaker().enter() else {
             return not_sent("BANK_OFFLINE", "the bank did not answer lately and is being probed");
         };
-        let Some(_place) = self.bulkhead.enter() else {
-            return not_sent(
-                "BANK_BUSY",
-                format!("{} instructions are under way to it", self.entry.limits.max_in_flight),
-            );
+        let Some(_place) = self.bulkhead.enter(instruction) else {
+            return not_sent("BANK_BUSY", "as much is under way to it as its directory entry allows");
         };
         let Carried { verdict, contact } = self.rail.carry(instruction).await;
         if self.breaker().learn(epoch, contact, Instant::now()) {
