@@ -26,7 +26,14 @@ const BANKS_FILE: &str = r#"The banks file:
   answer_timeout_ms = 5000             # how long to wait for its answer
   enquire_after_ms = 8000              # how long after acceptance the first enquiry makes sense
   valid_for_ms = 20000                 # how long after acceptance it takes a payment; it refuses later ones
-  max_in_flight = 512                  # instructions to it at once (default 512)"#;
+  overdue_after_ms = 60000             # how long after acceptance somebody should look (default 60000, or 10000
+                                       # more than valid_for_ms if that is later)
+  max_in_flight = 512                  # payments and return requests to it at once (default 512); enquiries have
+                                       # an eighth as many places of their own, at least 4
+  max_instructions_per_s = 10000       # payments and return requests that it may get in a second (default 10000)
+  max_enquiries_per_s = 50             # enquiries that it may get in a second (default 50)
+  offline_policy = "refuse"            # payments while it cannot be reached: refuse (default) or queue
+  takes_return_requests = true         # whether it gives back payments on request (default true)"#;
 
 /// Rialto's channel: carries instructions to banks over their own rails, and says what is known of the result.
 ///
@@ -41,7 +48,8 @@ pub struct Args {
     /// The BIC that messages to banks are sent under. The default is a test BIC (0 in the eighth place).
     #[arg(long, env = "RIALTO_SENDER_BIC", default_value = "RLTOITV0XXX")]
     sender_bic: String,
-    /// Instructions under way at once, to all banks together; more are answered NotSent at once.
+    /// Payments and return requests under way at once, to all banks together, and an eighth as many enquiries; more are
+    /// answered NotSent at once.
     #[arg(long, env = "RIALTO_MAX_IN_FLIGHT", default_value = "10000")]
     max_in_flight: String,
     #[command(flatten)]
@@ -59,7 +67,7 @@ pub struct Config {
     pub source: DirectorySource,
     /// The directory to begin with.
     pub directory: Arc<Directory>,
-    /// Instructions under way at once.
+    /// Payments and return requests under way at once.
     pub max_in_flight: usize,
 }
 
@@ -85,6 +93,7 @@ impl Args {
             file: file.clone(),
             sender,
             clock: Clock::system(),
+            changes: Arc::default(),
         });
         let directory = match (&source, file) {
             (Some(source), _) => {

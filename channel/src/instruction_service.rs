@@ -40,7 +40,8 @@ pub struct Instructions {
 }
 
 impl Instructions {
-    /// Carries instructions to the banks of the directory as it is at the time, `max_in_flight` at once.
+    /// Carries instructions to the banks of the directory as it is at the time, `max_in_flight` payments and return
+    /// requests at once, and an eighth as many enquiries.
     pub fn new(
         directory: watch::Receiver<Arc<Directory>>,
         max_in_flight: usize,
@@ -76,7 +77,7 @@ impl Instructions {
             Err(not_sent("CHANNEL_STOPPING", "the channel is about to stop"))
         } else {
             self.bulkhead
-                .enter()
+                .enter(&instruction)
                 .ok_or_else(|| not_sent("CHANNEL_BUSY", "too many instructions are under way"))
         };
         let outcomes = outcomes.clone();
@@ -143,6 +144,7 @@ impl Instructions {
 fn span(instruction: &Instruction) -> tracing::Span {
     let message = match instruction.message() {
         Message::CreditTransfer(_) => "credit_transfer",
+        Message::ReturnRequest(_) => "return_request",
         Message::StatusEnquiry { .. } => "status_enquiry",
     };
     let span = tracing::info_span!(

@@ -2,6 +2,8 @@
 //!
 //! It decides nothing about money, keeps nothing, and may be run as many times as needed.
 
+pub mod bank;
+pub mod breaker;
 pub mod bulkhead;
 pub mod config;
 pub mod directory;
@@ -52,6 +54,6 @@ pub async fn run(
     };
     tokio::select! {
         worked = work => worked,
-        reloading = source.reload_on_hangup(&published) => Ok(reloading?),
+        keeping = source.keep_published(&published) => Ok(keeping?),
     }
 }

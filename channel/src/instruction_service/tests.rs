@@ -21,7 +21,7 @@ use super::*;
 use crate::{
     config::Args,
     directory::tests::File,
-    instruction::tests::credit_transfer,
+    instruction::tests::{credit_transfer, status_enquiry},
     rails::iso20022::tests::{bank, good_answer, request},
 };
 
@@ -168,6 +168,19 @@ async fn full_bulkheads_answer_at_once_that_nothing_was_sent() {
     let mut exchange = Exchange::open(&running).await;
     exchange.send(vec![to("slow", 1), to("fast", 2)]).await;
     assert_eq!(exchange.outcomes(2).await, expected(&[(1, "accepted"), (2, "CHANNEL_BUSY")]));
+}
+
+#[tokio::test]
+async fn payments_keep_no_enquiry_out_and_enquiries_no_payment() {
+    let running = start("rooms", &["--max-in-flight", "1"], 1).await;
+    let mut exchange = Exchange::open(&running).await;
+    let enquiry =
+        |correlation_id| WireInstruction { correlation_id, bank_id: "slow".to_owned(), ..status_enquiry() };
+    exchange.send(vec![to("slow", 1), to("slow", 2)]).await;
+    exchange.send((3..8).map(enquiry).collect()).await;
+    let accepted = [(1, "accepted"), (2, "CHANNEL_BUSY"), (3, "accepted"), (4, "accepted")];
+    let rest = [(5, "accepted"), (6, "accepted"), (7, "CHANNEL_BUSY")];
+    assert_eq!(exchange.outcomes(7).await, expected(&[&accepted[..], &rest].concat()));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use reqwest::{
     redirect, retry, tls,
 };
 
-use super::gate;
+use super::gate::{self, Unreadable};
 
 /// How long a connection may take at most; half of the bank's answer time if that is less, so that a connection that
 /// doesn't come about is told from an answer that doesn't come.
@@ -41,6 +41,9 @@ pub(super) enum NoAnswer {
     /// The answer is longer than any message.
     #[error("longer than {} bytes", gate::MAX_BYTES)]
     TooLong,
+    /// The answer is no message that a bank may answer with.
+    #[error("{0}")]
+    Unreadable(Unreadable),
 }
 
 /// A bank's address, with connections of its own.
