@@ -19,6 +19,8 @@
 //! | `returned` | the amount was given back | the same |
 //! | `return_refused` | a return request was refused for good | the same, with `rejection` |
 //! | `answered` | the bank was about to send this answer | `message`, `answer_id`, `uetr`, `message_id`; `request_id`, `status`, `code`, amount where the answer has them |
+//! | `notice_sent` | the bank is about to send this unasked | as `answered` |
+//! | `notice_answered` | what the receiver of a notice said in the end | `answer_id`, `uetr`, `http_status` |
 //! | `restored` | the bank forgot what it decided since `forgotten_since` | |
 //!
 //! Money moved is the sum of `executed` less the sum of `returned`, whatever was forgotten since: `restored` takes
@@ -203,6 +205,13 @@ impl Books {
     /// What the books know of a UETR. Not to be told before it is [`durable`](Self::durable).
     pub fn find(&self, uetr: Uuid) -> Option<Known<Entry>> {
         known_payment(&mut self.shared.lock(), uetr)
+    }
+
+    /// Some payment other than the one of this UETR: the latest in the books.
+    pub fn another(&self, uetr: Uuid) -> Option<Arc<Entry>> {
+        let state = self.shared.lock();
+        let other = state.entries.iter().rev().find(|entry| entry.item.references.uetr != uetr);
+        other.map(|entry| Arc::clone(&entry.item))
     }
 
     /// Waits until the file has line `line` and everything before it.

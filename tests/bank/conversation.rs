@@ -14,9 +14,11 @@ use crate::messages::answer::{Answer, Header};
 use crate::messages::pacs028::About;
 use crate::messages::stamp::Stamp;
 use crate::messages::{self, Inbound};
-use crate::script::{Behaviour, On, Script, Subject};
+use crate::notices::Notifier;
+use crate::script::{Behaviour, Chosen, On, Script, Subject};
 
 mod enquiries;
+mod notices;
 mod payments;
 mod returns;
 
@@ -46,6 +48,7 @@ pub struct Bank {
     books: Books,
     script: Mutex<Script>,
     counters: Counters,
+    notifier: Notifier,
     /// Begins every message id, so that they differ from those of an earlier run.
     run: u64,
 }
@@ -80,8 +83,9 @@ impl Bank {
     /// Opens the bank's books in `directory`.
     pub fn open(config: BankConfig, script: Script, directory: &Path) -> Result<Self, String> {
         let books = Books::open(&directory.join(format!("{}.books", config.id)))?;
-        let script = Mutex::new(script);
-        Ok(Self { config, books, script, counters: Counters::default(), run: rand::random() })
+        let notifier = Notifier::new(config.notice_url.clone())?;
+        let (script, counters) = (Mutex::new(script), Counters::default());
+        Ok(Self { config, books, script, counters, notifier, run: rand::random() })
     }
 
     /// Takes up again what an earlier run left undecided.
@@ -106,9 +110,14 @@ impl Bank {
         *self.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
     }
 
+    /// Sends notices to `url` from now on.
+    pub fn set_notice_url(&self, url: reqwest::Url) {
+        self.notifier.set_url(url);
+    }
+
     /// The counters now.
     pub fn counts(&self) -> Counts {
-        self.counters.counts(&self.books)
+        self.counters.counts(&self.books, &self.notifier)
     }
 
     /// Answers one message. May be cancelled at any time: what was decided by then stays decided and is written.
@@ -129,7 +138,8 @@ impl Bank {
         let arrival = Arrival::now();
         self.counters.received(message);
         self.books.note(Record::Received(Received::new(message, arrival.time)))?;
-        let behaviour = self.choose(message);
+        let Chosen { behaviour, notices } = self.choose(message);
+        let told = self.notify(notices, message, arrival);
         match behaviour {
             Behaviour::Silent => return Ok(Reply::Silence),
             Behaviour::DropBefore => return Ok(Reply::HangUp),
@@ -141,6 +151,10 @@ impl Bank {
             Inbound::ReturnRequest(request) => self.give_back(request, &behaviour, arrival).await?,
             Inbound::Enquiry(enquiry) => self.inquire(enquiry, &behaviour, arrival).await?,
         };
+        if let Some(told) = told {
+            // The sender is dropped once the notices are through, which is all that it says.
+            let _ = told.await;
+        }
         self.reply(behaviour, answer, line).await
     }
 
@@ -159,15 +173,18 @@ impl Bank {
 
     /// Writes `answer` once the books hold that it is said, and all that came before.
     async fn write(&self, answer: &Answer) -> Result<String, Broken> {
-        let number = self.counters.reports.fetch_add(1, Ordering::Relaxed);
-        let header =
-            Header { message_id: format!("{:016x}{number:016x}", self.run), created_at: Stamp::now() };
+        let header = self.next_header();
         let line = self.books.note(Record::Answered(Said::new(answer, &header)))?;
         self.books.durable(line).await?;
         Ok(answer.to_xml(&header))
     }
 
-    fn choose(&self, message: &Inbound) -> Behaviour {
+    fn next_header(&self) -> Header {
+        let number = self.counters.reports.fetch_add(1, Ordering::Relaxed);
+        Header { message_id: format!("{:016x}{number:016x}", self.run), created_at: Stamp::now() }
+    }
+
+    fn choose(&self, message: &Inbound) -> Chosen {
         let (on, subject) = match message {
             Inbound::Payment(payment) => {
                 let account = Some(payment.creditor_account.as_str().into());

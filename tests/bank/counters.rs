@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::books::{Books, Totals};
 use crate::messages::Inbound;
+use crate::notices::{NoticeCounts, Notifier};
 use crate::rates::Rate;
 
 /// The counters of one bank, from the start of the process.
@@ -50,6 +51,8 @@ pub struct Counts {
     unanswered: u64,
     /// Messages written.
     reports: u64,
+    /// How what the bank said unasked was answered.
+    notices: NoticeCounts,
     #[serde(flatten)]
     books: Totals,
 }
@@ -75,7 +78,7 @@ impl Counters {
     }
 
     /// The counters now.
-    pub fn counts(&self, books: &Books) -> Counts {
+    pub fn counts(&self, books: &Books, notifier: &Notifier) -> Counts {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         Counts {
@@ -91,6 +94,7 @@ impl Counters {
             repeated: get(&self.repeated),
             unanswered: get(&self.unanswered),
             reports: get(&self.reports),
+            notices: notifier.counts(),
             books: books.totals(),
         }
     }

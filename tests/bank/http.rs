@@ -14,6 +14,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use crate::config::{NOTICE_URL_FORM, read_notice_url};
 use crate::conversation::{Bank, Reply};
 use crate::gate;
 use crate::line::{BankListener, HangUp};
@@ -41,6 +42,7 @@ pub async fn serve(
         .route("/{bank}/returns", get(returns))
         .route("/{bank}/counters", get(counters))
         .route("/{bank}/script", put(script))
+        .route("/{bank}/notice-url", put(notice_url))
         .with_state(banks);
     let (asked, mut was_asked) = tokio::sync::watch::channel(());
     let server = axum::serve(BankListener(listener), app.into_make_service_with_connect_info::<HangUp>())
@@ -179,5 +181,18 @@ async fn script(
     let script =
         Script::new(rules).map_err(|problems| Refused(StatusCode::BAD_REQUEST, problems.join("\n")))?;
     bank.set_script(script);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn notice_url(
+    State(banks): State<Banks>,
+    Path(id): Path<String>,
+    text: String,
+) -> Result<Response, Refused> {
+    let bank = find(&banks, &id)?;
+    let Some(url) = read_notice_url(text.trim()) else {
+        return Err(Refused(StatusCode::BAD_REQUEST, format!("the body must be {NOTICE_URL_FORM}")));
+    };
+    bank.set_notice_url(url);
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -13,6 +13,7 @@ mod gate;
 mod http;
 mod line;
 mod messages;
+mod notices;
 mod rates;
 #[cfg(test)]
 mod sample;

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 mod behaviour;
+mod notice;
 
 pub use behaviour::Behaviour;
+pub use notice::{Notice, Wrong};
 
 /// Which messages a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -53,7 +55,11 @@ pub struct Rule {
     #[serde(default)]
     pub times: Option<u32>,
     /// What the bank then does.
+    #[serde(default)]
     pub behaviour: Behaviour,
+    /// What it says unasked besides, about the payment of the message.
+    #[serde(default)]
+    pub notices: Vec<Notice>,
 }
 
 impl Rule {
@@ -73,8 +79,20 @@ impl Rule {
         if self.times == Some(0) {
             return Some("times must be at least 1");
         }
-        self.behaviour.problem(self.on)
+        if !self.notices.is_empty() && self.on == On::ReturnEnquiry {
+            return Some("a return enquiry names no payment that notices could be about");
+        }
+        self.notices.iter().find_map(Notice::problem).or_else(|| self.behaviour.problem(self.on))
     }
+}
+
+/// What a rule says to do with a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// How to treat it.
+    pub behaviour: Behaviour,
+    /// What to say unasked.
+    pub notices: Vec<Notice>,
 }
 
 /// The rules of one bank, with what is left of their times.
@@ -95,14 +113,14 @@ impl Script {
     }
 
     /// What to do with a message.
-    pub fn choose(&mut self, on: On, subject: &Subject) -> Behaviour {
+    pub fn choose(&mut self, on: On, subject: &Subject) -> Chosen {
         let Some(rule) = self.rules.iter_mut().find(|rule| rule.matches(on, subject)) else {
-            return Behaviour::Accept;
+            return Chosen::default();
         };
         if let Some(times) = &mut rule.times {
             *times = times.saturating_sub(1);
         }
-        rule.behaviour.clone()
+        Chosen { behaviour: rule.behaviour.clone(), notices: rule.notices.clone() }
     }
 }
 
@@ -139,6 +157,10 @@ mod tests {
         Subject { account: Some(account.into()), minor_units: Some(minor_units) }
     }
 
+    fn choose(script: &mut Script, on: On, subject: &Subject) -> Behaviour {
+        script.choose(on, subject).behaviour
+    }
+
     fn script(json: &str) -> Script {
         Script::new(serde_json::from_str::<Vec<Rule>>(json).unwrap()).unwrap()
     }
@@ -151,16 +173,16 @@ mod tests {
                 {"account": "A", "behaviour": "pending"}]"#,
         );
         let reject = Behaviour::Reject(Reason { code: Some("AC04".into()), text: None });
-        assert_eq!(script.choose(On::Payment, &of("A", 113)), Behaviour::Silent);
-        assert_eq!(script.choose(On::Payment, &of("B", 113)), reject);
-        assert_eq!(script.choose(On::Payment, &of("B", 130)), Behaviour::Accept);
-        assert_eq!(script.choose(On::Enquiry, &of("A", 113)), Behaviour::Accept);
+        assert_eq!(choose(&mut script, On::Payment, &of("A", 113)), Behaviour::Silent);
+        assert_eq!(choose(&mut script, On::Payment, &of("B", 113)), reject);
+        assert_eq!(choose(&mut script, On::Payment, &of("B", 130)), Behaviour::Accept);
+        assert_eq!(choose(&mut script, On::Enquiry, &of("A", 113)), Behaviour::Accept);
     }
 
     #[test]
     fn a_rule_is_spent_after_its_times() {
         let mut script = script(r#"[{"times": 2, "behaviour": "drop_before"}]"#);
-        let chosen: Vec<_> = (0..3).map(|_| script.choose(On::Payment, &of("A", 1))).collect();
+        let chosen: Vec<_> = (0..3).map(|_| choose(&mut script, On::Payment, &of("A", 1))).collect();
         assert_eq!(chosen, [Behaviour::DropBefore, Behaviour::DropBefore, Behaviour::Accept]);
     }
 
@@ -170,8 +192,8 @@ mod tests {
             r#"[{"on": "enquiry", "account": "A", "behaviour": "silent"},
                 {"on": "enquiry", "behaviour": "not_found"}]"#,
         );
-        assert_eq!(script.choose(On::Enquiry, &Subject::default()), Behaviour::NotFound);
-        assert_eq!(script.choose(On::Enquiry, &of("A", 1)), Behaviour::Silent);
+        assert_eq!(choose(&mut script, On::Enquiry, &Subject::default()), Behaviour::NotFound);
+        assert_eq!(choose(&mut script, On::Enquiry, &of("A", 1)), Behaviour::Silent);
     }
 
     #[test]

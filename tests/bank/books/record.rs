@@ -30,6 +30,10 @@ pub enum Record {
     ReturnRefused(ReturnEntry),
     /// The bank is about to answer.
     Answered(Said),
+    /// The bank is about to say something unasked.
+    NoticeSent(Said),
+    /// Something that it said unasked was taken or refused.
+    NoticeAnswered(NoticeAnswered),
     /// The bank lost its memory of whatever it decided from a time on, as after restoring an old backup.
     Restored(Restored),
 }
@@ -213,6 +217,19 @@ impl Said {
             time: header.created_at,
         }
     }
+}
+
+/// How a notice was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeAnswered {
+    /// The bank's own id of the notice.
+    pub answer_id: Box<str>,
+    /// The UETR that it names.
+    pub uetr: Uuid,
+    /// 200 if it was taken, 400 to 499 if it was refused.
+    pub http_status: u16,
+    /// When the answer came.
+    pub time: Stamp,
 }
 
 /// A loss of memory.

@@ -54,7 +54,9 @@ impl State {
                 self.forget(restored.forgotten_since);
                 Ok(())
             }
-            Record::Received(_) | Record::Answered(_) => Ok(()),
+            Record::Received(_) | Record::Answered(_) | Record::NoticeSent(_) | Record::NoticeAnswered(_) => {
+                Ok(())
+            }
         }
     }
 

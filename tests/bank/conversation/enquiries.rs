@@ -6,9 +6,8 @@ use super::payments::report_known;
 use super::{Arrival, Bank, Done, wait_until};
 use crate::books::Broken;
 use crate::messages::answer::Answer;
-use crate::messages::pacs002::{REJECTED, Report};
+use crate::messages::pacs002::Report;
 use crate::messages::pacs028::{About, Enquiry};
-use crate::messages::reason::{Code, Reason};
 use crate::script::Behaviour;
 
 impl Bank {
@@ -27,7 +26,7 @@ impl Bank {
         let found = match enquiry.about {
             _ if *behaviour == Behaviour::NotFound => None,
             About::Payment => self.books.find(enquiry.original.uetr).map(|known| Done {
-                answer: report_known(&known, is_pending(known.in_process_until)),
+                answer: Answer::Report(report_known(&known, is_pending(known.in_process_until))),
                 line: known.line,
             }),
             About::ReturnRequest => self.books.find_return(&enquiry.original.message_id).map(|known| Done {
@@ -35,16 +34,9 @@ impl Bank {
                 line: known.line,
             }),
         };
-        Ok(found.unwrap_or_else(|| Done { answer: never_received(enquiry), line: 0 }))
+        Ok(found.unwrap_or_else(|| {
+            let report = Report::never_received(enquiry.about.message(), &enquiry.original);
+            Done { answer: Answer::Report(report), line: 0 }
+        }))
     }
-}
-
-fn never_received(enquiry: &Enquiry) -> Answer {
-    Answer::Report(Report {
-        original_message: enquiry.about.message(),
-        original: enquiry.original.clone(),
-        status: REJECTED.into(),
-        reason: Some(Reason::new(Code::NeverReceived, "it was never received")),
-        amount: None,
-    })
 }

@@ -45,13 +45,13 @@ impl Bank {
         };
         wait_until(known.in_process_until.max(until)).await;
         let pending = *behaviour == Behaviour::Pending;
-        Ok(Done { answer: report_known(&known, pending), line: known.line })
+        Ok(Done { answer: Answer::Report(report_known(&known, pending)), line: known.line })
     }
 }
 
 /// Reports what the books hold, under the references of the books: an enquiry that mixes references of two payments
 /// must hear an answer that contradicts it.
-pub(super) fn report_known(known: &Known<Entry>, pending: bool) -> Answer {
+pub(super) fn report_known(known: &Known<Entry>, pending: bool) -> Report {
     let entry = &known.entry;
     let reason = entry.rejection.as_deref().filter(|_| !pending).cloned();
     let status = match (pending, &entry.rejection) {
@@ -59,13 +59,13 @@ pub(super) fn report_known(known: &Known<Entry>, pending: bool) -> Answer {
         (false, Some(_)) => REJECTED,
         (false, None) => CREDITED,
     };
-    Answer::Report(Report {
+    Report {
         original_message: pacs008::SHAPE.message,
         original: entry.references.clone(),
         status: status.into(),
         reason,
         amount: Some(entry.reported()),
-    })
+    }
 }
 
 fn report_unknown(original: &References, reason: Reason) -> Answer {

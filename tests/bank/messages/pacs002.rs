@@ -5,7 +5,7 @@ use quick_xml::escape::escape;
 use super::References;
 use super::amount::Amount;
 use super::answer::Header;
-use super::reason::Reason;
+use super::reason::{Code, Reason};
 
 /// The message's name.
 pub const MESSAGE: &str = "pacs.002.001.10";
@@ -34,6 +34,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// Says of a message of that name that it never arrived.
+    pub fn never_received(message: &'static str, original: &References) -> Self {
+        Self {
+            original_message: message,
+            original: original.clone(),
+            status: REJECTED.into(),
+            reason: Some(Reason::new(Code::NeverReceived, "it was never received")),
+            amount: None,
+        }
+    }
+
     /// The XML document, its elements in the order of the schema.
     pub fn to_xml(&self, header: &Header) -> String {
         let message = escape(&*self.original.message_id);

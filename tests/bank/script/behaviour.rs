@@ -7,10 +7,11 @@ use crate::messages::pacs002::MAX_ADDITIONAL_INFORMATION;
 use crate::messages::reason::Reason;
 
 /// What a bank does with a matching message.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Behaviour {
     /// Its plain duty.
+    #[default]
     Accept,
     /// Refuses and records the refusal. Without a code the answer carries none, which the profile calls unknown.
     /// Payments and return requests only.
