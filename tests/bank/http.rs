@@ -11,9 +11,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use serde::Serialize;
 use tokio::net::TcpListener;
 
-use crate::books::Entry;
+use crate::config::{NOTICE_URL_FORM, read_notice_url};
 use crate::conversation::{Bank, Reply};
 use crate::gate;
 use crate::line::{BankListener, HangUp};
@@ -30,15 +31,19 @@ pub async fn serve(
     banks: Vec<Bank>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let banks = banks.into_iter().map(|bank| (bank.config().id.clone(), Arc::new(bank))).collect();
+    let banks: Banks =
+        Arc::new(banks.into_iter().map(|bank| (bank.config().id.clone(), Arc::new(bank))).collect());
+    banks.values().for_each(Bank::resume);
     let app = Router::new()
         .route("/", get(list))
         .route("/{bank}", post(message))
         .route("/{bank}/books", get(credits))
         .route("/{bank}/rejections", get(rejections))
+        .route("/{bank}/returns", get(returns))
         .route("/{bank}/counters", get(counters))
         .route("/{bank}/script", put(script))
-        .with_state(Banks::new(banks));
+        .route("/{bank}/notice-url", put(notice_url))
+        .with_state(banks);
     let (asked, mut was_asked) = tokio::sync::watch::channel(());
     let server = axum::serve(BankListener(listener), app.into_make_service_with_connect_info::<HangUp>())
         .with_graceful_shutdown(async move {
@@ -98,7 +103,7 @@ async fn message(
         return Err(Refused(StatusCode::BAD_REQUEST, "the body is larger than 64 KiB".to_owned()));
     };
     Ok(match bank.answer(&body).await {
-        Reply::Report(xml) => ([(CONTENT_TYPE, "application/xml; charset=utf-8")], xml).into_response(),
+        Reply::Message(xml) => ([(CONTENT_TYPE, "application/xml; charset=utf-8")], xml).into_response(),
         Reply::Garbage => {
             ([(CONTENT_TYPE, "text/html")], "<html><body>Welcome to your bank!<br></html>").into_response()
         }
@@ -128,19 +133,32 @@ fn is_xml(headers: &HeaderMap) -> bool {
 }
 
 async fn credits(State(banks): State<Banks>, Path(id): Path<String>) -> Result<Response, Refused> {
-    entries(find(&banks, &id)?, |entry| entry.rejection.is_none()).await
+    let bank = find(&banks, &id)?;
+    listed(move || retained(bank.books().entries(), |entry| entry.rejection.is_none())).await
 }
 
 async fn rejections(State(banks): State<Banks>, Path(id): Path<String>) -> Result<Response, Refused> {
-    entries(find(&banks, &id)?, |entry| entry.rejection.is_some()).await
+    let bank = find(&banks, &id)?;
+    listed(move || retained(bank.books().entries(), |entry| entry.rejection.is_some())).await
 }
 
-async fn entries(bank: Arc<Bank>, wanted: fn(&Entry) -> bool) -> Result<Response, Refused> {
-    let mut entries = bank.books().entries();
+async fn returns(State(banks): State<Banks>, Path(id): Path<String>) -> Result<Response, Refused> {
+    let bank = find(&banks, &id)?;
+    listed(move || retained(bank.books().returns(), |_| true)).await
+}
+
+fn retained<T>(mut entries: Vec<Arc<T>>, wanted: fn(&T) -> bool) -> Vec<Arc<T>> {
+    entries.retain(|entry| wanted(entry));
+    entries
+}
+
+async fn listed<T: Serialize>(
+    list: impl FnOnce() -> Vec<Arc<T>> + Send + 'static,
+) -> Result<Response, Refused> {
     // Many entries take a while to write, and payments must not wait for that.
     let written = tokio::task::spawn_blocking(move || {
-        entries.retain(|entry| wanted(entry));
-        let entries: Vec<&Entry> = entries.iter().map(AsRef::as_ref).collect();
+        let entries = list();
+        let entries: Vec<&T> = entries.iter().map(AsRef::as_ref).collect();
         serde_json::to_vec(&entries)
     })
     .await;
@@ -163,5 +181,18 @@ async fn script(
     let script =
         Script::new(rules).map_err(|problems| Refused(StatusCode::BAD_REQUEST, problems.join("\n")))?;
     bank.set_script(script);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn notice_url(
+    State(banks): State<Banks>,
+    Path(id): Path<String>,
+    text: String,
+) -> Result<Response, Refused> {
+    let bank = find(&banks, &id)?;
+    let Some(url) = read_notice_url(text.trim()) else {
+        return Err(Refused(StatusCode::BAD_REQUEST, format!("the body must be {NOTICE_URL_FORM}")));
+    };
+    bank.set_notice_url(url);
     Ok(StatusCode::NO_CONTENT.into_response())
 }

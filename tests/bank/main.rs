@@ -7,11 +7,14 @@ mod acceptance;
 mod books;
 mod config;
 mod conversation;
+mod counters;
 mod fields;
 mod gate;
 mod http;
 mod line;
 mod messages;
+mod notices;
+mod rates;
 #[cfg(test)]
 mod sample;
 mod script;
@@ -50,48 +53,7 @@ struct Arguments {
     script: Option<PathBuf>,
 }
 
-const HELP: &str = r#"The banks file:
-
-    [[bank]]
-    id = "aurora"                       # POST /aurora, and aurora.books
-    bic = "AURODEFFXXX"
-    name = "Aurora Bank"
-    currencies = ["EUR", "USD"]
-    valid_for_ms = 60000                # later than this after AccptncDtTm: RJCT TM01
-    iban_bank_codes = ["DE37040044"]    # country and bank code; leave out to own every valid IBAN
-
-The script file: rules per bank, the first that matches wins, none that matches means accept:
-
-    [[aurora]]
-    account = "DE89370400440532013000"  # optional: the creditor's account
-    minor_units_ending = 13             # optional: the last two digits of the amount in minor units
-    times = 2                           # optional: then the rule is spent
-    on = "payment"                      # or "enquiry" (pacs.028); payment if left out
-    behaviour = { reject = { code = "AC04", text = "closed" } }
-
-Behaviours:
-
-    "accept"                            its plain duty
-    { reject = { code, text } }         rejects; code and text may be left out (payment only)
-    { delay = { ms } }                  executes at once, answers later; PDNG until then
-    "pending"                           executes, answers PDNG
-    "silent_executed"                   executes, never answers (payment only)
-    "silent"                            neither executes nor answers
-    "drop_after"                        executes, closes the connection (payment only)
-    "drop_before"                       closes the connection
-    "garbage"                           executes, answers 200 with HTML
-    { http_error = { status, executed } }
-                                        answers 400 to 599; executes only if told to
-    "not_found"                         says AG09 of whatever is asked (enquiry only)
-
-Addresses:
-
-    POST /{bank}             a pacs.008 or pacs.028; answers with a pacs.002
-    GET  /                   the banks
-    GET  /{bank}/books       what it credited
-    GET  /{bank}/rejections  what it rejected
-    GET  /{bank}/counters    what it counted
-    PUT  /{bank}/script      a JSON array of rules, which replaces them all"#;
+const HELP: &str = include_str!("help.txt");
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -8,7 +8,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::messages::pacs002::MAX_ADDITIONAL_INFORMATION;
+mod behaviour;
+mod notice;
+
+pub use behaviour::Behaviour;
+pub use notice::{Notice, Wrong};
 
 /// Which messages a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -17,52 +21,21 @@ pub enum On {
     /// A pacs.008.
     #[default]
     Payment,
-    /// A pacs.028. Account and amount are those of the payment it asks for; one for an unknown payment has neither.
+    /// A pacs.028 about a payment. Account and amount are those of the payment; an unknown payment has neither.
     Enquiry,
+    /// A camt.056. The account is that of the payment, the amount what is asked back.
+    ReturnRequest,
+    /// A pacs.028 about a camt.056. Account and amount are as for that.
+    ReturnEnquiry,
 }
 
-/// What a bank does with a matching message.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Behaviour {
-    /// Its plain duty.
-    Accept,
-    /// Rejects and records the rejection. Payments only.
-    Reject {
-        /// A status reason code; without one the answer carries none, which the profile calls unknown.
-        #[serde(default)]
-        code: Option<Box<str>>,
-        /// Additional information.
-        #[serde(default)]
-        text: Option<Box<str>>,
-    },
-    /// Executes at once and answers later. Until then an enquiry hears PDNG.
-    Delay {
-        /// Milliseconds from the arrival.
-        ms: u64,
-    },
-    /// Executes and never answers: the connection stays open until the sender gives up. Payments only.
-    SilentExecuted,
-    /// Neither executes nor answers.
-    Silent,
-    /// Closes the connection without executing or answering.
-    DropBefore,
-    /// Executes, then closes the connection without answering. Payments only.
-    DropAfter,
-    /// Executes and answers `200` with HTML.
-    Garbage,
-    /// Executes and answers PDNG. A later enquiry hears the result.
-    Pending,
-    /// Answers with another status than 200.
-    HttpError {
-        /// The status, 400 to 599.
-        status: u16,
-        /// Whether the payment is executed before.
-        #[serde(default)]
-        executed: bool,
-    },
-    /// Says AG09 even of a payment that it knows. Enquiries only.
-    NotFound,
+/// What a rule's conditions are held against.
+#[derive(Debug, Clone, Default)]
+pub struct Subject {
+    /// The creditor's account, where it is known.
+    pub account: Option<Box<str>>,
+    /// The amount in minor units, where it is known.
+    pub minor_units: Option<u64>,
 }
 
 /// One rule. All that it names must match; naming nothing matches every message.
@@ -82,47 +55,44 @@ pub struct Rule {
     #[serde(default)]
     pub times: Option<u32>,
     /// What the bank then does.
+    #[serde(default)]
     pub behaviour: Behaviour,
+    /// What it says unasked besides, about the payment of the message.
+    #[serde(default)]
+    pub notices: Vec<Notice>,
 }
 
 impl Rule {
-    fn matches(&self, on: On, payment: Option<(&str, u64)>) -> bool {
+    fn matches(&self, on: On, subject: &Subject) -> bool {
         self.on == on
             && self.times != Some(0)
-            && self.account.as_deref().is_none_or(|own| payment.is_some_and(|(account, _)| account == own))
+            && self.account.as_deref().is_none_or(|own| subject.account.as_deref() == Some(own))
             && self
                 .minor_units_ending
-                .is_none_or(|own| payment.is_some_and(|(_, minor_units)| minor_units % 100 == u64::from(own)))
+                .is_none_or(|own| subject.minor_units.is_some_and(|amount| amount % 100 == u64::from(own)))
     }
 
     fn problem(&self) -> Option<&'static str> {
-        use Behaviour::{DropAfter, HttpError, NotFound, Reject, SilentExecuted};
-        let only_on_payment = matches!(self.behaviour, Reject { .. } | SilentExecuted | DropAfter);
         if self.minor_units_ending.is_some_and(|ending| ending > 99) {
             return Some("minor_units_ending must be 0 to 99");
         }
         if self.times == Some(0) {
             return Some("times must be at least 1");
         }
-        if self.on == On::Enquiry && only_on_payment {
-            return Some("this behaviour is for payments, and the rule is on enquiries");
+        if !self.notices.is_empty() && self.on == On::ReturnEnquiry {
+            return Some("a return enquiry names no payment that notices could be about");
         }
-        match &self.behaviour {
-            NotFound if self.on == On::Payment => Some("not_found needs on = \"enquiry\""),
-            Reject { code: Some(code), .. } if !(1..=4).contains(&code.chars().count()) => {
-                Some("a reason code has 1 to 4 characters")
-            }
-            Reject { text: Some(text), .. }
-                if !(1..=MAX_ADDITIONAL_INFORMATION).contains(&text.chars().count()) =>
-            {
-                Some("a reason's text has 1 to 105 characters")
-            }
-            HttpError { status, .. } if !(400..=599).contains(status) => {
-                Some("the status of http_error must be 400 to 599")
-            }
-            _ => None,
-        }
+        self.notices.iter().find_map(Notice::problem).or_else(|| self.behaviour.problem(self.on))
     }
+}
+
+/// What a rule says to do with a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// How to treat it.
+    pub behaviour: Behaviour,
+    /// What to say unasked.
+    pub notices: Vec<Notice>,
 }
 
 /// The rules of one bank, with what is left of their times.
@@ -142,15 +112,15 @@ impl Script {
         if problems.is_empty() { Ok(Self { rules }) } else { Err(problems) }
     }
 
-    /// What to do with a message, given the creditor's account and the minor units of its payment where known.
-    pub fn choose(&mut self, on: On, payment: Option<(&str, u64)>) -> Behaviour {
-        let Some(rule) = self.rules.iter_mut().find(|rule| rule.matches(on, payment)) else {
-            return Behaviour::Accept;
+    /// What to do with a message.
+    pub fn choose(&mut self, on: On, subject: &Subject) -> Chosen {
+        let Some(rule) = self.rules.iter_mut().find(|rule| rule.matches(on, subject)) else {
+            return Chosen::default();
         };
         if let Some(times) = &mut rule.times {
             *times = times.saturating_sub(1);
         }
-        rule.behaviour.clone()
+        Chosen { behaviour: rule.behaviour.clone(), notices: rule.notices.clone() }
     }
 }
 
@@ -180,7 +150,16 @@ pub fn read_file(text: &str) -> Result<BTreeMap<String, Script>, Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Behaviour, On, Rule, Script, read_file};
+    use super::{Behaviour, On, Rule, Script, Subject, read_file};
+    use crate::messages::reason::Reason;
+
+    fn of(account: &str, minor_units: u64) -> Subject {
+        Subject { account: Some(account.into()), minor_units: Some(minor_units) }
+    }
+
+    fn choose(script: &mut Script, on: On, subject: &Subject) -> Behaviour {
+        script.choose(on, subject).behaviour
+    }
 
     fn script(json: &str) -> Script {
         Script::new(serde_json::from_str::<Vec<Rule>>(json).unwrap()).unwrap()
@@ -193,17 +172,17 @@ mod tests {
                 {"minor_units_ending": 13, "behaviour": {"reject": {"code": "AC04"}}},
                 {"account": "A", "behaviour": "pending"}]"#,
         );
-        let reject = Behaviour::Reject { code: Some("AC04".into()), text: None };
-        assert_eq!(script.choose(On::Payment, Some(("A", 113))), Behaviour::Silent);
-        assert_eq!(script.choose(On::Payment, Some(("B", 113))), reject);
-        assert_eq!(script.choose(On::Payment, Some(("B", 130))), Behaviour::Accept);
-        assert_eq!(script.choose(On::Enquiry, Some(("A", 113))), Behaviour::Accept);
+        let reject = Behaviour::Reject(Reason { code: Some("AC04".into()), text: None });
+        assert_eq!(choose(&mut script, On::Payment, &of("A", 113)), Behaviour::Silent);
+        assert_eq!(choose(&mut script, On::Payment, &of("B", 113)), reject);
+        assert_eq!(choose(&mut script, On::Payment, &of("B", 130)), Behaviour::Accept);
+        assert_eq!(choose(&mut script, On::Enquiry, &of("A", 113)), Behaviour::Accept);
     }
 
     #[test]
     fn a_rule_is_spent_after_its_times() {
         let mut script = script(r#"[{"times": 2, "behaviour": "drop_before"}]"#);
-        let chosen: Vec<_> = (0..3).map(|_| script.choose(On::Payment, Some(("A", 1)))).collect();
+        let chosen: Vec<_> = (0..3).map(|_| choose(&mut script, On::Payment, &of("A", 1))).collect();
         assert_eq!(chosen, [Behaviour::DropBefore, Behaviour::DropBefore, Behaviour::Accept]);
     }
 
@@ -213,8 +192,8 @@ mod tests {
             r#"[{"on": "enquiry", "account": "A", "behaviour": "silent"},
                 {"on": "enquiry", "behaviour": "not_found"}]"#,
         );
-        assert_eq!(script.choose(On::Enquiry, None), Behaviour::NotFound);
-        assert_eq!(script.choose(On::Enquiry, Some(("A", 1))), Behaviour::Silent);
+        assert_eq!(choose(&mut script, On::Enquiry, &Subject::default()), Behaviour::NotFound);
+        assert_eq!(choose(&mut script, On::Enquiry, &of("A", 1)), Behaviour::Silent);
     }
 
     #[test]
