@@ -37,10 +37,13 @@ pub trait Hop: Send + 'static {
     fn unpack(&mut self, message: Self::Incoming) -> Vec<(u64, Self::Answer)>;
 }
 
+/// A question, and where its answer is to go; nowhere for what is not answered.
+type Asked<H> = (<H as Hop>::Question, Option<oneshot::Sender<<H as Hop>::Answer>>);
+
 /// Asks over a hop. Clones share the stream.
 #[derive(Debug)]
 pub struct Asker<H: Hop> {
-    queue: mpsc::Sender<(H::Question, Option<oneshot::Sender<H::Answer>>)>,
+    queue: mpsc::Sender<Asked<H>>,
     open: watch::Receiver<bool>,
 }
 
@@ -112,12 +115,10 @@ pub fn ask<H: Hop>(name: &'static str, hop: H, max_waiting: usize) -> Asker<H> {
     Asker { queue, open: opened }
 }
 
-type Waiting<H> = mpsc::Receiver<(<H as Hop>::Question, Option<oneshot::Sender<<H as Hop>::Answer>>)>;
-
 async fn keep_open<H: Hop>(
     name: &'static str,
     mut hop: H,
-    mut questions: Waiting<H>,
+    mut questions: mpsc::Receiver<Asked<H>>,
     open: watch::Sender<bool>,
 ) {
     let mut pause = FIRST_RECONNECT_PAUSE;
@@ -146,7 +147,7 @@ async fn keep_open<H: Hop>(
 /// Carries questions out and answers in until the stream ends; questions without an answer are lost then.
 async fn converse<H: Hop>(
     hop: &mut H,
-    questions: &mut Waiting<H>,
+    questions: &mut mpsc::Receiver<Asked<H>>,
     outgoing: mpsc::Sender<H::Outgoing>,
     mut incoming: Streaming<H::Incoming>,
 ) -> String {
