@@ -37,7 +37,7 @@ use uuid::Uuid;
 use crate::messages::pacs008::Payment;
 use crate::messages::reason::{Code, Reason};
 use crate::messages::stamp::Stamp;
-use record::{Entry, Record, ReturnEntry};
+use record::{Entry, Record, Restored, ReturnEntry};
 use state::{Numbered, State};
 
 mod file;
@@ -212,6 +212,11 @@ impl Books {
         let state = self.shared.lock();
         let other = state.entries.iter().rev().find(|entry| entry.item.references.uetr != uetr);
         other.map(|entry| Arc::clone(&entry.item))
+    }
+
+    /// Loses everything that was decided since `since`, as a bank does that restores an old backup.
+    pub fn forget(&self, since: Stamp, now: Stamp) -> Result<usize, Broken> {
+        self.note(Record::Restored(Restored { forgotten_since: since, time: now }))
     }
 
     /// Waits until the file has line `line` and everything before it.

@@ -1,6 +1,7 @@
 //! The banks file: which banks this process is.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use reqwest::Url;
@@ -24,6 +25,8 @@ pub struct BankConfig {
     pub valid_for_ms: u32,
     /// Country and bank code of the IBANs that it issues (`DE50010517`); none: any valid IBAN is taken as its own.
     pub iban_bank_codes: Vec<String>,
+    /// An address of its own, besides the one that all banks share, which the bank can leave; port 0 takes any free port.
+    pub listen: Option<SocketAddr>,
     /// Where the bank sends what it says unasked; none: nowhere until it is told.
     pub notice_url: Option<Url>,
 }
@@ -119,6 +122,7 @@ fn read_bank(keys: &mut Keys<'_>) -> BankConfig {
         currencies: currencies.iter().filter_map(|currency| currency.parse().ok()).collect(),
         valid_for_ms: keys.positive("valid_for_ms"),
         iban_bank_codes,
+        listen: keys.optional("listen", "host:port with a numeric host", |text| text.parse().ok()),
         notice_url: keys.optional("notice_url", NOTICE_URL_FORM, read_notice_url),
     }
 }

@@ -2,20 +2,24 @@
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use time::OffsetDateTime;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use crate::books::record::{Received, Record, ReturnEntry, Said};
 use crate::books::{Books, Broken};
 use crate::config::BankConfig;
 use crate::counters::{Counters, Counts, count};
+use crate::line::Link;
 use crate::messages::answer::{Answer, Header};
 use crate::messages::pacs028::About;
+use crate::messages::reason::Reason;
 use crate::messages::stamp::Stamp;
 use crate::messages::{self, Inbound};
 use crate::notices::Notifier;
-use crate::script::{Behaviour, Chosen, On, Script, Subject};
+use crate::script::{Behaviour, Chosen, On, Saying, Script, Subject};
 
 mod enquiries;
 mod notices;
@@ -30,7 +34,32 @@ pub enum Reply {
     /// HTML where a message belongs.
     Garbage,
     /// Another status than 200.
-    HttpError(u16),
+    HttpError {
+        /// The status.
+        status: u16,
+        /// `Retry-After`, in seconds.
+        retry_after_s: Option<u32>,
+    },
+    /// A message, byte by byte.
+    Drip {
+        /// The message.
+        xml: String,
+        /// The pause before each byte.
+        pause: Duration,
+        /// Whether the head drips too.
+        head: bool,
+    },
+    /// A head that never ends.
+    EndlessHeaders,
+    /// A message that goes on in white space.
+    HugeBody {
+        /// The message.
+        xml: String,
+        /// The size of the body in mebibytes.
+        mib: u32,
+        /// Whether the size is told in advance.
+        length_told: bool,
+    },
     /// Nothing, with the connection left open.
     Silence,
     /// Nothing, and the connection is closed.
@@ -47,6 +76,8 @@ pub struct Bank {
     config: BankConfig,
     books: Books,
     script: Mutex<Script>,
+    script_given: Notify,
+    link: watch::Sender<Link>,
     counters: Counters,
     notifier: Notifier,
     /// Begins every message id, so that they differ from those of an earlier run.
@@ -58,11 +89,14 @@ pub struct Bank {
 struct Arrival {
     instant: Instant,
     time: Stamp,
+    /// The time that validity is judged by.
+    judged_as_of: Stamp,
 }
 
 impl Arrival {
     fn now() -> Self {
-        Self { instant: Instant::now(), time: Stamp::now() }
+        let time = Stamp::now();
+        Self { instant: Instant::now(), time, judged_as_of: time }
     }
 
     /// `ms` milliseconds later; none where no clock goes that far.
@@ -84,12 +118,22 @@ impl Bank {
     pub fn open(config: BankConfig, script: Script, directory: &Path) -> Result<Self, String> {
         let books = Books::open(&directory.join(format!("{}.books", config.id)))?;
         let notifier = Notifier::new(config.notice_url.clone())?;
-        let (script, counters) = (Mutex::new(script), Counters::default());
-        Ok(Self { config, books, script, counters, notifier, run: rand::random() })
+        let link = watch::Sender::new(script.link(Instant::now()).0);
+        Ok(Self {
+            config,
+            books,
+            script: Mutex::new(script),
+            script_given: Notify::new(),
+            link,
+            counters: Counters::default(),
+            notifier,
+            run: rand::random(),
+        })
     }
 
-    /// Takes up again what an earlier run left undecided.
-    pub fn resume(self: &Arc<Self>) {
+    /// Takes up again what an earlier run left undecided, and begins to follow the script's times.
+    pub fn start(self: &Arc<Self>) {
+        tokio::spawn(Arc::clone(self).keep_link());
         for entry in self.books.returns() {
             self.decide_later(&entry);
         }
@@ -107,7 +151,29 @@ impl Bank {
 
     /// Replaces every rule of the bank.
     pub fn set_script(&self, script: Script) {
-        *self.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
+        *self.lock_script() = script;
+        self.script_given.notify_one();
+    }
+
+    fn lock_script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the bank can be reached, now and whenever that changes.
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.link.subscribe()
+    }
+
+    /// Sets the link as the script says, for as long as the bank is there.
+    async fn keep_link(self: Arc<Self>) {
+        loop {
+            let (link, next) = self.lock_script().link(Instant::now());
+            self.link.send_replace(link);
+            tokio::select! {
+                () = wait_until(next), if next.is_some() => {}
+                () = self.script_given.notified() => {}
+            }
+        }
     }
 
     /// Sends notices to `url` from now on.
@@ -129,7 +195,7 @@ impl Bank {
         match &reply {
             Reply::Silence | Reply::HangUp => count(&self.counters.unanswered),
             Reply::Unreadable(_) => count(&self.counters.unreadable),
-            Reply::Message(_) | Reply::Garbage | Reply::HttpError(_) | Reply::Broken => {}
+            _ => {}
         }
         reply
     }
@@ -138,24 +204,84 @@ impl Bank {
         let arrival = Arrival::now();
         self.counters.received(message);
         self.books.note(Record::Received(Received::new(message, arrival.time)))?;
-        let Chosen { behaviour, notices } = self.choose(message);
+        let Chosen { behaviour, notices, before } = self.choose(message, arrival);
         let told = self.notify(notices, message, arrival);
         match behaviour {
             Behaviour::Silent => return Ok(Reply::Silence),
             Behaviour::DropBefore => return Ok(Reply::HangUp),
-            Behaviour::HttpError { status, executed: false, .. } => return Ok(Reply::HttpError(status)),
+            Behaviour::HttpError { status, executed: false, retry_after_s } => {
+                return Ok(Reply::HttpError { status, retry_after_s });
+            }
+            Behaviour::Forget { last_ms } => {
+                let since = arrival.time.time().checked_sub(milliseconds(last_ms)).map(Stamp::new);
+                self.books.forget(since.unwrap_or(Stamp::new(OffsetDateTime::UNIX_EPOCH)), arrival.time)?;
+            }
             _ => {}
         }
-        let Done { answer, line } = match message {
-            Inbound::Payment(payment) => self.pay(payment, &behaviour, arrival).await?,
-            Inbound::ReturnRequest(request) => self.give_back(request, &behaviour, arrival).await?,
-            Inbound::Enquiry(enquiry) => self.inquire(enquiry, &behaviour, arrival).await?,
+        let Done { mut answer, line } = match behaviour {
+            Behaviour::Hold { ms, ignores_validity } => {
+                self.hold(message.clone(), arrival, ms, ignores_validity).await?
+            }
+            _ => self.obey(message, &behaviour, arrival).await?,
         };
         if let Some(told) = told {
             // The sender is dropped once the notices are through, which is all that it says.
             let _ = told.await;
         }
+        self.falsify(&mut answer, &behaviour, before);
         self.reply(behaviour, answer, line).await
+    }
+
+    async fn obey(
+        self: &Arc<Self>,
+        message: &Inbound,
+        behaviour: &Behaviour,
+        arrival: Arrival,
+    ) -> Result<Done, Broken> {
+        match message {
+            Inbound::Payment(payment) => self.pay(payment, behaviour, arrival).await,
+            Inbound::ReturnRequest(request) => self.give_back(request, behaviour, arrival).await,
+            Inbound::Enquiry(enquiry) => self.inquire(enquiry, behaviour, arrival).await,
+        }
+    }
+
+    /// Lets `message` lie for a time. It is looked at even if the sender has gone away by then.
+    async fn hold(
+        self: &Arc<Self>,
+        message: Inbound,
+        arrival: Arrival,
+        ms: u64,
+        ignores_validity: bool,
+    ) -> Result<Done, Broken> {
+        let bank = Arc::clone(self);
+        let held = tokio::spawn(async move {
+            wait_until(arrival.after(ms)).await;
+            let now = Arrival::now();
+            let judged_as_of = if ignores_validity { arrival.time } else { now.time };
+            bank.obey(&message, &Behaviour::Accept, Arrival { judged_as_of, ..now }).await
+        });
+        held.await.unwrap_or(Err(Broken))
+    }
+
+    /// Makes the answer say what it is scripted to say instead of the truth.
+    fn falsify(&self, answer: &mut Answer, behaviour: &Behaviour, before: usize) {
+        match (behaviour, answer) {
+            (Behaviour::Say { answers, .. }, Answer::Report(report)) => {
+                let Some(Saying { status, code }) = answers.get(before % answers.len().max(1)) else {
+                    return;
+                };
+                report.status = status.clone();
+                report.reason = code.clone().map(|code| Reason { code: Some(code), text: None });
+            }
+            (Behaviour::OtherPayment, answer) => {
+                let other = self.books.another(answer.original().uetr);
+                if let (Answer::Report(report), Some(other)) = (&mut *answer, &other) {
+                    report.amount = report.amount.map(|_| other.reported());
+                }
+                answer.rename(other.map_or_else(notices::nobodys, |other| other.references.clone()));
+            }
+            _ => {}
+        }
     }
 
     /// Turns what the bank would say into what it sends.
@@ -164,8 +290,18 @@ impl Bank {
             Behaviour::SilentExecuted => Reply::Silence,
             Behaviour::DropAfter => Reply::HangUp,
             Behaviour::Garbage => Reply::Garbage,
-            Behaviour::HttpError { status, .. } => Reply::HttpError(status),
-            _ => return self.write(&answer).await.map(Reply::Message),
+            Behaviour::HttpError { status, retry_after_s, .. } => Reply::HttpError { status, retry_after_s },
+            Behaviour::EndlessHeaders => Reply::EndlessHeaders,
+            behaviour => {
+                let xml = self.write(&answer).await?;
+                return Ok(match behaviour {
+                    Behaviour::Drip { ms_per_byte, head } => {
+                        Reply::Drip { xml, pause: Duration::from_millis(ms_per_byte), head }
+                    }
+                    Behaviour::HugeBody { mib, length_told } => Reply::HugeBody { xml, mib, length_told },
+                    _ => Reply::Message(xml),
+                });
+            }
         };
         self.books.durable(line).await?;
         Ok(instead)
@@ -184,7 +320,7 @@ impl Bank {
         Header { message_id: format!("{:016x}{number:016x}", self.run), created_at: Stamp::now() }
     }
 
-    fn choose(&self, message: &Inbound) -> Chosen {
+    fn choose(&self, message: &Inbound, arrival: Arrival) -> Chosen {
         let (on, subject) = match message {
             Inbound::Payment(payment) => {
                 let account = Some(payment.creditor_account.as_str().into());
@@ -207,7 +343,7 @@ impl Bank {
                 (On::Enquiry, Subject { account, minor_units })
             }
         };
-        self.script.lock().unwrap_or_else(PoisonError::into_inner).choose(on, &subject)
+        self.lock_script().choose(on, &subject, arrival.instant)
     }
 
     /// The creditor's account of a payment in the books.
@@ -226,6 +362,11 @@ impl Bank {
             let _ = bank.books.conclude_return(&request_id, Stamp::now());
         });
     }
+}
+
+/// So many milliseconds, as far as a time can tell them.
+fn milliseconds(ms: u64) -> time::Duration {
+    time::Duration::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
 async fn wait_until(until: Option<Instant>) {

@@ -12,7 +12,7 @@ use time::macros::format_description;
 
 use crate::sample::Order;
 
-/// The banks of every test: aurora, which the sample orders go to, and another.
+/// The banks of every test: aurora, which the sample orders go to, and another with an address of its own.
 pub const BANKS: &str = r#"
 [[bank]]
 id = "aurora"
@@ -28,6 +28,7 @@ bic = "BOREFRPPXXX"
 name = "Boreal Bank"
 currencies = ["EUR"]
 valid_for_ms = 60000
+listen = "127.0.0.1:0"
 "#;
 
 /// One running bank program with its own directory; dropping it ends both.
@@ -79,9 +80,19 @@ impl Program {
         format!("http://{}/{path}", self.address)
     }
 
+    /// The address that a bank has for itself, as host:port.
+    pub fn own_address(&self, bank: &str) -> String {
+        fs::read_to_string(self.directory.join(format!("books/{bank}.address"))).unwrap()
+    }
+
     /// A message to the bank `path`, not sent yet.
     pub fn request(&self, path: &str, body: String) -> reqwest::RequestBuilder {
-        let request = self.client.post(self.url(path));
+        self.request_to(&self.url(path), body)
+    }
+
+    /// A message to that address, not sent yet.
+    pub fn request_to(&self, url: &str, body: String) -> reqwest::RequestBuilder {
+        let request = self.client.post(url);
         request.header("content-type", "application/xml; charset=utf-8").body(body)
     }
 

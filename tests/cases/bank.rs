@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "bank/misbehaviour.rs"]
+mod misbehaviour;
 #[path = "bank/notices.rs"]
 mod notices;
 #[path = "../bank/program.rs"]

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use tokio::time::{Duration, Instant};
 
-use super::record::{Entry, ReturnEntry};
+use super::record::{Entry, Record, ReturnEntry};
 use super::{Books, Credit, Decision, Known};
 use crate::messages::camt056::ReturnRequest;
 use crate::messages::pacs008::Payment;
@@ -204,6 +204,31 @@ async fn a_refusal_in_the_end_releases_what_was_reserved() {
     let concluded = books.find_return("RTN-1").unwrap().entry;
     assert_eq!(concluded.rejection.as_ref().unwrap().code.as_deref(), Some("NOOR"));
     assert!(new(take(&books, &sample_return(1, "RTN-2", "12.34"), None)).entry.rejection.is_none());
+}
+
+#[tokio::test]
+async fn what_was_forgotten_stays_in_the_file_and_only_there() {
+    let place = Place::new();
+    let books = Books::open(&place.0).unwrap();
+    new(decide(&books, &sample(1), None));
+    books.decide(&sample(2), Ok(Credit::PLAIN), None, at(5)).unwrap();
+    new(take(&books, &sample_return(1, "RTN-1", "12.34"), None));
+    books.forget(at(1), at(6)).unwrap();
+    assert!(books.find(sample(1).references.uetr).is_some());
+    assert!(books.find(sample(2).references.uetr).is_none());
+    assert!(books.find_return("RTN-1").is_none());
+    new(decide(&books, &sample(2), None));
+    let again = new(take(&books, &sample_return(1, "RTN-1", "12.34"), None));
+    assert!(again.entry.rejection.is_none());
+    books.durable(again.line).await.unwrap();
+    drop(books);
+    let books = Books::open(&place.0).unwrap();
+    assert_eq!((totals(&books), books.returns().len()), ((2, 0), 1));
+    let text = std::fs::read_to_string(&place.0).unwrap();
+    let records: Vec<Record> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let executed = records.iter().filter(|record| matches!(record, Record::Executed(_))).count();
+    let returned = records.iter().filter(|record| matches!(record, Record::Returned(_))).count();
+    assert_eq!((executed, returned), (3, 2), "{text}");
 }
 
 #[tokio::test]

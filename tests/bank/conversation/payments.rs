@@ -20,15 +20,23 @@ impl Bank {
         behaviour: &Behaviour,
         arrival: Arrival,
     ) -> Result<Done, Broken> {
+        if let Behaviour::Say { executed: false, .. } = behaviour {
+            return Ok(Done { answer: Answer::Report(promised(payment)), line: 0 });
+        }
         let until = match behaviour {
             Behaviour::Delay { ms } => arrival.after(*ms),
             _ => None,
         };
         let scripted = match behaviour {
             Behaviour::Reject(reason) => Err(reason.clone()),
+            Behaviour::Twice => Ok(Credit { times: 2, ..Credit::PLAIN }),
+            Behaviour::Deduct { minor_units, told } => {
+                Ok(Credit { less_minor_units: *minor_units, told: *told, ..Credit::PLAIN })
+            }
             _ => Ok(Credit::PLAIN),
         };
-        let judgement = acceptance::refusal(&self.config, payment, arrival.time).map_or(scripted, Err);
+        let judgement =
+            acceptance::refusal(&self.config, payment, arrival.judged_as_of).map_or(scripted, Err);
         let decision = self.books.decide(payment, judgement, until, arrival.time)?;
         let known = match decision {
             Decision::New(known) => known,
@@ -65,6 +73,17 @@ pub(super) fn report_known(known: &Known<Entry>, pending: bool) -> Report {
         status: status.into(),
         reason,
         amount: Some(entry.reported()),
+    }
+}
+
+/// What the bank would say had it executed the payment.
+fn promised(payment: &Payment) -> Report {
+    Report {
+        original_message: pacs008::SHAPE.message,
+        original: payment.references.clone(),
+        status: CREDITED.into(),
+        reason: None,
+        amount: Some(payment.amount),
     }
 }
 

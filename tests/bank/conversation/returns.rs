@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Arrival, Bank, Done, wait_until};
+use super::{Arrival, Bank, Done, milliseconds, wait_until};
 use crate::acceptance::returns::refusal;
 use crate::books::record::ReturnEntry;
 use crate::books::{Broken, Decision, Known};
@@ -30,16 +30,16 @@ impl Bank {
         let (scripted, due) = match behaviour {
             Behaviour::Reject(reason) => (Some(reason.clone()), None),
             Behaviour::Undecided { ms, rejection } => {
-                let wait = time::Duration::milliseconds(i64::try_from(*ms).unwrap_or(i64::MAX));
-                let due = arrival.time.time().checked_add(wait).map(Stamp::new);
+                let due = arrival.time.time().checked_add(milliseconds(*ms)).map(Stamp::new);
                 (rejection.clone(), due)
             }
             _ => (None, None),
         };
-        let judge = |original: Option<&_>| match refusal(&self.config, request, original, arrival.time) {
-            Some(reason) => Err(reason),
-            None => Ok(scripted),
-        };
+        let judge =
+            |original: Option<&_>| match refusal(&self.config, request, original, arrival.judged_as_of) {
+                Some(reason) => Err(reason),
+                None => Ok(scripted),
+            };
         let decision = self.books.decide_return(request, judge, due, until, arrival.time)?;
         let known = match decision {
             Decision::New(known) => {

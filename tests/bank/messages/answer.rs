@@ -56,6 +56,15 @@ impl Answer {
         }
     }
 
+    /// Makes the answer name something else.
+    pub fn rename(&mut self, original: References) {
+        match self {
+            Self::Report(report) => report.original = original,
+            Self::Return(payment_return) => payment_return.original = original,
+            Self::Resolution(resolution) => resolution.original = original,
+        }
+    }
+
     /// The id of the return request that it answers, where it carries one.
     pub fn request_id(&self) -> Option<&str> {
         match self {

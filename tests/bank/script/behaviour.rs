@@ -49,9 +49,93 @@ pub enum Behaviour {
         /// Whether the message is executed before.
         #[serde(default)]
         executed: bool,
+        /// `Retry-After`, in seconds.
+        #[serde(default)]
+        retry_after_s: Option<u32>,
     },
     /// Says AG09 even of what it knows. Enquiries only.
     NotFound,
+    /// Takes the bytes and lets them lie: until they are looked at, enquiries hear AG09. Then they are treated as if
+    /// they had just arrived, even if the sender is gone. Payments and return requests only.
+    Hold {
+        /// Milliseconds from the arrival.
+        ms: u64,
+        /// Whether validity is judged as of the arrival, which no bank may do.
+        #[serde(default)]
+        ignores_validity: bool,
+    },
+    /// Executes twice and says so once. Payments only.
+    Twice,
+    /// Executes for less than was instructed, as if a fee were taken. Payments only.
+    Deduct {
+        /// By how much less.
+        minor_units: u64,
+        /// Whether the answers tell the amount that was credited rather than the one instructed.
+        #[serde(default)]
+        told: bool,
+    },
+    /// Forgets first whatever it decided of late, as after restoring an old backup; then does its plain duty.
+    Forget {
+        /// How far back, in milliseconds.
+        last_ms: u64,
+    },
+    /// Says what it is told to say, whatever is true. Payments and enquiries about them only.
+    Say {
+        /// One after another, and then from the first again.
+        answers: Vec<Saying>,
+        /// Whether a payment is executed all the same.
+        #[serde(default = "yes")]
+        executed: bool,
+    },
+    /// Executes, and answers for another payment: the latest other one in the books, or one that nobody has.
+    OtherPayment,
+    /// Executes, and answers one byte at a time.
+    Drip {
+        /// The pause before each byte, in milliseconds.
+        #[serde(default = "one_second_ms")]
+        ms_per_byte: u64,
+        /// Whether the head drips too, and not the body only.
+        #[serde(default)]
+        head: bool,
+    },
+    /// Executes, and answers with headers that never end.
+    EndlessHeaders,
+    /// Executes, and answers with a body that goes on in white space.
+    HugeBody {
+        /// Its size in mebibytes.
+        #[serde(default = "one_gib_in_mib")]
+        mib: u32,
+        /// Whether its length is told in advance.
+        #[serde(default)]
+        length_told: bool,
+    },
+    /// Reads and answers nothing, though connections come about. Needs `on = "any"` and knows only a time window.
+    Hang,
+    /// Refuses connections, and ends those that there are. Needs `on = "any"` and knows only a time window.
+    Down,
+}
+
+/// One thing to say.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saying {
+    /// `TxSts`.
+    pub status: Box<str>,
+    /// The reason's code.
+    #[serde(default)]
+    pub code: Option<Box<str>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one_second_ms() -> u64 {
+    1_000
+}
+
+fn one_gib_in_mib() -> u32 {
+    1_024
 }
 
 impl Behaviour {
@@ -69,15 +153,38 @@ impl Behaviour {
             Self::HttpError { status, .. } if !(400..=599).contains(status) => {
                 Some("the status of http_error must be 400 to 599")
             }
+            Self::Say { answers, .. } => {
+                let fits = |saying: &Saying| {
+                    is_between(&saying.status, 1, 4)
+                        && saying.code.as_ref().is_none_or(|c| is_between(c, 1, 4))
+                };
+                let fitting = !answers.is_empty() && answers.iter().all(fits);
+                (!fitting).then_some(
+                    "say needs answers, each with a status and perhaps a code of 1 to 4 characters",
+                )
+            }
             _ => None,
         }
     }
 
+    /// Whether it is about connections rather than messages.
+    pub(super) fn is_of_link(&self) -> bool {
+        matches!(self, Self::Hang | Self::Down)
+    }
+
     fn suits(&self, on: On) -> bool {
+        if self.is_of_link() {
+            return on == On::Any;
+        }
+        if on == On::Any {
+            return On::KINDS.iter().all(|kind| self.suits(*kind));
+        }
         match self {
-            Self::Reject(_) | Self::SilentExecuted | Self::DropAfter => {
+            Self::Reject(_) | Self::SilentExecuted | Self::DropAfter | Self::Hold { .. } => {
                 matches!(on, On::Payment | On::ReturnRequest)
             }
+            Self::Twice | Self::Deduct { .. } => on == On::Payment,
+            Self::Say { .. } => matches!(on, On::Payment | On::Enquiry),
             Self::Undecided { .. } => on == On::ReturnRequest,
             Self::NotFound => matches!(on, On::Enquiry | On::ReturnEnquiry),
             _ => true,
