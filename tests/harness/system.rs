@@ -34,6 +34,8 @@ pub struct Setup {
     pub times: BankTimes,
     /// The banks' script (TOML), see `bank --help`.
     pub script: String,
+    /// Banks, by their ids, whose payments wait for them while they are down.
+    pub queueing: &'static [&'static str],
     /// Further flags, each for a service.
     pub flags: Vec<(Service, String)>,
 }
@@ -46,6 +48,7 @@ impl Setup {
             gateway_listen: "127.0.0.1:0".to_owned(),
             times: QUICK,
             script: String::new(),
+            queueing: &[],
             flags: Vec::new(),
         }
     }
@@ -142,7 +145,7 @@ impl System {
                 command.arg("--script").arg(folder.join("script.toml"));
             }
             Service::Channel => {
-                fs::write(folder.join("directory.toml"), directory_file(self.setup.times, folder)?)?;
+                fs::write(folder.join("directory.toml"), directory_file(&self.setup)?)?;
                 command.arg("--directory").arg(folder.join("directory.toml"));
             }
             Service::Platform => {

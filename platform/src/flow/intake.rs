@@ -253,9 +253,10 @@ impl Flow {
     async fn end_of(&self, mut payment: Payment, caller: &Caller) -> Payment {
         let answer_by = caller.deadline.answer_by();
         let mut waiter = self.waiters.wait_for(payment.id);
-        let waits_for_people = |state| matches!(state, State::Authorized | State::Investigate);
+        // Nobody knows how long these last: their callers hear of them at once.
+        let waits_elsewhere = |state| matches!(state, State::Held | State::Authorized | State::Investigate);
         while !payment.state.is_final()
-            && !waits_for_people(payment.state)
+            && !waits_elsewhere(payment.state)
             && tokio::time::Instant::now() < answer_by
         {
             let pause = LOOK_EVERY.min(caller.deadline.remaining());

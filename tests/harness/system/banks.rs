@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::Setup;
 use crate::{BenchError, names::iban};
 
 /// A simulated bank.
@@ -112,13 +113,16 @@ pub(super) fn banks_file(times: BankTimes, folder: &Path) -> String {
     BANKS.iter().map(entry).collect()
 }
 
-pub(super) fn directory_file(times: BankTimes, folder: &Path) -> Result<String, BenchError> {
-    let BankTimes { answer_timeout_ms, enquire_after_ms, valid_for_ms } = times;
+/// The channel's directory of the banks, each at the address that it says it has.
+pub(super) fn directory_file(setup: &Setup) -> Result<String, BenchError> {
+    let BankTimes { answer_timeout_ms, enquire_after_ms, valid_for_ms } = setup.times;
     let entry = |bank: &BankSetup| {
-        let address = fs::read_to_string(own_address_file(folder, bank))?;
+        let address = fs::read_to_string(own_address_file(&setup.folder, bank))?;
+        let policy = if setup.queueing.contains(&bank.id) { "queue" } else { "refuse" };
         Ok(format!(
             "{}rail = \"iso20022\"\naddress = \"http://{address}/{}\"\nanswer_timeout_ms = {answer_timeout_ms}\n\
-             enquire_after_ms = {enquire_after_ms}\nvalid_for_ms = {valid_for_ms}\nmax_in_flight = 1024\n\n",
+             enquire_after_ms = {enquire_after_ms}\nvalid_for_ms = {valid_for_ms}\nmax_in_flight = 1024\n\
+             offline_policy = \"{policy}\"\n\n",
             described(bank),
             bank.id
         ))
