@@ -1,74 +1,31 @@
 //! One bank and what it says to a message: read, look up the script, decide in the books, answer.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use crate::books::record::{Received, Record, ReturnEntry, Said};
+use crate::books::record::{Received, Record, ReturnEntry};
 use crate::books::{Books, Broken};
 use crate::config::BankConfig;
 use crate::counters::{Counters, Counts, count};
 use crate::line::Link;
-use crate::messages::answer::{Answer, Header};
+use crate::messages::answer::Answer;
 use crate::messages::pacs028::About;
-use crate::messages::reason::Reason;
 use crate::messages::stamp::Stamp;
 use crate::messages::{self, Inbound};
 use crate::notices::Notifier;
-use crate::script::{Behaviour, Chosen, On, Saying, Script, Subject};
+use crate::script::{Behaviour, Chosen, On, Script, Subject};
 
 mod enquiries;
 mod notices;
 mod payments;
+mod replies;
 mod returns;
 
-/// What goes back over the connection.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// One of the profile's messages.
-    Message(String),
-    /// HTML where a message belongs.
-    Garbage,
-    /// Another status than 200.
-    HttpError {
-        /// The status.
-        status: u16,
-        /// `Retry-After`, in seconds.
-        retry_after_s: Option<u32>,
-    },
-    /// A message, byte by byte.
-    Drip {
-        /// The message.
-        xml: String,
-        /// The pause before each byte.
-        pause: Duration,
-        /// Whether the head drips too.
-        head: bool,
-    },
-    /// A head that never ends.
-    EndlessHeaders,
-    /// A message that goes on in white space.
-    HugeBody {
-        /// The message.
-        xml: String,
-        /// The size of the body in mebibytes.
-        mib: u32,
-        /// Whether the size is told in advance.
-        length_told: bool,
-    },
-    /// Nothing, with the connection left open.
-    Silence,
-    /// Nothing, and the connection is closed.
-    HangUp,
-    /// The body could not be read, and why.
-    Unreadable(String),
-    /// The books are broken, so that nothing can be said of any payment.
-    Broken,
-}
+pub use replies::Reply;
 
 /// One bank.
 #[derive(Debug)]
@@ -261,63 +218,6 @@ impl Bank {
             bank.obey(&message, &Behaviour::Accept, Arrival { judged_as_of, ..now }).await
         });
         held.await.unwrap_or(Err(Broken))
-    }
-
-    /// Makes the answer say what it is scripted to say instead of the truth.
-    fn falsify(&self, answer: &mut Answer, behaviour: &Behaviour, before: usize) {
-        match (behaviour, answer) {
-            (Behaviour::Say { answers, .. }, Answer::Report(report)) => {
-                let Some(Saying { status, code }) = answers.get(before % answers.len().max(1)) else {
-                    return;
-                };
-                report.status = status.clone();
-                report.reason = code.clone().map(|code| Reason { code: Some(code), text: None });
-            }
-            (Behaviour::OtherPayment, answer) => {
-                let other = self.books.another(answer.original().uetr);
-                if let (Answer::Report(report), Some(other)) = (&mut *answer, &other) {
-                    report.amount = report.amount.map(|_| other.reported());
-                }
-                answer.rename(other.map_or_else(notices::nobodys, |other| other.references.clone()));
-            }
-            _ => {}
-        }
-    }
-
-    /// Turns what the bank would say into what it sends.
-    async fn reply(&self, behaviour: Behaviour, answer: Answer, line: usize) -> Result<Reply, Broken> {
-        let instead = match behaviour {
-            Behaviour::SilentExecuted => Reply::Silence,
-            Behaviour::DropAfter => Reply::HangUp,
-            Behaviour::Garbage => Reply::Garbage,
-            Behaviour::HttpError { status, retry_after_s, .. } => Reply::HttpError { status, retry_after_s },
-            Behaviour::EndlessHeaders => Reply::EndlessHeaders,
-            behaviour => {
-                let xml = self.write(&answer).await?;
-                return Ok(match behaviour {
-                    Behaviour::Drip { ms_per_byte, head } => {
-                        Reply::Drip { xml, pause: Duration::from_millis(ms_per_byte), head }
-                    }
-                    Behaviour::HugeBody { mib, length_told } => Reply::HugeBody { xml, mib, length_told },
-                    _ => Reply::Message(xml),
-                });
-            }
-        };
-        self.books.durable(line).await?;
-        Ok(instead)
-    }
-
-    /// Writes `answer` once the books hold that it is said, and all that came before.
-    async fn write(&self, answer: &Answer) -> Result<String, Broken> {
-        let header = self.next_header();
-        let line = self.books.note(Record::Answered(Said::new(answer, &header)))?;
-        self.books.durable(line).await?;
-        Ok(answer.to_xml(&header))
-    }
-
-    fn next_header(&self) -> Header {
-        let number = self.counters.reports.fetch_add(1, Ordering::Relaxed);
-        Header { message_id: format!("{:016x}{number:016x}", self.run), created_at: Stamp::now() }
     }
 
     fn choose(&self, message: &Inbound, arrival: Arrival) -> Chosen {

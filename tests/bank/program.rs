@@ -45,16 +45,25 @@ pub struct Program {
 impl Program {
     /// Starts on empty books.
     pub fn start() -> Self {
-        let directory = std::env::temp_dir().join(format!("bank-case-{:032x}", rand::random::<u128>()));
-        fs::create_dir_all(&directory).unwrap();
-        fs::write(directory.join("banks.toml"), BANKS).unwrap();
-        Self::start_in(directory)
+        let directory = new_directory();
+        Self::start_as(command(&directory), directory)
     }
 
-    fn start_in(directory: PathBuf) -> Self {
+    /// Starts on empty books that no file of more than so many KiB can be written to.
+    pub fn start_with_file_limit(kib: u32) -> Self {
+        let directory = new_directory();
+        let bank = command(&directory);
+        let mut shell = Command::new("bash");
+        // Ignored, the signal leaves the write to fail, as on a full disk.
+        shell.args(["-c", &format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"")]);
+        shell.arg(bank.get_program()).args(bank.get_args()).stdin(Stdio::null());
+        Self::start_as(shell, directory)
+    }
+
+    fn start_as(mut command: Command, directory: PathBuf) -> Self {
         let address_file = directory.join("address");
         drop(fs::remove_file(&address_file));
-        let child = command(&directory).arg("--address-file").arg(&address_file).spawn().unwrap();
+        let child = command.arg("--address-file").arg(&address_file).spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
         let address = loop {
             match fs::read_to_string(&address_file) {
@@ -72,7 +81,7 @@ impl Program {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         let directory = std::mem::take(&mut self.directory);
-        Self::start_in(directory)
+        Self::start_as(command(&directory), directory)
     }
 
     /// The address of `path` at the program.
@@ -184,6 +193,14 @@ impl Drop for Program {
             drop(fs::remove_dir_all(&self.directory));
         }
     }
+}
+
+/// A directory of its own, with the banks file.
+fn new_directory() -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("bank-case-{:032x}", rand::random::<u128>()));
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("banks.toml"), BANKS).unwrap();
+    directory
 }
 
 /// The program with the files of `directory`, not started yet.

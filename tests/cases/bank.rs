@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "bank/evidence.rs"]
+mod evidence;
 #[path = "bank/misbehaviour.rs"]
 mod misbehaviour;
 #[path = "bank/notices.rs"]
