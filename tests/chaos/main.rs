@@ -1,0 +1,3 @@
+//! The program `chaos`.
+mod net;
+fn main() {}
