@@ -2,6 +2,7 @@
 
 pub mod bic;
 pub mod clock;
+pub mod crash_point;
 pub mod deadline;
 pub mod exchange;
 pub mod fault;
@@ -10,6 +11,7 @@ pub mod id;
 pub mod lifecycle;
 pub mod money;
 pub mod order;
+pub mod planted;
 pub mod rpc_client;
 pub mod rpc_server;
 pub mod settings;

@@ -27,11 +27,12 @@ pub fn target() -> Result<PathBuf, BenchError> {
     Ok(folder()?.parent().ok_or("the build folder has no parent")?.to_owned())
 }
 
-/// Builds the programs, with the profile of this one. Where there is no cargo, those that are there must do.
+/// Builds the programs, with the profile of this one and these features (`package/feature`). Where there is no cargo, those
+/// that are there must do.
 ///
 /// # Errors
 /// When the build fails.
-pub fn build() -> Result<(), BenchError> {
+pub fn build(features: &[&str]) -> Result<(), BenchError> {
     let Some(cargo) = env::var_os("CARGO") else { return Ok(()) };
     let profile = match folder()?.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev".to_owned(),
@@ -41,6 +42,7 @@ pub fn build() -> Result<(), BenchError> {
     let status = Command::new(cargo)
         .args(["build", "--quiet", "--workspace", "--bins", "--profile", &profile, "--manifest-path"])
         .arg(manifest)
+        .args(["--features", &features.join(",")])
         .status()?;
     if status.success() {
         Ok(())

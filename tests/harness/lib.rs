@@ -3,6 +3,7 @@
 pub mod binaries;
 mod books;
 pub mod client;
+pub mod detour;
 pub mod names;
 pub mod postgres;
 pub mod process;

@@ -63,13 +63,22 @@ impl Postgres {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             // The lock file stays: by it the new server sees that processes of the old one have not ended yet.
-            self.process = launch(&self.folder, self.port, &self.extra_settings)?;
+            self.begin_restart()?;
             match self.wait_until_ready(&self.folder.join("data")).await {
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 Ok(()) => return Ok(()),
             }
         }
+    }
+
+    /// Starts the server again after it has ended, on the same data and port, without waiting for it to come up.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn begin_restart(&mut self) -> Result<(), BenchError> {
+        self.process = launch(&self.folder, self.port, &self.extra_settings)?;
+        Ok(())
     }
 
     async fn wait_until_ready(&mut self, data: &Path) -> Result<(), BenchError> {
@@ -109,7 +118,17 @@ impl Postgres {
 
     /// The URL of one of its databases.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres:{}@127.0.0.1:{}/{database}", self.password, self.port)
+        self.url_at(&self.address(), database)
+    }
+
+    /// The URL of one of its databases for whoever reaches the server at another address.
+    pub fn url_at(&self, address: &str, database: &str) -> String {
+        format!("postgres://postgres:{}@{address}/{database}", self.password)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// Makes a database, as a copy of `template` if there is one.

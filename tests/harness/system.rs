@@ -1,9 +1,13 @@
 //! The whole system as real processes on free ports: PostgreSQL, three simulated banks, channel, platform, gateway.
 
+mod health;
+mod keys;
+
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,6 +15,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::{
     BenchError, binaries,
+    detour::{Detours, Link},
     postgres::Postgres,
     process::{KILLED_WITH_PARENT, Process},
 };
@@ -38,6 +43,14 @@ pub struct Setup {
     pub queueing: &'static [&'static str],
     /// Further flags, each for a service.
     pub flags: Vec<(Service, String)>,
+    /// Further environment variables, each for a service: name and value.
+    pub variables: Vec<(Service, String, String)>,
+    /// Further settings of PostgreSQL, as `name=value`.
+    pub database_settings: Vec<String>,
+    /// Cargo features (`package/feature`) that the programs are built with.
+    pub features: Vec<&'static str>,
+    /// Where calls between the parts are led; nowhere else if there are none.
+    pub detours: Option<Arc<dyn Detours>>,
 }
 
 impl Setup {
@@ -50,6 +63,10 @@ impl Setup {
             script: String::new(),
             queueing: &[],
             flags: Vec::new(),
+            variables: Vec::new(),
+            database_settings: vec!["shared_buffers=256MB".to_owned()],
+            features: Vec::new(),
+            detours: None,
         }
     }
 }
@@ -101,14 +118,15 @@ impl System {
     /// # Errors
     /// When a part can't be had or does not come up; says which, and what its log ends with.
     pub async fn start(setup: Setup) -> Result<Self, BenchError> {
-        binaries::build()?;
+        binaries::build(&setup.features)?;
         fs::create_dir_all(setup.folder.join("books"))?;
-        let postgres = Postgres::start(&setup.folder.join("postgres"), &["shared_buffers=256MB"]).await?;
+        let settings: Vec<&str> = setup.database_settings.iter().map(String::as_str).collect();
+        let postgres = Postgres::start(&setup.folder.join("postgres"), &settings).await?;
         if !setup.folder.join("database-made").is_file() {
             postgres.create_database(DATABASE, None).await?;
             fs::write(setup.folder.join("database-made"), "")?;
         }
-        let keys = keys(&setup.folder)?;
+        let keys = keys::made(&setup.folder)?;
         for bank in BANKS {
             // Addresses of an earlier run may be somebody else's by now.
             let _ = fs::remove_file(own_address_file(&setup.folder, &bank));
@@ -116,16 +134,35 @@ impl System {
         fs::write(setup.folder.join("script.toml"), &setup.script)?;
         let mut system = Self { setup, running: Vec::new(), postgres, keys };
         for service in Service::ALL {
-            let started = system.launch(service, None)?;
+            let started = system.launch(service)?;
             system.running.push(started);
         }
         system.wait_for_health().await?;
         Ok(system)
     }
 
-    fn launch(&self, service: Service, address: Option<&str>) -> Result<(Process, String), BenchError> {
+    fn launch(&self, service: Service) -> Result<(Process, String), BenchError> {
+        let mut process = self.begin(service, None)?;
+        let bound = process.wait_for_file(&self.address_file(service))?;
+        Ok((process, bound.trim().to_owned()))
+    }
+
+    fn address_file(&self, service: Service) -> PathBuf {
+        self.setup.folder.join(format!("{}.address", service.name()))
+    }
+
+    /// Where the caller on `link` calls, to reach `address`.
+    fn way(&self, link: Link, address: &str) -> Result<String, BenchError> {
+        match &self.setup.detours {
+            Some(detours) => detours.detour(link, address),
+            None => Ok(address.to_owned()),
+        }
+    }
+
+    /// Starts a service without waiting for it to come up.
+    fn begin(&self, service: Service, address: Option<&str>) -> Result<Process, BenchError> {
         let folder = &self.setup.folder;
-        let address_file = folder.join(format!("{}.address", service.name()));
+        let address_file = self.address_file(service);
         let _ = fs::remove_file(&address_file);
         let mut command = Command::new(binaries::program(service.name())?);
         let listen = match (service, address) {
@@ -145,66 +182,36 @@ impl System {
                 command.arg("--script").arg(folder.join("script.toml"));
             }
             Service::Channel => {
-                fs::write(folder.join("directory.toml"), directory_file(&self.setup)?)?;
+                let detour = match &self.setup.detours {
+                    Some(_) => Some(self.way(Link::ChannelToBank, self.address(Service::Bank))?),
+                    None => None,
+                };
+                fs::write(folder.join("directory.toml"), directory_file(&self.setup, detour.as_deref())?)?;
                 command.arg("--directory").arg(folder.join("directory.toml"));
             }
             Service::Platform => {
                 command
                     .arg("--migrate")
                     .arg("--channel")
-                    .arg(format!("http://{}", self.address(Service::Channel)));
-                command.env("RIALTO_DATABASE_URL", self.postgres.url(DATABASE));
+                    .arg(self.url(Link::PlatformToChannel, Service::Channel)?);
+                let database = self.way(Link::PlatformToDatabase, &self.postgres.address())?;
+                command.env("RIALTO_DATABASE_URL", self.postgres.url_at(&database, DATABASE));
             }
             Service::Gateway => {
-                command.arg("--platform").arg(format!("http://{}", self.address(Service::Platform)));
+                command.arg("--platform").arg(self.url(Link::GatewayToPlatform, Service::Platform)?);
                 command.arg("--api-keys").arg(folder.join("api-keys.toml"));
             }
         }
         let flags = self.setup.flags.iter().filter(|(of, _)| *of == service);
         command.args(flags.map(|(_, flag)| flag));
+        let variables = self.setup.variables.iter().filter(|(of, ..)| *of == service);
+        command.envs(variables.map(|(_, name, value)| (name, value)));
         let log = folder.join(format!("{}.log", service.name()));
-        let mut process = Process::start(service.name(), command, KILLED_WITH_PARENT, &log)?;
-        let bound = process.wait_for_file(&address_file)?;
-        Ok((process, bound.trim().to_owned()))
+        Process::start(service.name(), command, KILLED_WITH_PARENT, &log)
     }
 
-    /// Waits until a payment could be made: the gateway has its platform, and that its channel.
-    async fn wait_for_health(&self) -> Result<(), BenchError> {
-        let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        loop {
-            let answer = self.probe().await;
-            match answer {
-                Ok(()) => return Ok(()),
-                Err(error) if std::time::Instant::now() > deadline => {
-                    let folder = self.setup.folder.display();
-                    return Err(
-                        format!("the system does not come up ({error}); see the logs in {folder}").into()
-                    );
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
-    }
-
-    /// Asks for something that needs every hop: a deposit to an account that there is not is NOT_FOUND only once the
-    /// directory has come up from the channel.
-    async fn probe(&self) -> Result<(), BenchError> {
-        use proto::accounts::{DepositRequest, account_service_client::AccountServiceClient};
-        let mut client =
-            AccountServiceClient::connect(format!("http://{}", self.address(Service::Gateway))).await?;
-        let mut request = tonic::Request::new(DepositRequest {
-            request_id: "probe".to_owned(),
-            account: format!("acc_{}", "1".repeat(32)),
-            amount: Some(proto::money::Money { minor_units: 1, currency: "EUR".to_owned() }),
-            bank_id: BANKS[0].id.to_owned(),
-            reference: String::new(),
-        });
-        request.metadata_mut().insert("authorization", format!("Bearer {}", self.credential(0)).parse()?);
-        match client.deposit(request).await {
-            Err(status) if status.code() == tonic::Code::NotFound => Ok(()),
-            Err(status) => Err(status.message().to_owned().into()),
-            Ok(_) => Err("a deposit to nobody's account was booked".into()),
-        }
+    fn url(&self, link: Link, of: Service) -> Result<String, BenchError> {
+        Ok(format!("http://{}", self.way(link, self.address(of))?))
     }
 
     fn place(service: Service) -> usize {
@@ -222,19 +229,28 @@ impl System {
         &mut self.running[Self::place(service)].0
     }
 
-    /// Starts a service again, on the address that it had.
+    /// Starts a service again, on the address that it had, and waits until it has come up.
     ///
     /// # Errors
     /// When it does not come up.
     pub fn restart(&mut self, service: Service) -> Result<(), BenchError> {
+        self.begin_restart(service)?;
+        let address_file = self.address_file(service);
+        self.process(service).wait_for_file(&address_file).map(drop)
+    }
+
+    /// Starts a service again, on the address that it had, without waiting for it to come up.
+    ///
+    /// # Errors
+    /// When it cannot be ended or started.
+    pub fn begin_restart(&mut self, service: Service) -> Result<(), BenchError> {
         let address = self.address(service).to_owned();
         let process = self.process(service);
         if process.ended().is_none() {
             process.signal("KILL")?;
             process.wait(Duration::from_secs(5))?;
         }
-        let started = self.launch(service, Some(&address))?;
-        self.running[Self::place(service)] = started;
+        self.running[Self::place(service)].0 = self.begin(service, Some(&address))?;
         Ok(())
     }
 
@@ -276,24 +292,4 @@ impl System {
     pub async fn compare_with_banks(&self) -> Result<Vec<String>, BenchError> {
         crate::books::compare(&self.database(), self.address(Service::Bank)).await
     }
-}
-
-/// Makes the participants' API keys, or reads those of an earlier start.
-fn keys(folder: &Path) -> Result<Vec<String>, BenchError> {
-    let secrets = folder.join("api-keys.secret");
-    if let Ok(text) = fs::read_to_string(&secrets) {
-        return Ok(text.lines().map(str::to_owned).collect());
-    }
-    let (mut entries, mut keys) = (String::new(), Vec::new());
-    for participant in PARTICIPANTS {
-        let roles: &[&str] =
-            if participant == "demo-audit" { &["auditor"] } else { &["payer-app", "merchant", "operator"] };
-        let roles: Vec<String> = roles.iter().map(|&role| role.to_owned()).collect();
-        let (key, entry) = gateway::participant::new_key(participant, &roles)?;
-        entries.push_str(&entry);
-        keys.push(key);
-    }
-    fs::write(folder.join("api-keys.toml"), entries)?;
-    fs::write(secrets, keys.join("\n"))?;
-    Ok(keys)
 }

@@ -51,7 +51,7 @@ fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         let runtime = Runtime::new().unwrap();
-        binaries::build().unwrap();
+        binaries::build(&[]).unwrap();
         runtime
     })
 }

@@ -113,11 +113,14 @@ pub(super) fn banks_file(times: BankTimes, folder: &Path) -> String {
     BANKS.iter().map(entry).collect()
 }
 
-/// The channel's directory of the banks, each at the address that it says it has.
-pub(super) fn directory_file(setup: &Setup) -> Result<String, BenchError> {
+/// The channel's directory of the banks, each at the address that it says it has, or all of them behind a detour.
+pub(super) fn directory_file(setup: &Setup, detour: Option<&str>) -> Result<String, BenchError> {
     let BankTimes { answer_timeout_ms, enquire_after_ms, valid_for_ms } = setup.times;
     let entry = |bank: &BankSetup| {
-        let address = fs::read_to_string(own_address_file(&setup.folder, bank))?;
+        let address = match detour {
+            Some(address) => address.to_owned(),
+            None => fs::read_to_string(own_address_file(&setup.folder, bank))?,
+        };
         let policy = if setup.queueing.contains(&bank.id) { "queue" } else { "refuse" };
         Ok(format!(
             "{}rail = \"iso20022\"\naddress = \"http://{address}/{}\"\nanswer_timeout_ms = {answer_timeout_ms}\n\

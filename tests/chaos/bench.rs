@@ -1,0 +1,208 @@
+//! The system under torment: the real programs with a proxy on every link, a keeper that starts again whatever dies, and a
+//! stop-watch for how long that takes.
+
+mod outages;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use harness::{
+    BenchError,
+    detour::{Detours, Link},
+    system::{BankTimes, Service, Setup, System},
+};
+use sqlx::postgres::PgConnectOptions;
+use tokio::task::JoinHandle;
+
+use crate::{
+    journal::Journal,
+    load::{self, World},
+    net::Net,
+};
+pub use outages::{Outages, Recovered};
+
+/// Short, so that fences, leases and enquiries fall into a cycle.
+const TIMES: BankTimes = BankTimes { answer_timeout_ms: 400, enquire_after_ms: 500, valid_for_ms: 3_000 };
+/// How often the keeper looks whether something has died.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A part that can die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A process of ours, or the banks'.
+    Service(Service),
+    /// PostgreSQL.
+    Database,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: [Self; 5] = [
+        Self::Service(Service::Gateway),
+        Self::Service(Service::Platform),
+        Self::Database,
+        Self::Service(Service::Channel),
+        Self::Service(Service::Bank),
+    ];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Service(service) => service.name(),
+            Self::Database => "database",
+        }
+    }
+}
+
+/// How to start a bench.
+#[derive(Clone, Debug)]
+pub struct BenchSetup {
+    /// Where its files are.
+    pub folder: PathBuf,
+    /// The bug to plant, if any.
+    pub planted: Option<String>,
+    /// Further settings of PostgreSQL.
+    pub database_settings: Vec<String>,
+}
+
+/// The system under torment; dropping it stops everything.
+#[derive(Debug)]
+pub struct Bench {
+    /// The proxies.
+    pub net: Arc<Net>,
+    /// Who calls.
+    pub world: Arc<World>,
+    /// How long outages took.
+    pub outages: Arc<Outages>,
+    folder: PathBuf,
+    system: Arc<Mutex<System>>,
+    tasks: Vec<JoinHandle<Result<(), BenchError>>>,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Bench {
+    /// Builds the programs, starts everything and opens the callers' accounts.
+    ///
+    /// # Errors
+    /// When a part can't be had or does not come up.
+    pub async fn start(setup: BenchSetup) -> Result<Self, BenchError> {
+        let BenchSetup { folder, planted, database_settings } = setup;
+        let net = Arc::new(Net::default());
+        let mut setup = Setup::new(folder.clone());
+        setup.times = TIMES;
+        setup.flags = vec![(Service::Platform, "--max-clock-skew=500ms".to_owned())];
+        setup.database_settings.extend(database_settings);
+        setup.features = vec!["tests/chaos", "tests/planted"];
+        let detours: Arc<dyn Detours> = net.clone();
+        setup.detours = Some(detours);
+        for service in Service::ALL {
+            let orders = orders_of(&folder, service).to_string_lossy().into_owned();
+            setup.variables.push((service, common::crash_point::ORDER_FILE.to_owned(), orders));
+            if let Some(bug) = &planted {
+                setup.variables.push((service, common::planted::BUG.to_owned(), bug.clone()));
+            }
+        }
+        let system = System::start(setup).await?;
+        let gateway = net.detour(Link::ClientToGateway, system.address(Service::Gateway))?;
+        let journal = Arc::new(Journal::begin(&folder)?);
+        let world = Arc::new(World::open(journal, &gateway, system.credential(0)).await?);
+        let system = Arc::new(Mutex::new(system));
+        let outages = Arc::new(Outages::default());
+        let keeping = keep(Arc::clone(&system), Arc::clone(&outages), Arc::clone(&world));
+        let tasks = vec![tokio::spawn(keeping), load::follow(&world)];
+        Ok(Self { net, world, outages, folder, system, tasks })
+    }
+
+    fn system(&self) -> MutexGuard<'_, System> {
+        self.system.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How to connect to the ledger's database, past every proxy.
+    pub fn database(&self) -> PgConnectOptions {
+        self.system().database()
+    }
+
+    /// The process ids of the services.
+    pub fn pids(&self) -> Vec<(Service, u32)> {
+        let mut system = self.system();
+        Service::ALL.into_iter().map(|service| (service, system.process(service).pid())).collect()
+    }
+
+    /// Sends a signal, by its name without SIG.
+    ///
+    /// # Errors
+    /// When the part is not running.
+    pub fn signal(&self, part: Part, signal: &str) -> Result<(), BenchError> {
+        // A service that is told to end goes on working; it is missed once it has ended, which the keeper sees.
+        if signal == "KILL" || (part == Part::Database && matches!(signal, "INT" | "QUIT")) {
+            self.outages.crashed(part, Instant::now());
+        }
+        let mut system = self.system();
+        match part {
+            Part::Service(service) => system.process(service).signal(signal),
+            Part::Database => system.postgres().process().signal(signal),
+        }
+    }
+
+    /// Orders a service to die or stand still at a crash point; see [`common::crash_point`].
+    ///
+    /// # Errors
+    /// When the order can't be written.
+    pub fn order(&self, service: Service, order: &str) -> Result<(), BenchError> {
+        let file = orders_of(&self.folder, service);
+        let _ = fs::remove_file(file.with_extension("obeyed"));
+        // The process must not read half an order.
+        fs::write(file.with_extension("unfinished"), order)?;
+        fs::rename(file.with_extension("unfinished"), file)?;
+        Ok(())
+    }
+
+    /// Takes an order back, and says whether it was obeyed before.
+    pub fn withdraw(&self, service: Service) -> bool {
+        let file = orders_of(&self.folder, service);
+        let _ = fs::remove_file(&file);
+        fs::remove_file(file.with_extension("obeyed")).is_ok()
+    }
+
+    /// The address of the banks, past every proxy.
+    pub fn banks(&self) -> String {
+        self.system().address(Service::Bank).to_owned()
+    }
+}
+
+fn orders_of(folder: &Path, service: Service) -> PathBuf {
+    folder.join(format!("{}.crash-point", service.name()))
+}
+
+/// Starts again whatever has died, as an orchestrator would, for ever.
+async fn keep(
+    system: Arc<Mutex<System>>,
+    outages: Arc<Outages>,
+    world: Arc<World>,
+) -> Result<(), BenchError> {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let mut system = system.lock().unwrap_or_else(PoisonError::into_inner);
+        for service in system.ended() {
+            outages.crashed(Part::Service(service), Instant::now());
+            system.begin_restart(service)?;
+            let address = system.address(service).to_owned();
+            tokio::spawn(outages::until_serving(Arc::clone(&outages), service, address));
+        }
+        if system.postgres().process().ended().is_some() {
+            outages.crashed(Part::Database, Instant::now());
+            system.postgres().begin_restart()?;
+            let database = system.database();
+            tokio::spawn(outages::until_good_payment(Arc::clone(&outages), database, Arc::clone(&world)));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! How banks misbehave: a table of scripts for the simulated banks.
+
+use serde_json::{Value, json};
+
+use crate::load::SCRIPTED_ENDING;
+
+/// One way to misbehave.
+pub struct Misbehaviour {
+    /// What it is called.
+    pub name: &'static str,
+    /// What the bank does with payments of the scripted amounts.
+    pub on_payment: fn() -> Value,
+    /// What it does with enquiries; null for its plain duty.
+    pub on_enquiry: fn() -> Value,
+}
+
+/// Every way to misbehave. Those on enquiries come with payments that make enquiries necessary.
+pub const MISBEHAVIOURS: [Misbehaviour; 14] = [
+    on_payment("rejects", || json!({"reject": {"code": "AC04"}})),
+    on_payment("answers late", || json!({"delay": {"ms": 700}})),
+    on_payment("answers pending", || json!("pending")),
+    on_payment("executes silently", || json!("silent_executed")),
+    on_payment("is silent", || json!("silent")),
+    on_payment("hangs up after executing", || json!("drop_after")),
+    on_payment("hangs up before executing", || json!("drop_before")),
+    on_payment("answers garbage", || json!("garbage")),
+    on_payment("executes and answers 500", || json!({"http_error": {"status": 500, "executed": true}})),
+    on_payment("answers 503", || json!({"http_error": {"status": 503}})),
+    on_enquiry("is silent to enquiries", || json!("silent")),
+    on_enquiry("hangs up on enquiries", || json!("drop_before")),
+    on_enquiry("answers enquiries late", || json!({"delay": {"ms": 600}})),
+    on_enquiry("denies payments that it executed", || json!("not_found")),
+];
+
+const fn on_payment(name: &'static str, behaviour: fn() -> Value) -> Misbehaviour {
+    Misbehaviour { name, on_payment: behaviour, on_enquiry: || Value::Null }
+}
+
+const fn on_enquiry(name: &'static str, behaviour: fn() -> Value) -> Misbehaviour {
+    Misbehaviour { name, on_payment: || json!("silent_executed"), on_enquiry: behaviour }
+}
+
+impl Misbehaviour {
+    /// The script for a bank.
+    pub fn script(&self) -> Value {
+        let payment = json!({"minor_units_ending": SCRIPTED_ENDING, "behaviour": (self.on_payment)()});
+        match (self.on_enquiry)() {
+            Value::Null => json!([payment]),
+            behaviour => json!([payment, {"on": "enquiry", "behaviour": behaviour}]),
+        }
+    }
+
+    /// The bank's counter that shows that there were messages to misbehave on, and by how much it must have grown: of
+    /// payments one in three is scripted.
+    pub fn shown_by(&self) -> (&'static str, u64) {
+        match (self.on_enquiry)() {
+            Value::Null => ("pacs008_received", 12),
+            _ => ("pacs028_received", 1),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The clients' journal as evidence: what was asked under each request id, and what was heard.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs::File,
+    io::{BufRead, BufReader, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use harness::BenchError;
+
+use super::books::Credit;
+use crate::journal::{self, Heard, Intent, Line, Method, Seen, What};
+
+/// A call and what was heard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Its number.
+    pub number: u64,
+    /// What was asked.
+    pub intent: Intent,
+    /// When it was on disk that it would be asked, in microseconds of the run.
+    pub from_us: u64,
+    /// What was heard, and when; nothing if the bench was ended before.
+    pub heard: Option<(u64, Heard)>,
+}
+
+/// All that is known of one request id.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Request {
+    /// The request id.
+    pub id: String,
+    /// The calls that were not judged yet.
+    pub calls: Vec<Call>,
+    /// What was asked under the id, by content.
+    pub asked: BTreeMap<String, Intent>,
+    /// What judged calls have shown: the newest sight of the payment.
+    pub known: Option<Seen>,
+    /// What banks executed under its end-to-end id.
+    pub credits: Vec<Credit>,
+    /// Whether its end is in the books that are expected.
+    pub is_counted: bool,
+}
+
+impl Request {
+    /// Whether it is a payment's.
+    pub fn is_payment(&self) -> bool {
+        self.asked.values().any(|intent| intent.method == Method::Pay)
+    }
+
+    /// Every sight of the payment, judged calls' newest first.
+    pub fn sights(&self) -> impl Iterator<Item = &Seen> {
+        let heard = self.calls.iter().filter_map(|call| call.heard.as_ref()?.1.payment.as_ref());
+        self.known.iter().chain(heard)
+    }
+
+    /// Keeps of the judged calls what later ones are judged by.
+    pub fn fold(&mut self) {
+        self.known = self.sights().max_by_key(|seen| seen.sequence).cloned();
+        self.calls.clear();
+    }
+}
+
+/// The journal's file, as far as it was read.
+#[derive(Debug)]
+pub struct Journal {
+    file: PathBuf,
+    read_bytes: u64,
+    /// Which request a call is about, until its answer is read.
+    open_calls: HashMap<u64, String>,
+}
+
+impl Journal {
+    /// The journal of the run in this folder.
+    pub fn of(folder: &Path) -> Self {
+        Self { file: folder.join(journal::FILE), read_bytes: 0, open_calls: HashMap::new() }
+    }
+
+    /// Reads what is new into `requests`, and returns the ids of those that it is about.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn read_on(
+        &mut self,
+        requests: &mut BTreeMap<String, Request>,
+    ) -> Result<BTreeSet<String>, BenchError> {
+        let mut touched = BTreeSet::new();
+        for line in whole_lines(&self.file, &mut self.read_bytes)? {
+            let line: Line = serde_json::from_str(&line)?;
+            let Some(id) = self.take(line, requests) else { continue };
+            touched.insert(id);
+        }
+        Ok(touched)
+    }
+
+    fn take(&mut self, line: Line, requests: &mut BTreeMap<String, Request>) -> Option<String> {
+        match line.what {
+            What::Intent(intent) => {
+                let id = intent.request_id.clone();
+                self.open_calls.insert(line.call, id.clone());
+                let request = requests.entry(id.clone()).or_default();
+                request.id.clone_from(&id);
+                if intent.method != Method::Read {
+                    request.asked.insert(intent.content.clone(), intent.clone());
+                }
+                request.calls.push(Call { number: line.call, intent, from_us: line.at_us, heard: None });
+                Some(id)
+            }
+            What::Heard(heard) => {
+                let id = self.open_calls.remove(&line.call)?;
+                let calls = &mut requests.get_mut(&id)?.calls;
+                let call = calls.iter_mut().find(|call| call.number == line.call)?;
+                call.heard = Some((line.at_us, heard));
+                Some(id)
+            }
+        }
+    }
+}
+
+/// The lines that were written whole since `read_bytes`, which is moved on.
+pub(super) fn whole_lines(file: &Path, read_bytes: &mut u64) -> Result<Vec<String>, BenchError> {
+    let mut file = File::open(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    file.seek(SeekFrom::Start(*read_bytes))?;
+    let mut reader = BufReader::new(file);
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        let length = reader.read_line(&mut line)?;
+        if !line.ends_with('\n') {
+            return Ok(lines);
+        }
+        *read_bytes += u64::try_from(length)?;
+        lines.push(line);
+    }
+}
+
+/// The journal's lines about a request.
+///
+/// # Errors
+/// When the file can't be read.
+pub fn lines_about(folder: &Path, request_id: &str) -> Result<Vec<String>, BenchError> {
+    let mut requests = BTreeMap::new();
+    Journal::of(folder).read_on(&mut requests)?;
+    let calls = requests.remove(request_id).map(|request| request.calls).unwrap_or_default();
+    let mut lines: Vec<(u64, String)> = Vec::new();
+    for call in calls {
+        let Intent { method, amount, currency, manner, .. } = &call.intent;
+        let number = call.number;
+        lines.push((call.from_us, format!("call {number}: {method:?} {amount} {currency} {manner}")));
+        if let Some((at, heard)) = call.heard {
+            let Heard { code, reason, payment, .. } = heard;
+            let payment = payment.unwrap_or_default();
+            let Seen { id, state, sequence, bytes, .. } = payment;
+            lines.push((at, format!("call {number}: heard {code} {reason} {id} {state} {sequence} {bytes}")));
+        }
+    }
+    lines.sort();
+    Ok(lines.into_iter().map(|(at_us, line)| format!("journal {:>12} µs  {line}", at_us)).collect())
+}

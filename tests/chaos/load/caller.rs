@@ -1,0 +1,168 @@
+//! One caller, and how any call is made: intent on disk, call, answer on disk.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use harness::{BenchError, client::Client};
+use proto::payments::Payment;
+use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
+use tonic::Status;
+use tonic_types::StatusExt;
+
+use super::{
+    World,
+    operations::{Call, OPERATIONS},
+};
+use crate::journal::{Heard, Method, Seen};
+
+/// Deadlines that callers set, in milliseconds: too short to begin, too short for a bank, and long enough.
+const DEADLINES_MS: [u64; 12] = [1, 5, 20, 60, 99, 105, 130, 200, 400, 1_000, 3_000, 10_000];
+/// The longest patience of a caller who hangs up.
+const MAX_PATIENCE_US: u64 = 120_000;
+/// How long any call waits at most; longer than the gateway's own limit for a call without a deadline.
+const LONGEST: Duration = Duration::from_secs(12);
+/// How long a caller waits after a refusal.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// How a call is made.
+#[derive(Clone, Copy, Debug)]
+pub enum Manner {
+    /// Without a deadline.
+    Plainly,
+    /// With this deadline.
+    Within(Duration),
+    /// Hanging up after this time.
+    HangingUp(Duration),
+}
+
+impl fmt::Display for Manner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plainly => f.write_str("plainly"),
+            Self::Within(deadline) => write!(f, "within {deadline:?}"),
+            Self::HangingUp(patience) => write!(f, "hanging up after {patience:?}"),
+        }
+    }
+}
+
+/// One caller.
+pub struct Caller {
+    /// What all callers share.
+    pub world: Arc<World>,
+    /// Its dice.
+    pub random: StdRng,
+    client: Client,
+    prefix: String,
+    made: u64,
+}
+
+impl Caller {
+    /// A caller whose request ids begin with `prefix`.
+    pub fn new(world: Arc<World>, client: Client, random: StdRng, prefix: String) -> Self {
+        Self { world, random, client, prefix, made: 0 }
+    }
+
+    /// A request id that nobody has used.
+    pub fn next_id(&mut self) -> String {
+        self.made += 1;
+        format!("{}-{}", self.prefix, self.made)
+    }
+
+    /// Calls until it is enough.
+    pub async fn work(mut self, enough: Arc<AtomicBool>) -> Result<(), BenchError> {
+        while !enough.load(Ordering::Relaxed) {
+            let Some(call) = self.draw() else { continue };
+            let manner = self.manner();
+            if !ask(&self.world, &self.client, &call, manner).await? {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self) -> Option<Call> {
+        let operation = OPERATIONS.choose_weighted(&mut self.random, |operation| operation.share).ok()?;
+        (operation.draw)(self)
+    }
+
+    fn manner(&mut self) -> Manner {
+        match self.random.random_range(0..100) {
+            0..70 => Manner::Plainly,
+            70..85 => {
+                let ms = DEADLINES_MS.choose(&mut self.random).copied().unwrap_or(1_000);
+                Manner::Within(Duration::from_millis(ms))
+            }
+            _ => Manner::HangingUp(Duration::from_micros(self.random.random_range(1..MAX_PATIENCE_US))),
+        }
+    }
+}
+
+/// Makes a call, with its intent on disk before and what was heard after. Returns whether it was answered well.
+///
+/// # Errors
+/// When the journal can't be written.
+pub async fn ask(world: &World, client: &Client, call: &Call, manner: Manner) -> Result<bool, BenchError> {
+    let intent = call.intent(manner.to_string());
+    let (method, request_id) = (intent.method, intent.request_id.clone());
+    let number = world.journal.intend(intent).await?;
+    if method != Method::Read {
+        world.open_ends.begin(&request_id, call, world.journal.now());
+    }
+    let asked = Instant::now();
+    let (deadline, patience) = match manner {
+        Manner::Plainly => (None, LONGEST),
+        Manner::Within(deadline) => (Some(deadline), LONGEST),
+        Manner::HangingUp(patience) => (None, patience),
+    };
+    let answer = tokio::time::timeout(patience, send(client, call, deadline)).await;
+    let heard = match &answer {
+        Ok(Ok(payment)) => Heard {
+            code: "Ok".to_owned(),
+            from_server: true,
+            payment: payment.as_ref().map(Seen::from),
+            ..Heard::default()
+        },
+        Ok(Err(status)) => heard_refusal(status),
+        Err(_) => Heard { code: "HungUp".to_owned(), ..Heard::default() },
+    };
+    let is_good = heard.code == "Ok";
+    world.open_ends.heard(&request_id, method, &heard, world.journal.now());
+    world.journal.hear(number, heard)?;
+    if is_good && method == Method::Pay {
+        world.last_good.send_replace(Some((asked, Instant::now())));
+    }
+    Ok(is_good)
+}
+
+async fn send(client: &Client, call: &Call, deadline: Option<Duration>) -> Result<Option<Payment>, Status> {
+    match call {
+        Call::Pay(request) => {
+            let request = client.request(request.clone(), deadline);
+            Ok(client.payments.clone().create_payment(request).await?.into_inner().payment)
+        }
+        Call::Read(request, _) => {
+            let request = client.request(request.clone(), deadline);
+            Ok(client.payments.clone().get_payment(request).await?.into_inner().payment)
+        }
+        Call::Deposit(request) => {
+            client.accounts.clone().deposit(client.request(request.clone(), deadline)).await.map(|_| None)
+        }
+    }
+}
+
+fn heard_refusal(status: &Status) -> Heard {
+    let made_here = std::error::Error::source(status).is_some();
+    let reason = status.get_details_error_info().map(|info| info.reason);
+    Heard {
+        code: format!("{:?}", status.code()),
+        from_server: !made_here,
+        reason: reason.unwrap_or_else(|| status.message().to_owned()),
+        payment: None,
+    }
+}

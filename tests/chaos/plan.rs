@@ -1,0 +1,123 @@
+//! What a cycle's faults are: drawn from the seed, and from nothing else.
+
+use std::time::Duration;
+
+use harness::{
+    detour::Link,
+    system::{BANKS, Service},
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
+
+use crate::{
+    bench::Part,
+    cells::{Cell, ProcessFault, StepFault},
+};
+
+/// How long callers are at work in a cycle.
+pub const LOAD: Duration = Duration::from_millis(1_600);
+/// Faults in a cycle.
+const STRIKES: usize = 3;
+
+/// One fault of a cycle.
+#[derive(Clone, Copy, Debug)]
+pub struct Strike {
+    /// Which.
+    pub cell: Cell,
+    /// When it begins.
+    pub from: Duration,
+    /// When it ends.
+    pub until: Duration,
+    /// Which bank it is about, by its number in [`BANKS`].
+    pub bank: usize,
+    /// After how many bytes or passes it happens.
+    pub count: u64,
+}
+
+/// The faults of one cycle.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// In the order of their beginning.
+    pub strikes: Vec<Strike>,
+}
+
+impl Plan {
+    /// Draws the plan of a cycle. All cells are dealt like a deck of cards, which is shuffled anew when it is used up.
+    pub fn draw(seed: u64, cycle: u64, cells: &[Cell]) -> Self {
+        let size = u64::try_from(cells.len().max(1)).unwrap_or(u64::MAX);
+        let hand = u64::try_from(STRIKES).unwrap_or(1);
+        let mut random = StdRng::seed_from_u64(seed ^ cycle.wrapping_mul(0xD134_2543_DE82_EF95));
+        let dealt = (cycle * hand..(cycle + 1) * hand).filter_map(|card| {
+            let mut deck = cells.to_vec();
+            deck.shuffle(&mut StdRng::seed_from_u64(seed.wrapping_add(card / size)));
+            usize::try_from(card % size).ok().and_then(|place| deck.get(place).copied())
+        });
+        let mut strikes: Vec<Strike> = dealt.map(|cell| strike(cell, &mut random)).collect();
+        strikes.sort_by_key(|strike| strike.from);
+        Self { strikes }
+    }
+
+    /// Whether a part that dies can come back as fast as it would alone: it is the only one, and what it needs is there.
+    pub fn measures(&self) -> bool {
+        use ProcessFault::StandStill;
+        let dies = |cell: &Cell| match cell {
+            Cell::Process(fault, _) => *fault != StandStill,
+            Cell::CrashPoint(fault, _) => *fault == StepFault::Dies,
+            _ => false,
+        };
+        let cells = || self.strikes.iter().map(|strike| strike.cell);
+        let mut deaths = cells().filter(dies);
+        let (Some(death), None) = (deaths.next(), deaths.next()) else { return false };
+        let is_databases = |cell: &Cell| match cell {
+            Cell::EverythingDies | Cell::Commit(_) | Cell::Process(_, Part::Database) => true,
+            Cell::Link(_, link) => *link == Link::PlatformToDatabase,
+            _ => false,
+        };
+        match death {
+            // A good payment needs every part.
+            Cell::Process(_, Part::Database) => {
+                cells().all(|cell| dies(&cell) || matches!(cell, Cell::Bank(_)))
+            }
+            _ => !cells().any(|cell| is_databases(&cell)),
+        }
+    }
+}
+
+fn strike(cell: Cell, random: &mut StdRng) -> Strike {
+    let from = random.random_range(80..1_000);
+    let length = match cell {
+        // Longer than the channel waits for an answer, in half of the cases.
+        Cell::Link(..) | Cell::CrashPoint(..) => random.random_range(40..900),
+        Cell::Process(ProcessFault::StandStill, Part::Service(Service::Platform)) => {
+            random.random_range(100..1_500)
+        }
+        Cell::Bank(_) => 1_600,
+        _ => random.random_range(100..900),
+    };
+    let until = Duration::from_millis(from + length).min(LOAD + Duration::from_millis(200));
+    let bank = random.random_range(0..BANKS.len());
+    Strike { cell, from: Duration::from_millis(from), until, bank, count: random.random_range(1..400) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Plan, STRIKES};
+    use crate::cells;
+
+    #[test]
+    fn the_seed_and_nothing_else_says_what_happens() {
+        let cells = cells::all();
+        let plan = |seed, cycle| format!("{:?}", Plan::draw(seed, cycle, &cells));
+        assert_eq!(plan(7, 3), plan(7, 3));
+        assert_ne!(plan(7, 3), plan(8, 3));
+        assert_ne!(plan(7, 3), plan(7, 4));
+    }
+
+    #[test]
+    fn every_cell_comes_up_before_any_comes_up_again() {
+        let cells = cells::all();
+        let cycles = cells.len().div_ceil(STRIKES);
+        let plans = (0..u64::try_from(cycles).unwrap()).map(|cycle| Plan::draw(7, cycle, &cells));
+        let drawn: Vec<_> = plans.flat_map(|plan| plan.strikes).map(|strike| strike.cell).collect();
+        assert!(cells.iter().all(|cell| drawn.contains(cell)));
+    }
+}

@@ -1,0 +1,26 @@
+//! The participants' API keys.
+
+use std::{fs, path::Path};
+
+use super::PARTICIPANTS;
+use crate::BenchError;
+
+/// Makes the participants' API keys, or reads those of an earlier start.
+pub(super) fn made(folder: &Path) -> Result<Vec<String>, BenchError> {
+    let secrets = folder.join("api-keys.secret");
+    if let Ok(text) = fs::read_to_string(&secrets) {
+        return Ok(text.lines().map(str::to_owned).collect());
+    }
+    let (mut entries, mut keys) = (String::new(), Vec::new());
+    for participant in PARTICIPANTS {
+        let roles: &[&str] =
+            if participant == "demo-audit" { &["auditor"] } else { &["payer-app", "merchant", "operator"] };
+        let roles: Vec<String> = roles.iter().map(|&role| role.to_owned()).collect();
+        let (key, entry) = gateway::participant::new_key(participant, &roles)?;
+        entries.push_str(&entry);
+        keys.push(key);
+    }
+    fs::write(folder.join("api-keys.toml"), entries)?;
+    fs::write(secrets, keys.join("\n"))?;
+    Ok(keys)
+}
