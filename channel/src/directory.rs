@@ -35,6 +35,11 @@ impl Directory {
         }
     }
 
+    /// Whether there is a bank with this id.
+    pub fn has(&self, bank_id: &str) -> bool {
+        self.0.contains_key(bank_id)
+    }
+
     /// What the platform needs to know.
     pub fn to_wire(&self) -> wire::Directory {
         wire::Directory { banks: self.0.values().map(|bank| bank.to_wire()).collect() }

@@ -23,6 +23,7 @@ use crate::{
     bulkhead::Bulkhead,
     directory::Directory,
     instruction::{Instruction, Message},
+    notices::{Connection, Notices},
     rails::not_sent,
 };
 use answers::Answers;
@@ -34,6 +35,7 @@ const WAITING_OUTCOMES: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Instructions {
     directory: watch::Receiver<Arc<Directory>>,
+    notices: Notices,
     bulkhead: Bulkhead,
     lifecycle: Lifecycle,
     under_way: TaskTracker,
@@ -41,13 +43,20 @@ pub struct Instructions {
 
 impl Instructions {
     /// Carries instructions to the banks of the directory as it is at the time, `max_in_flight` payments and return
-    /// requests at once, and an eighth as many enquiries.
+    /// requests at once, and an eighth as many enquiries; platforms get `notices`.
     pub fn new(
         directory: watch::Receiver<Arc<Directory>>,
+        notices: Notices,
         max_in_flight: usize,
         lifecycle: Lifecycle,
     ) -> Self {
-        Self { directory, bulkhead: Bulkhead::new(max_in_flight), lifecycle, under_way: TaskTracker::new() }
+        Self {
+            directory,
+            notices,
+            bulkhead: Bulkhead::new(max_in_flight),
+            lifecycle,
+            under_way: TaskTracker::new(),
+        }
     }
 
     /// Waits until nothing is under way, or the lifecycle stops.
@@ -103,8 +112,9 @@ impl Instructions {
         &self,
         mut requests: Streaming<ExchangeRequest>,
         outcomes: mpsc::Sender<Outcome>,
+        connection: Connection,
+        tasks: TaskTracker,
     ) {
-        let tasks = TaskTracker::new();
         let drained = async {
             self.lifecycle.draining().await;
             tasks.close();
@@ -118,6 +128,7 @@ impl Instructions {
             };
             match request {
                 Ok(Some(request)) => {
+                    request.receipts.into_iter().for_each(|receipt| connection.receive(receipt));
                     for instruction in request.instructions {
                         let correlation_id = instruction.correlation_id;
                         if let Err(violations) = self.begin(instruction, &tasks, &outcomes).await {
@@ -135,6 +146,8 @@ impl Instructions {
                 }
             }
         }
+        // Nobody is left to send receipts.
+        drop(connection);
         tasks.close();
         tasks.wait().await;
     }
@@ -200,10 +213,13 @@ impl InstructionService for Instructions {
         request: Request<Streaming<ExchangeRequest>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
         let (sender, outcomes) = mpsc::channel(WAITING_OUTCOMES);
+        let tasks = TaskTracker::new();
+        let (connection, notices) = self.notices.connect(tasks.clone());
         let instructions = self.clone();
-        self.under_way
-            .spawn(async move { instructions.exchange_until_end(request.into_inner(), sender).await });
-        Ok(Response::new(Answers::new(self.directory.clone(), outcomes)))
+        self.under_way.spawn(async move {
+            instructions.exchange_until_end(request.into_inner(), sender, connection, tasks).await;
+        });
+        Ok(Response::new(Answers::new(self.directory.clone(), notices, outcomes)))
     }
 
     async fn get_directory(
@@ -222,4 +238,4 @@ fn invalid(violations: Vec<Violation>) -> Fault {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,7 +7,7 @@ use std::{error::Error, time::Duration};
 
 use reqwest::{
     Certificate, Client, Response, StatusCode, Url,
-    header::{ACCEPT, CONTENT_TYPE},
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap},
     redirect, retry, tls,
 };
 
@@ -101,7 +101,7 @@ impl BankClient {
         if response.status() != StatusCode::OK {
             return Err(NoAnswer::Status(response.status().as_u16()));
         }
-        if !is_xml(&response) {
+        if !is_xml(response.headers()) {
             return Err(NoAnswer::MediaType);
         }
         body(response).await
@@ -120,9 +120,8 @@ async fn body(mut response: Response) -> Result<Vec<u8>, NoAnswer> {
 }
 
 /// Whether the media type is XML's, and its charset, if any, UTF-8.
-fn is_xml(response: &Response) -> bool {
-    let content_type =
-        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+pub fn is_xml(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = content_type.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default();
     let is_utf8 = |parameter: &str| match parameter.split_once('=') {

@@ -30,6 +30,11 @@ pub fn verdict(instruction: &Instruction, answer: &Answer) -> Verdict {
     judged.unwrap_or_else(|doubt| doubt)
 }
 
+/// What a report that nobody asked for says of the payment that it is about, if there is one.
+pub(super) fn unasked(report: &StatusReport) -> Verdict {
+    status(report, false).unwrap_or_else(|doubt| doubt)
+}
+
 fn payment(instruction: &Instruction, report: &StatusReport) -> Result<Verdict, Verdict> {
     let sent = Sent::credit_transfer(instruction);
     sent.names(&report.references)?;
