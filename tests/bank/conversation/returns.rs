@@ -53,7 +53,7 @@ impl Bank {
             Decision::OtherContent => {
                 count(&self.counters.repeated);
                 wait_until(until).await;
-                let reason = Reason::new(ReturnCode::Narrative, "the id was used for another request");
+                let reason = Reason::new(ReturnCode::AlreadyReturned, "the id was used for another request");
                 let entry = ReturnEntry::new(request, Some(reason), None, arrival.time);
                 return Ok(Done { answer: self.resolution(&entry, ResolutionStatus::Refused), line: 0 });
             }

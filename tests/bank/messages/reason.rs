@@ -73,7 +73,7 @@ impl From<Code> for &'static str {
 pub enum ReturnCode {
     /// The bank has no such credited payment.
     NeverReceived,
-    /// All of it was returned before.
+    /// All of it was returned before, or the id of the request was used for another one.
     AlreadyReturned,
     /// More is asked back than is left of it.
     TooMuch,

@@ -128,3 +128,14 @@ fn what_a_rule_cannot_mean_is_a_problem() {
         assert!(problems.join("\n").contains(part), "{rule}: {problems:?}");
     }
 }
+
+#[test]
+fn the_examples_of_the_help_are_scripts() {
+    let help = include_str!("../help.txt");
+    let between = |from: &str, to: &str| help.split_once(from).unwrap().1.split_once(to).unwrap().0;
+    for example in [between("is optional:\n", "Behaviours, for"), between("is two rules:\n", "Notices,")] {
+        assert_eq!(read_file(example).unwrap().len(), 1, "{example}");
+    }
+    let notice = format!("[[aurora]]\n[[aurora.notices]]\n{}", between("400 to 499:\n", "Addresses:"));
+    assert_eq!(read_file(&notice).unwrap().len(), 1, "{notice}");
+}

@@ -157,7 +157,8 @@ async fn answers_can_be_endless_or_slow() {
     .await;
     let send = |number: u64| {
         let order = Order { amount: format!("1.{number:02}"), ..order(number) };
-        bank.request("aurora", order.payment_xml()).timeout(Duration::from_secs(3)).send()
+        let patience = Duration::from_secs(if matches!(number, 2 | 3) { 1 } else { 5 });
+        bank.request("aurora", order.payment_xml()).timeout(patience).send()
     };
     let sent = Instant::now();
     let report = send(1).await.unwrap().text().await.unwrap();

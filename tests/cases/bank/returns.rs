@@ -33,7 +33,7 @@ async fn what_was_credited_is_given_back_once() {
     assert!(answer.contains("<RtrdIntrBkSttlmAmt Ccy=\"EUR\">2.34<"), "{answer}");
     assert_eq!(verdict(&bank.post(request).await), "RTRD");
     assert_eq!(bank.ask_about_return(&paid, "RTN-1").await, "RTRD");
-    assert_eq!(bank.ask_back(&paid, "RTN-1", "2.35").await, "RJCR NARR", "other content");
+    assert_eq!(bank.ask_back(&paid, "RTN-1", "2.35").await, "RJCR ARDT", "other content");
     assert_eq!(bank.sum_of("returned"), 234);
     let counters = bank.get("aurora/counters").await;
     assert_eq!(
@@ -72,7 +72,7 @@ async fn what_the_bank_does_not_owe_it_refuses() {
     assert_eq!(bank.ask_back(&paid, "RTN-0", "1.00").await, "RJCR NOOR");
     assert_eq!(bank.pay(&paid).await, "ACSC");
     assert_eq!(bank.pay(&other).await, "ACSC");
-    assert_eq!(bank.ask_back(&paid, "RTN-0", "1.00").await, "RJCR NARR", "the id stands for another request");
+    assert_eq!(bank.ask_back(&paid, "RTN-0", "1.00").await, "RJCR ARDT", "the id stands for another request");
     let late = OffsetDateTime::now_utc() - time::Duration::milliseconds(60_500);
     let late = paid.return_xml("RTN-1", "1.00", &stamp(late));
     let answer = bank.post(late.clone()).await;
