@@ -26,10 +26,17 @@ const WAITING_NOTICES: usize = 256;
 #[derive(Debug, Clone, Default)]
 pub struct Notices(Arc<Hub>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Hub {
+    /// Begins anywhere: a receipt for a notice of an earlier process must not be taken for one of this process's.
     last_id: AtomicU64,
     platforms: Mutex<VecDeque<Arc<Platform>>>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self { last_id: AtomicU64::new(rand::random()), platforms: Mutex::default() }
+    }
 }
 
 /// A platform that is connected.
@@ -76,7 +83,7 @@ impl Notices {
     /// # Errors
     /// When nobody knows whether it is on record.
     pub async fn deliver(&self, mut notice: Notice) -> Result<NoticeReceipt, NotTaken> {
-        notice.notice_id = self.0.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        notice.notice_id = self.0.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let ticket = self.hand_over(notice)?;
         ticket.receipt().await
     }

@@ -55,7 +55,10 @@ async fn a_receipt_counts_only_from_the_platform_that_has_the_notice() {
     let notice = next(&mut to_first).await;
     let (second, _to_second) = notices.connect(TaskTracker::new());
     second.receive(receipt(&notice, NoticeResult::Taken));
-    first.receive(NoticeReceipt { notice_id: notice.notice_id + 1, ..receipt(&notice, NoticeResult::Taken) });
+    first.receive(NoticeReceipt {
+        notice_id: notice.notice_id.wrapping_add(1),
+        ..receipt(&notice, NoticeResult::Taken)
+    });
     sleep(Duration::from_millis(50)).await;
     assert!(!delivery.is_finished());
     first.receive(receipt(&notice, NoticeResult::Refused));
