@@ -26,6 +26,7 @@ expected=(
     '"availableMinorUnits": "48766"'
     'ENTRY_KIND_HOLD_POSTED'
     '"field": "payee"'
+    'PAYMENT_STATE_AUTHORIZED'
     'trial balance: OK'
 )
 passed=0

@@ -1,6 +1,6 @@
 //! The channel's settings.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use common::{
     bic::Bic,
@@ -26,7 +26,14 @@ const BANKS_FILE: &str = r#"The banks file:
   answer_timeout_ms = 5000             # how long to wait for its answer
   enquire_after_ms = 8000              # how long after acceptance the first enquiry makes sense
   valid_for_ms = 20000                 # how long after acceptance it takes a payment; it refuses later ones
-  max_in_flight = 512                  # instructions to it at once (default 512)"#;
+  overdue_after_ms = 60000             # how long after acceptance somebody should look (default 60000, or 10000
+                                       # more than valid_for_ms if that is later)
+  max_in_flight = 512                  # payments and return requests to it at once (default 512); enquiries have
+                                       # an eighth as many places of their own, at least 4
+  max_instructions_per_s = 10000       # payments and return requests that it may get in a second (default 10000)
+  max_enquiries_per_s = 50             # enquiries that it may get in a second (default 50)
+  offline_policy = "refuse"            # payments while it cannot be reached: refuse (default) or queue
+  takes_return_requests = true         # whether it gives back payments on request (default true)"#;
 
 /// Rialto's channel: carries instructions to banks over their own rails, and says what is known of the result.
 ///
@@ -41,9 +48,18 @@ pub struct Args {
     /// The BIC that messages to banks are sent under. The default is a test BIC (0 in the eighth place).
     #[arg(long, env = "RIALTO_SENDER_BIC", default_value = "RLTOITV0XXX")]
     sender_bic: String,
-    /// Instructions under way at once, to all banks together; more are answered NotSent at once.
+    /// Payments and return requests under way at once, to all banks together, and an eighth as many enquiries; more are
+    /// answered NotSent at once.
     #[arg(long, env = "RIALTO_MAX_IN_FLIGHT", default_value = "10000")]
     max_in_flight: String,
+    /// The address where banks say what they were not asked (HTTP/1.1, POST /banks/{id}/pacs.002); port 0 lets the system
+    /// choose one. Whoever reaches it is believed to be a bank: keep it on a network that only banks reach. Without it
+    /// none is opened.
+    #[arg(long, env = "RIALTO_NOTICE_LISTEN", value_name = "ADDRESS")]
+    notice_listen: Option<String>,
+    /// A file to write that address to as it was bound.
+    #[arg(long, env = "RIALTO_NOTICE_ADDRESS_FILE", value_name = "FILE")]
+    notice_address_file: Option<PathBuf>,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -59,8 +75,19 @@ pub struct Config {
     pub source: DirectorySource,
     /// The directory to begin with.
     pub directory: Arc<Directory>,
-    /// Instructions under way at once.
+    /// Payments and return requests under way at once.
     pub max_in_flight: usize,
+    /// Where banks say what they were not asked; none if nowhere.
+    pub notices: Option<NoticeConfig>,
+}
+
+/// Where to take notices.
+#[derive(Debug)]
+pub struct NoticeConfig {
+    /// The address to serve on.
+    pub listen: SocketAddr,
+    /// Where to write the bound address.
+    pub address_file: Option<PathBuf>,
 }
 
 impl Args {
@@ -73,6 +100,7 @@ impl Args {
         let server = self.server.check(&mut problems);
         let telemetry = self.telemetry.check(&mut problems);
         let max_in_flight = problems.number("max-in-flight", &self.max_in_flight, 1, 1_000_000);
+        let notices = self.notices(&mut problems);
         let sender = Bic::parse(&self.sender_bic);
         if sender.is_none() {
             problems.add(
@@ -85,6 +113,7 @@ impl Args {
             file: file.clone(),
             sender,
             clock: Clock::system(),
+            changes: Arc::default(),
         });
         let directory = match (&source, file) {
             (Some(source), _) => {
@@ -103,8 +132,47 @@ impl Args {
                 source: source?,
                 directory: directory?,
                 max_in_flight: max_in_flight?,
+                notices,
             };
             Some((config, telemetry?))
         })
+    }
+
+    fn notices(&self, problems: &mut Problems) -> Option<NoticeConfig> {
+        let address_file = self.notice_address_file.clone();
+        let Some(listen) = &self.notice_listen else {
+            if address_file.is_some() {
+                problems.add("notice-address-file", "makes sense only with --notice-listen");
+            }
+            return None;
+        };
+        Some(NoticeConfig { listen: problems.address("notice-listen", listen)?, address_file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn notices_are_taken_only_where_it_is_said() {
+        let notices = |arguments: &[&str]| {
+            let mut problems = Problems::new();
+            let args = Args::try_parse_from(["channel"].iter().chain(arguments)).expect("arguments");
+            let notices = args.notices(&mut problems);
+            problems.finish(|| Some(notices)).map_err(|error| error.to_string())
+        };
+        assert!(notices(&[]).expect("good").is_none());
+        let there = notices(&["--notice-listen", "127.0.0.1:0", "--notice-address-file", "x"]).expect("good");
+        assert_eq!(there.and_then(|there| there.address_file), Some(PathBuf::from("x")));
+        let nowhere = notices(&["--notice-listen", "here"]).expect_err("no address");
+        assert!(
+            nowhere.contains("--notice-listen (or RIALTO_NOTICE_LISTEN): expected an IP address"),
+            "{nowhere}"
+        );
+        let useless = notices(&["--notice-address-file", "x"]).expect_err("no listener");
+        assert!(useless.contains("makes sense only with --notice-listen"), "{useless}");
     }
 }

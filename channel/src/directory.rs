@@ -4,15 +4,15 @@ pub mod entry;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use common::{bic::Bic, clock::Clock, money::Currency};
+use common::{bic::Bic, clock::Clock};
 use proto::channel::{self as wire, outcome::Verdict};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{Notify, watch},
 };
 
 use crate::{
-    bulkhead::Bulkhead,
+    bank::Bank,
     instruction::Instruction,
     rails::{
         Rail,
@@ -26,54 +26,23 @@ use entry::{BankEntry, RailEntry};
 #[derive(Debug, Default)]
 pub struct Directory(BTreeMap<String, Arc<Bank>>);
 
-/// A bank, and the way to it.
-#[derive(Debug)]
-pub struct Bank {
-    entry: BankEntry,
-    rail: Rail,
-    bulkhead: Bulkhead,
-}
-
 impl Directory {
     /// Carries an instruction to its bank and says what is known of the result.
     pub async fn carry(&self, instruction: &Instruction) -> Verdict {
-        let Some(bank) = self.0.get(instruction.bank_id()) else {
-            return not_sent("BANK_NOT_IN_DIRECTORY", "the directory has no bank with this id");
-        };
-        let Some(_place) = bank.bulkhead.enter() else {
-            return not_sent(
-                "BANK_BUSY",
-                format!("{} instructions are under way to it", bank.entry.max_in_flight),
-            );
-        };
-        bank.rail.carry(instruction).await
+        match self.0.get(instruction.bank_id()) {
+            Some(bank) => bank.carry(instruction).await,
+            None => not_sent("BANK_NOT_IN_DIRECTORY", "the directory has no bank with this id"),
+        }
+    }
+
+    /// Whether there is a bank with this id.
+    pub fn has(&self, bank_id: &str) -> bool {
+        self.0.contains_key(bank_id)
     }
 
     /// What the platform needs to know.
     pub fn to_wire(&self) -> wire::Directory {
         wire::Directory { banks: self.0.values().map(|bank| bank.to_wire()).collect() }
-    }
-}
-
-impl Bank {
-    fn to_wire(&self) -> wire::Bank {
-        wire::Bank {
-            id: self.entry.id.clone(),
-            name: self.entry.name.clone(),
-            bic: self.entry.bic.to_string(),
-            iban_bank_codes: self.entry.iban_bank_codes.clone(),
-            currencies: self.entry.currencies.iter().map(Currency::to_string).collect(),
-            answer_timeout_ms: self.entry.answer_timeout_ms,
-            enquire_after_ms: self.entry.enquire_after_ms,
-            valid_for_ms: self.entry.valid_for_ms,
-            max_in_flight: self.entry.max_in_flight,
-            max_instructions_per_s: 10_000,
-            max_enquiries_per_s: 100,
-            online: true,
-            offline_policy: wire::OfflinePolicy::Refuse.into(),
-            takes_return_requests: false,
-            overdue_after_ms: 60_000,
-        }
     }
 }
 
@@ -86,10 +55,13 @@ pub struct DirectorySource {
     pub sender: Bic,
     /// Tells when a message was made.
     pub clock: Clock,
+    /// Told by the banks when one goes offline or comes back.
+    pub changes: Arc<Notify>,
 }
 
 impl DirectorySource {
-    /// Reads the file. A bank whose entry is as it was in `previous` keeps its connections and what is under way to it.
+    /// Reads the file. A bank whose entry is as it was in `previous` keeps its connections, what is under way to it, and
+    /// what is known of whether it can be reached.
     ///
     /// # Errors
     /// All that is wrong with the file.
@@ -97,9 +69,9 @@ impl DirectorySource {
         let mut problems = Vec::new();
         let mut banks = BTreeMap::new();
         for entry in entry::read(&self.file)? {
-            let unchanged = previous.0.get(&entry.id).filter(|bank| bank.entry == entry).map(Arc::clone);
+            let unchanged = previous.0.get(&entry.id).filter(|bank| *bank.entry() == entry).map(Arc::clone);
             match unchanged.map_or_else(|| self.bank(entry).map(Arc::new), Ok) {
-                Ok(bank) => drop(banks.insert(bank.entry.id.clone(), bank)),
+                Ok(bank) => drop(banks.insert(bank.entry().id.clone(), bank)),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -109,13 +81,15 @@ impl DirectorySource {
     fn bank(&self, entry: BankEntry) -> Result<Bank, String> {
         let RailEntry::Iso20022 { address, ca } = &entry.rail;
         let correspondents = Correspondents { sender: self.sender.clone(), bank: entry.bic.clone() };
-        let rail =
-            Iso20022::new(correspondents, address, ca.as_deref(), entry.answer_timeout(), self.clock.clone())
-                .map_err(|problem| {
-                    format!("{}: bank {:?}: ca_file: {problem}", self.file.display(), entry.id)
-                })?;
-        let bulkhead = Bulkhead::new(usize::try_from(entry.max_in_flight).unwrap_or(usize::MAX));
-        Ok(Bank { entry, rail: Rail::Iso20022(Box::new(rail)), bulkhead })
+        let rail = Iso20022::new(
+            correspondents,
+            address,
+            ca.as_deref(),
+            entry.times.answer_timeout(),
+            self.clock.clone(),
+        )
+        .map_err(|problem| format!("{}: bank {:?}: ca_file: {problem}", self.file.display(), entry.id))?;
+        Ok(Bank::new(entry, Rail::Iso20022(Box::new(rail)), Arc::clone(&self.changes)))
     }
 
     /// Reads the file again and publishes it; a bad file changes nothing.
@@ -132,16 +106,19 @@ impl DirectorySource {
         }
     }
 
-    /// Reads the file again on every SIGHUP, for as long as this is polled.
+    /// For as long as this is polled: reads the file again on every SIGHUP, and publishes the directory again whenever a
+    /// bank goes offline or comes back.
     ///
     /// # Errors
     /// When the process can't listen to signals.
-    pub async fn reload_on_hangup(&self, published: &watch::Sender<Arc<Directory>>) -> std::io::Result<()> {
+    pub async fn keep_published(&self, published: &watch::Sender<Arc<Directory>>) -> std::io::Result<()> {
         let mut hangups = signal(SignalKind::hangup())?;
-        while hangups.recv().await.is_some() {
-            self.reload(published);
+        loop {
+            tokio::select! {
+                Some(()) = hangups.recv() => self.reload(published),
+                () = self.changes.notified() => published.send_modify(|_| {}),
+            }
         }
-        std::future::pending().await
     }
 }
 

@@ -1,28 +1,13 @@
 //! An instruction: what the platform asked to be carried, checked once and trusted from then on.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+mod fields;
 
-use common::{
-    fault::Violation,
-    iban::Iban,
-    money::{Currency, MAX_AMOUNT_MINOR_UNITS, Money},
-    text,
-    trace::TraceParent,
-};
+use std::{fmt, time::SystemTime};
+
+use common::{fault::Violation, iban::Iban, money::Money, trace::TraceParent};
 use proto::channel as wire;
-use uuid::Uuid;
 
-/// The longest message id or reference (`Max35Text`).
-const MAX_REFERENCE_CHARS: usize = 35;
-/// The longest name or remittance text (`Max140Text`).
-const MAX_TEXT_CHARS: usize = 140;
-/// The longest account number that is no IBAN (`Max34Text`).
-const MAX_ACCOUNT_NUMBER_CHARS: usize = 34;
-/// The year 10000: later times have no ISO 8601 form of four digits.
-const END_OF_TIME_SECONDS: u64 = 253_402_300_800;
+use fields::Fields;
 
 /// Something to carry to a bank, well-formed for every rail.
 pub struct Instruction {
@@ -40,11 +25,31 @@ pub struct Instruction {
 pub enum Message {
     /// Pays a creditor.
     CreditTransfer(CreditTransfer),
-    /// Asks what became of the credit transfer whose references the instruction carries.
+    /// Asks for the return of what an earlier credit transfer brought.
+    ReturnRequest(ReturnRequest),
+    /// Asks what became of the instruction with the same references.
     StatusEnquiry {
         /// The enquiry's own message id.
         enquiry_id: String,
+        /// Set when the instruction was a return request: the credit transfer that it is about.
+        returned: Option<Original>,
     },
+}
+
+/// Asks a bank to give back (part of) what it credited. The instruction's references and amount are the request's own.
+pub struct ReturnRequest {
+    original: Original,
+    reason_code: String,
+    text: Option<String>,
+}
+
+/// The credit transfer that a return request is about.
+pub struct Original {
+    message_id: String,
+    uetr: String,
+    end_to_end_id: String,
+    amount: Money,
+    accept_time: SystemTime,
 }
 
 /// Who pays whom, and why.
@@ -74,15 +79,15 @@ impl Instruction {
     /// # Errors
     /// Every field that can't be carried, with what is wrong with it.
     pub fn parse(instruction: wire::Instruction) -> Result<Self, Vec<Violation>> {
-        let mut fields = Fields(Vec::new());
+        let mut fields = Fields::default();
         let trace = TraceParent::parse_or_new(&instruction.traceparent);
         let bank_id = fields.reference("bank_id", instruction.bank_id);
-        let uetr = fields.uetr(instruction.uetr);
+        let uetr = fields.uetr("uetr", instruction.uetr);
         let message_id = fields.reference("message_id", instruction.message_id);
         let end_to_end_id = fields.reference("end_to_end_id", instruction.end_to_end_id);
-        let amount = fields.amount(instruction.amount.as_ref());
+        let amount = fields.amount("amount", instruction.amount.as_ref());
         let accept_time = fields.time("accept_time", instruction.accept_time);
-        let message = fields.message(instruction.message);
+        let message = fields.message(instruction.message, amount);
         let parsed = || {
             Some(Self {
                 trace,
@@ -95,7 +100,7 @@ impl Instruction {
                 message: message?,
             })
         };
-        parsed().ok_or(fields.0)
+        parsed().ok_or_else(|| fields.into_violations())
     }
 
     /// The payment's trace.
@@ -108,12 +113,12 @@ impl Instruction {
         &self.bank_id
     }
 
-    /// The payment's unique reference: a UUIDv4 in small letters.
+    /// The instruction's unique reference: a UUIDv4 in small letters.
     pub fn uetr(&self) -> &str {
         &self.uetr
     }
 
-    /// The message id of the attempt to pay.
+    /// The instruction's message id; of an enquiry, that of the instruction that it asks about.
     pub fn message_id(&self) -> &str {
         &self.message_id
     }
@@ -123,7 +128,7 @@ impl Instruction {
         &self.end_to_end_id
     }
 
-    /// How much; more than nothing.
+    /// How much; more than nothing. Of a return request, how much is asked back.
     pub fn amount(&self) -> Money {
         self.amount
     }
@@ -136,6 +141,20 @@ impl Instruction {
     /// What to carry.
     pub fn message(&self) -> &Message {
         &self.message
+    }
+
+    /// The credit transfer whose return is asked for, if the instruction is a return request or asks about one.
+    pub fn returned(&self) -> Option<&Original> {
+        match &self.message {
+            Message::CreditTransfer(_) => None,
+            Message::ReturnRequest(request) => Some(&request.original),
+            Message::StatusEnquiry { returned, .. } => returned.as_ref(),
+        }
+    }
+
+    /// Whether the instruction only asks, and changes nothing at the bank.
+    pub fn is_enquiry(&self) -> bool {
+        matches!(self.message, Message::StatusEnquiry { .. })
     }
 }
 
@@ -163,6 +182,50 @@ impl CreditTransfer {
     }
 }
 
+impl ReturnRequest {
+    /// The credit transfer that it is about.
+    pub fn original(&self) -> &Original {
+        &self.original
+    }
+
+    /// Why (ExternalCancellationReason1Code).
+    pub fn reason_code(&self) -> &str {
+        &self.reason_code
+    }
+
+    /// Why, for people.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+}
+
+impl Original {
+    /// Its message id.
+    pub fn message_id(&self) -> &str {
+        &self.message_id
+    }
+
+    /// Its unique reference.
+    pub fn uetr(&self) -> &str {
+        &self.uetr
+    }
+
+    /// Its buyer's reference.
+    pub fn end_to_end_id(&self) -> &str {
+        &self.end_to_end_id
+    }
+
+    /// Its whole amount.
+    pub fn amount(&self) -> Money {
+        self.amount
+    }
+
+    /// When its payer's order was accepted.
+    pub fn accept_time(&self) -> SystemTime {
+        self.accept_time
+    }
+}
+
 impl Party {
     /// The holder's name.
     pub fn name(&self) -> &str {
@@ -172,105 +235,6 @@ impl Party {
     /// The account.
     pub fn account(&self) -> &Account {
         &self.account
-    }
-}
-
-/// Reads fields and notes what is wrong with them; a reader returns none only after noting why.
-struct Fields(Vec<Violation>);
-
-impl Fields {
-    fn refuse<T>(&mut self, field: impl Into<String>, description: impl Into<String>) -> Option<T> {
-        self.0.push(Violation::new(field, description));
-        None
-    }
-
-    fn readable(&mut self, field: &str, value: String, max_chars: usize) -> Option<String> {
-        match text::readable(&value, max_chars) {
-            Ok(()) => Some(value),
-            Err(complaint) => self.refuse(field, complaint),
-        }
-    }
-
-    fn reference(&mut self, field: &str, value: String) -> Option<String> {
-        self.readable(field, value, MAX_REFERENCE_CHARS)
-    }
-
-    fn uetr(&mut self, value: String) -> Option<String> {
-        let is_canonical_v4 = Uuid::try_parse(&value).is_ok_and(|uuid| {
-            uuid.get_version_num() == 4
-                && uuid.get_variant() == uuid::Variant::RFC4122
-                && uuid.hyphenated().to_string() == value
-        });
-        if is_canonical_v4 { Some(value) } else { self.refuse("uetr", "must be a UUIDv4 in small letters") }
-    }
-
-    fn amount(&mut self, amount: Option<&proto::money::Money>) -> Option<Money> {
-        let Some(amount) = amount else {
-            return self.refuse("amount", "is missing");
-        };
-        let Some(currency) = Currency::parse(&amount.currency) else {
-            return self.refuse("amount.currency", "must be a currency of ISO 4217 with a minor unit");
-        };
-        if !(1..=MAX_AMOUNT_MINOR_UNITS).contains(&amount.minor_units) {
-            return self.refuse("amount.minor_units", format!("must be from 1 to {MAX_AMOUNT_MINOR_UNITS}"));
-        }
-        Some(Money::new(amount.minor_units, currency))
-    }
-
-    fn time(&mut self, field: &str, time: Option<prost_types::Timestamp>) -> Option<SystemTime> {
-        let Some(time) = time else {
-            return self.refuse(field, "is missing");
-        };
-        let parts = u64::try_from(time.seconds).ok().zip(u32::try_from(time.nanos).ok());
-        match parts {
-            Some((seconds, nanos)) if seconds < END_OF_TIME_SECONDS && nanos < 1_000_000_000 => {
-                Some(UNIX_EPOCH + Duration::new(seconds, nanos))
-            }
-            _ => self.refuse(field, "must be from 1970 to 9999"),
-        }
-    }
-
-    fn message(&mut self, message: Option<wire::instruction::Message>) -> Option<Message> {
-        match message {
-            None | Some(wire::instruction::Message::ReturnRequest(_)) => {
-                self.refuse("message", "must be a credit_transfer or a status_enquiry")
-            }
-            Some(wire::instruction::Message::StatusEnquiry(enquiry)) => {
-                let enquiry_id = self.reference("status_enquiry.enquiry_id", enquiry.enquiry_id)?;
-                Some(Message::StatusEnquiry { enquiry_id })
-            }
-            Some(wire::instruction::Message::CreditTransfer(transfer)) => {
-                let debtor = self.party("credit_transfer.debtor", transfer.debtor);
-                let creditor = self.party("credit_transfer.creditor", transfer.creditor);
-                let text = transfer.remittance_information;
-                let remittance_information = if text.is_empty() {
-                    None
-                } else {
-                    Some(self.readable("credit_transfer.remittance_information", text, MAX_TEXT_CHARS)?)
-                };
-                let transfer =
-                    CreditTransfer { debtor: debtor?, creditor: creditor?, remittance_information };
-                Some(Message::CreditTransfer(transfer))
-            }
-        }
-    }
-
-    fn party(&mut self, field: &str, party: Option<wire::Party>) -> Option<Party> {
-        let Some(party) = party else {
-            return self.refuse(field, "is missing");
-        };
-        let name = self.readable(&format!("{field}.name"), party.name, MAX_TEXT_CHARS);
-        let account = match party.account {
-            None => self.refuse(field, "must have an iban or an account_number"),
-            Some(wire::party::Account::Iban(iban)) => match Iban::parse(&iban) {
-                Some(iban) => Some(Account::Iban(iban)),
-                None => self.refuse(format!("{field}.iban"), "must be a valid IBAN"),
-            },
-            Some(wire::party::Account::AccountNumber(number)) => self
-                .readable(&format!("{field}.account_number"), number, MAX_ACCOUNT_NUMBER_CHARS)
-                .map(Account::Number),
-        };
-        Some(Party { name: name?, account: account? })
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     bulkhead::Bulkhead,
     directory::Directory,
     instruction::{Instruction, Message},
+    notices::{Connection, Notices},
     rails::not_sent,
 };
 use answers::Answers;
@@ -34,19 +35,28 @@ const WAITING_OUTCOMES: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Instructions {
     directory: watch::Receiver<Arc<Directory>>,
+    notices: Notices,
     bulkhead: Bulkhead,
     lifecycle: Lifecycle,
     under_way: TaskTracker,
 }
 
 impl Instructions {
-    /// Carries instructions to the banks of the directory as it is at the time, `max_in_flight` at once.
+    /// Carries instructions to the banks of the directory as it is at the time, `max_in_flight` payments and return
+    /// requests at once, and an eighth as many enquiries; platforms get `notices`.
     pub fn new(
         directory: watch::Receiver<Arc<Directory>>,
+        notices: Notices,
         max_in_flight: usize,
         lifecycle: Lifecycle,
     ) -> Self {
-        Self { directory, bulkhead: Bulkhead::new(max_in_flight), lifecycle, under_way: TaskTracker::new() }
+        Self {
+            directory,
+            notices,
+            bulkhead: Bulkhead::new(max_in_flight),
+            lifecycle,
+            under_way: TaskTracker::new(),
+        }
     }
 
     /// Waits until nothing is under way, or the lifecycle stops.
@@ -76,7 +86,7 @@ impl Instructions {
             Err(not_sent("CHANNEL_STOPPING", "the channel is about to stop"))
         } else {
             self.bulkhead
-                .enter()
+                .enter(&instruction)
                 .ok_or_else(|| not_sent("CHANNEL_BUSY", "too many instructions are under way"))
         };
         let outcomes = outcomes.clone();
@@ -102,8 +112,9 @@ impl Instructions {
         &self,
         mut requests: Streaming<ExchangeRequest>,
         outcomes: mpsc::Sender<Outcome>,
+        connection: Connection,
+        tasks: TaskTracker,
     ) {
-        let tasks = TaskTracker::new();
         let drained = async {
             self.lifecycle.draining().await;
             tasks.close();
@@ -117,6 +128,7 @@ impl Instructions {
             };
             match request {
                 Ok(Some(request)) => {
+                    request.receipts.into_iter().for_each(|receipt| connection.receive(receipt));
                     for instruction in request.instructions {
                         let correlation_id = instruction.correlation_id;
                         if let Err(violations) = self.begin(instruction, &tasks, &outcomes).await {
@@ -134,6 +146,8 @@ impl Instructions {
                 }
             }
         }
+        // Nobody is left to send receipts.
+        drop(connection);
         tasks.close();
         tasks.wait().await;
     }
@@ -143,6 +157,7 @@ impl Instructions {
 fn span(instruction: &Instruction) -> tracing::Span {
     let message = match instruction.message() {
         Message::CreditTransfer(_) => "credit_transfer",
+        Message::ReturnRequest(_) => "return_request",
         Message::StatusEnquiry { .. } => "status_enquiry",
     };
     let span = tracing::info_span!(
@@ -198,10 +213,13 @@ impl InstructionService for Instructions {
         request: Request<Streaming<ExchangeRequest>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
         let (sender, outcomes) = mpsc::channel(WAITING_OUTCOMES);
+        let tasks = TaskTracker::new();
+        let (connection, notices) = self.notices.connect(tasks.clone());
         let instructions = self.clone();
-        self.under_way
-            .spawn(async move { instructions.exchange_until_end(request.into_inner(), sender).await });
-        Ok(Response::new(Answers::new(self.directory.clone(), outcomes)))
+        self.under_way.spawn(async move {
+            instructions.exchange_until_end(request.into_inner(), sender, connection, tasks).await;
+        });
+        Ok(Response::new(Answers::new(self.directory.clone(), notices, outcomes)))
     }
 
     async fn get_directory(
@@ -220,4 +238,4 @@ fn invalid(violations: Vec<Violation>) -> Fault {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

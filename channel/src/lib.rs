@@ -2,11 +2,15 @@
 //!
 //! It decides nothing about money, keeps nothing, and may be run as many times as needed.
 
+pub mod bank;
+pub mod breaker;
 pub mod bulkhead;
 pub mod config;
 pub mod directory;
 pub mod instruction;
 pub mod instruction_service;
+pub mod notice_listener;
+pub mod notices;
 pub mod rails;
 
 use std::error::Error;
@@ -17,24 +21,30 @@ use tokio::{net::TcpListener, sync::watch};
 
 use config::Config;
 use instruction_service::Instructions;
+use notice_listener::NoticeDesk;
+use notices::Notices;
 
 const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
     descriptors: proto::DESCRIPTORS,
     services: &[instruction_service_server::SERVICE_NAME],
 };
 
-/// Serves on `listener` until the lifecycle drains and nothing is under way, or it stops.
+/// Serves on `listener`, and takes banks' notices on `notice_listener`, until the lifecycle drains and nothing is under
+/// way, or it stops.
 ///
 /// # Errors
 /// When the server can't be built, or the process can't listen to signals.
 pub async fn run(
     config: Config,
     listener: TcpListener,
+    notice_listener: Option<TcpListener>,
     lifecycle: Lifecycle,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let Config { server, source, directory, max_in_flight } = config;
+    let Config { server, source, directory, max_in_flight, notices: _ } = config;
     let (published, directory) = watch::channel(directory);
-    let instructions = Instructions::new(directory, max_in_flight, lifecycle.clone());
+    let notices = Notices::default();
+    let desk = NoticeDesk::new(directory.clone(), notices.clone(), lifecycle.clone());
+    let instructions = Instructions::new(directory, notices, max_in_flight, lifecycle.clone());
     let service = InstructionServiceServer::new(instructions.clone());
     let served = rpc_server::serve(
         &server,
@@ -45,13 +55,19 @@ pub async fn run(
         },
         &lifecycle,
     );
+    let noticed = async {
+        match notice_listener {
+            Some(listener) => desk.serve(listener).await.map_err(Into::into),
+            None => Ok(()),
+        }
+    };
     let work = async {
-        served.await?;
+        tokio::try_join!(served, noticed)?;
         instructions.finish().await;
         Ok(())
     };
     tokio::select! {
         worked = work => worked,
-        reloading = source.reload_on_hangup(&published) => Ok(reloading?),
+        keeping = source.keep_published(&published) => Ok(keeping?),
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use channel::config::Args;
 use clap::Parser;
-use common::{lifecycle::Lifecycle, rpc_server, telemetry};
+use common::{lifecycle::Lifecycle, listener, rpc_server, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,5 +28,9 @@ async fn start() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let _telemetry = telemetry::start("channel", telemetry_config)?;
     let lifecycle = Lifecycle::on_signals(config.server.drain_timeout)?;
     let listener = rpc_server::bind(&config.server).await?;
-    channel::run(config, listener, lifecycle).await
+    let notice_listener = match &config.notices {
+        Some(notices) => Some(listener::bind(notices.listen, notices.address_file.as_deref()).await?),
+        None => None,
+    };
+    channel::run(config, listener, notice_listener, lifecycle).await
 }

@@ -14,11 +14,38 @@ pub enum Rail {
     Iso20022(Box<Iso20022>),
 }
 
+/// What carrying something came to.
+#[derive(Debug)]
+pub struct Carried {
+    /// What is known of the instruction.
+    pub verdict: Verdict,
+    /// What it showed of the bank.
+    pub contact: Contact,
+}
+
+/// What a message showed of its bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contact {
+    /// It gave a readable answer, whatever that says.
+    Answered,
+    /// It can't be reached, does not answer, or says that it is broken.
+    Failed,
+    /// Something answered, and not as the bank does when all is well.
+    Unclear,
+}
+
 impl Rail {
     /// Carries an instruction and says what is known of the result.
-    pub async fn carry(&self, instruction: &Instruction) -> Verdict {
+    pub async fn carry(&self, instruction: &Instruction) -> Carried {
         match self {
             Self::Iso20022(bank) => bank.carry(instruction).await,
+        }
+    }
+
+    /// Finds out whether the bank answers, with a message that changes nothing there.
+    pub async fn probe(&self) -> Contact {
+        match self {
+            Self::Iso20022(bank) => bank.probe().await,
         }
     }
 }

@@ -85,9 +85,14 @@ impl Fault {
 
     /// Too much is under way; nothing was begun.
     pub fn overloaded(message: impl Into<String>) -> Self {
+        Self::exhausted("OVERLOADED", message)
+    }
+
+    /// Too much of something is under way; nothing was begun.
+    pub fn exhausted(reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             retry_after: Some(Duration::from_millis(200)),
-            ..Self::new(Code::ResourceExhausted, "OVERLOADED", message)
+            ..Self::new(Code::ResourceExhausted, reason, message)
         }
     }
 

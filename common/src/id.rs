@@ -57,6 +57,8 @@ ids! {
     TransferId = "tra_";
     /// A deposit, `dep_…`.
     DepositId = "dep_";
+    /// Something that people should look at, `alm_…`.
+    AlarmId = "alm_";
 }
 
 fn uuid_v7(clock: &Clock) -> Uuid {

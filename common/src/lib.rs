@@ -9,6 +9,7 @@ pub mod fault;
 pub mod iban;
 pub mod id;
 pub mod lifecycle;
+pub mod listener;
 pub mod money;
 pub mod order;
 pub mod planted;

@@ -1,10 +1,15 @@
 //! A payment order: what a caller asked for, checked once and trusted from then on.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use uuid::Uuid;
 
-use crate::{bic::Bic, iban::Iban, id::AccountId, money::Money};
+use crate::{
+    bic::Bic,
+    iban::Iban,
+    id::{AccountId, PaymentId},
+    money::Money,
+};
 
 /// What a caller asked to be paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +28,41 @@ pub struct PaymentOrder {
     pub end_to_end_id: Option<String>,
     /// The caller's labels.
     pub metadata: BTreeMap<String, String>,
+    /// When to pay.
+    pub capture: Capture,
+}
+
+/// When to pay what is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capture {
+    /// At once.
+    Automatic,
+    /// When the caller says so; what is still held at this time is released. A default time if absent.
+    Manual(Option<SystemTime>),
+}
+
+/// What a caller asked to be captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureOrder {
+    /// The caller's id of the request.
+    pub request_id: String,
+    /// The authorized payment.
+    pub payment: PaymentId,
+    /// How much; all that is held if absent.
+    pub amount: Option<Money>,
+}
+
+/// What a caller asked to be given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundOrder {
+    /// The caller's id of the request.
+    pub request_id: String,
+    /// The payment or capture.
+    pub payment: PaymentId,
+    /// How much; all that is not refunded yet if absent.
+    pub amount: Option<Money>,
+    /// Why, for the bank; empty if nothing.
+    pub remittance_information: String,
 }
 
 /// Who is paid, and where.

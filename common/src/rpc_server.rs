@@ -25,7 +25,7 @@ use tonic::{
 };
 use tower::util::MapResponseLayer;
 
-use crate::{fault::Fault, lifecycle::Lifecycle, settings::Problems};
+use crate::{fault::Fault, lifecycle::Lifecycle, listener, settings::Problems};
 
 use connection::Connection;
 
@@ -128,18 +128,7 @@ pub struct Contracts {
 /// # Errors
 /// When the address is taken or the file can't be written.
 pub async fn bind(config: &ServerConfig) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot listen on {}: {error}", config.listen))
-    })?;
-    if let Some(path) = &config.address_file {
-        let unfinished = path.with_extension("unfinished");
-        std::fs::write(&unfinished, listener.local_addr()?.to_string())
-            .and_then(|()| std::fs::rename(&unfinished, path))
-            .map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
-            })?;
-    }
-    Ok(listener)
+    listener::bind(config.listen, config.address_file.as_deref()).await
 }
 
 /// Serves until the lifecycle has drained or stopped. `add_services` adds what to serve besides health and reflection;

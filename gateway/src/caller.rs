@@ -8,9 +8,9 @@ use serde::Deserialize;
 pub enum Role {
     /// Pays from its own accounts.
     PayerApp,
-    /// Reads what it received.
+    /// Reads what it received, and gives it back.
     Merchant,
-    /// Books deposits.
+    /// Books deposits, and ends payments whose end only people can find out.
     Operator,
     /// Reads everything of its participant.
     Auditor,
@@ -19,12 +19,18 @@ pub enum Role {
 /// Something that callers ask for and that not everyone may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Make payments.
+    /// Make, capture and cancel payments.
     Pay,
+    /// Give payments back.
+    Refund,
     /// Open accounts.
     OpenAccount,
     /// Book deposits.
     Deposit,
+    /// End payments whose end only people can find out.
+    Resolve,
+    /// Read alarms.
+    ReadAlarms,
     /// Read payments, accounts and entries.
     Read,
 }
@@ -34,8 +40,10 @@ impl Role {
     pub fn may(self, action: Action) -> bool {
         match action {
             Action::Pay => self == Self::PayerApp,
+            Action::Refund => matches!(self, Self::PayerApp | Self::Merchant),
             Action::OpenAccount => matches!(self, Self::PayerApp | Self::Merchant | Self::Operator),
-            Action::Deposit => self == Self::Operator,
+            Action::Deposit | Action::Resolve => self == Self::Operator,
+            Action::ReadAlarms => matches!(self, Self::Operator | Self::Auditor),
             Action::Read => true,
         }
     }
@@ -48,6 +56,8 @@ pub struct Caller {
     pub participant: String,
     /// What the credential is for.
     pub roles: Vec<Role>,
+    /// Which credential it is, for four-eyes rules and the record: the beginning of its hash.
+    pub credential: String,
 }
 
 impl Caller {

@@ -75,6 +75,7 @@ impl Front {
             participant: caller.participant,
             budget_ms: u32::try_from(deadline.remaining().as_millis()).unwrap_or(u32::MAX),
             traceparent: trace.to_string(),
+            actor: caller.credential,
             operation: Some(operation),
         };
         let answer = self.platform.ask(command).map_err(|not_asked| match not_asked {

@@ -4,6 +4,7 @@ pub mod account_service;
 pub mod caller;
 pub mod config;
 pub mod front;
+pub mod operations_service;
 pub mod participant;
 pub mod payment_service;
 pub mod platform_link;
@@ -13,6 +14,7 @@ use std::{error::Error, sync::Arc};
 use common::{lifecycle::Lifecycle, rpc_client, rpc_server};
 use proto::{
     accounts::account_service_server::{self, AccountServiceServer},
+    operations::operations_service_server::{self, OperationsServiceServer},
     payments::payment_service_server::{self, PaymentServiceServer},
 };
 use tokio::{
@@ -21,13 +23,17 @@ use tokio::{
 };
 
 use crate::{
-    account_service::Accounts, config::Config, front::Front, participant::Participants,
-    payment_service::Payments,
+    account_service::Accounts, config::Config, front::Front, operations_service::Operations,
+    participant::Participants, payment_service::Payments,
 };
 
 const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
     descriptors: proto::DESCRIPTORS,
-    services: &[payment_service_server::SERVICE_NAME, account_service_server::SERVICE_NAME],
+    services: &[
+        payment_service_server::SERVICE_NAME,
+        account_service_server::SERVICE_NAME,
+        operations_service_server::SERVICE_NAME,
+    ],
 };
 /// The largest request that is read.
 const MAX_REQUEST_BYTES: usize = 64 << 10;
@@ -46,10 +52,12 @@ pub async fn run(
     let platform = platform_link::open(rpc_client::connect(&config.platform)?, config.max_waiting);
     let front = Front::new(participants, platform);
     let payments = PaymentServiceServer::new(Payments::new(front.clone()));
-    let accounts = AccountServiceServer::new(Accounts::new(front));
+    let accounts = AccountServiceServer::new(Accounts::new(front.clone()));
+    let operations = OperationsServiceServer::new(Operations::new(front));
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(payments.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(accounts.max_decoding_message_size(MAX_REQUEST_BYTES));
+        routes.add_service(operations.max_decoding_message_size(MAX_REQUEST_BYTES));
     };
     rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await
 }

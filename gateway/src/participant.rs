@@ -19,6 +19,9 @@ const PREFIX: &str = "rk_";
 /// How many random bytes it has.
 const KEY_BYTES: usize = 32;
 
+/// How much of a key's hash names it: enough to tell any two keys apart.
+const CREDENTIAL_DIGITS: usize = 16;
+
 /// The participants' API keys.
 #[derive(Debug)]
 pub struct Participants {
@@ -96,7 +99,8 @@ fn read(file: &PathBuf) -> Result<HashMap<String, Caller>, String> {
         if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             problem("hash must be blake3: and 64 small hexadecimal digits, as `gateway new-key` prints it");
         }
-        let caller = Caller { participant: entry.participant, roles: entry.roles };
+        let credential = digits.chars().take(CREDENTIAL_DIGITS).collect();
+        let caller = Caller { participant: entry.participant, roles: entry.roles, credential };
         if by_hash.insert(entry.hash, caller).is_some() {
             problem("the same hash stands twice");
         }
@@ -155,10 +159,9 @@ mod tests {
         let (key, entry) = new_key("shop", &["payer-app".to_owned(), "operator".to_owned()]).expect("key");
         let participants = participants(&entry).expect("good");
         let caller = participants.identify(&metadata(&[&format!("Bearer {key}")])).expect("known");
-        assert_eq!(
-            caller,
-            Caller { participant: "shop".to_owned(), roles: vec![Role::PayerApp, Role::Operator] }
-        );
+        assert_eq!(caller.participant, "shop");
+        assert_eq!(caller.roles, [Role::PayerApp, Role::Operator]);
+        assert!(entry.contains(&caller.credential) && caller.credential.len() == CREDENTIAL_DIGITS);
         let good = format!("Bearer {key}");
         for bad in [
             vec![],

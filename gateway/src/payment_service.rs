@@ -3,8 +3,10 @@
 use proto::{
     convert,
     payments::{
+        CancelPaymentRequest, CancelPaymentResponse, CapturePaymentRequest, CapturePaymentResponse,
         CreatePaymentRequest, CreatePaymentResponse, GetPaymentRequest, GetPaymentResponse,
-        ListPaymentsRequest, ListPaymentsResponse, payment_service_server::PaymentService,
+        ListPaymentsRequest, ListPaymentsResponse, RefundPaymentRequest, RefundPaymentResponse,
+        payment_service_server::PaymentService,
     },
     platform::{command::Operation, reply},
 };
@@ -37,6 +39,41 @@ impl PaymentService for Payments {
             _ => None,
         };
         self.front.carry(request, Action::Pay, check, Operation::CreatePayment, response).await
+    }
+
+    async fn capture_payment(
+        &self,
+        request: Request<CapturePaymentRequest>,
+    ) -> Result<Response<CapturePaymentResponse>, Status> {
+        let check = |request: &CapturePaymentRequest| convert::capture_order(request).map(drop);
+        let response = |result| match result {
+            reply::Result::CapturePayment(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Pay, check, Operation::CapturePayment, response).await
+    }
+
+    async fn cancel_payment(
+        &self,
+        request: Request<CancelPaymentRequest>,
+    ) -> Result<Response<CancelPaymentResponse>, Status> {
+        let response = |result| match result {
+            reply::Result::CancelPayment(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Pay, |_| Ok(()), Operation::CancelPayment, response).await
+    }
+
+    async fn refund_payment(
+        &self,
+        request: Request<RefundPaymentRequest>,
+    ) -> Result<Response<RefundPaymentResponse>, Status> {
+        let check = |request: &RefundPaymentRequest| convert::refund_order(request).map(drop);
+        let response = |result| match result {
+            reply::Result::RefundPayment(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Refund, check, Operation::RefundPayment, response).await
     }
 
     async fn get_payment(

@@ -1,4 +1,4 @@
-//! The banks that can be instructed, as the channel last said, each with its settlement accounts.
+//! The banks that can be instructed, as the channel last said, each with the house's accounts and its gate.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,6 +16,7 @@ use proto::channel;
 
 use crate::{
     domain::ledger::{BankRoute, NoRoute},
+    gate::{Admission, Gate, Limits, Place, waits},
     store::{Store, StoreError},
 };
 
@@ -31,22 +32,40 @@ pub struct Directory(Arc<RwLock<Option<Arc<Banks>>>>);
 /// One version of the directory.
 #[derive(Debug, Default)]
 struct Banks {
-    by_id: BTreeMap<String, Bank>,
+    by_id: BTreeMap<String, Arc<Bank>>,
     id_by_bic: HashMap<String, String>,
     id_by_bank_code: HashMap<String, String>,
 }
 
 /// A bank, as far as the platform needs to know it.
-#[derive(Clone, Debug)]
-struct Bank {
+#[derive(Debug)]
+pub struct Bank {
+    /// Its id.
+    pub id: String,
+    /// How long after its acceptance it may first be asked what became of a payment.
+    pub enquire_after: Duration,
+    /// How long after its acceptance it takes a payment.
+    pub valid_for: Duration,
+    /// How long after a payment came to be its end is overdue.
+    pub overdue_after: Duration,
+    /// Whether it can be reached, as far as the channel knows.
+    pub online: bool,
+    /// Whether payments wait for it while it cannot be reached.
+    pub waits: bool,
+    /// Whether it takes return requests.
+    pub takes_returns: bool,
+    /// What it may get.
+    pub gate: Arc<Gate>,
     settlement_accounts: BTreeMap<Currency, AccountId>,
+    suspense_accounts: BTreeMap<Currency, AccountId>,
     answer_timeout: Duration,
-    enquire_after: Duration,
-    valid_for: Duration,
 }
 
+/// Where a payment would go, and the place at its bank if it may go at once.
+pub type Admitted = (Result<BankRoute, NoRoute>, Option<Place>);
+
 impl Directory {
-    /// Takes what the channel said, after opening the settlement accounts that are new.
+    /// Takes what the channel said, after opening the house's accounts that are new.
     ///
     /// # Errors
     /// When the database fails; the directory stays as it was.
@@ -57,41 +76,87 @@ impl Directory {
         clock: &Clock,
     ) -> Result<(), StoreError> {
         let mut banks = Banks::default();
-        for bank in wire.banks {
-            let mut settlement_accounts = BTreeMap::new();
-            for currency in bank.currencies.iter().filter_map(|code| Currency::parse(code)) {
-                let id = AccountId::new(clock);
-                let account =
-                    store.settlement_account(id, &bank.id, &bank.name, currency, clock.now()).await?;
-                settlement_accounts.insert(currency, account);
-            }
-            banks.id_by_bic.insert(bank.bic, bank.id.clone());
+        for wire in wire.banks {
+            let bank = Arc::new(self.bank(&wire, store, clock).await?);
+            banks.id_by_bic.insert(wire.bic, wire.id.clone());
             banks
                 .id_by_bank_code
-                .extend(bank.iban_bank_codes.into_iter().map(|code| (code, bank.id.clone())));
-            let millis = |millis: u32| Duration::from_millis(millis.into());
-            let entry = Bank {
-                settlement_accounts,
-                answer_timeout: millis(bank.answer_timeout_ms),
-                enquire_after: millis(bank.enquire_after_ms),
-                valid_for: millis(bank.valid_for_ms),
-            };
-            banks.by_id.insert(bank.id, entry);
+                .extend(wire.iban_bank_codes.into_iter().map(|code| (code, wire.id.clone())));
+            banks.by_id.insert(wire.id, bank);
         }
-        tracing::info!(banks = banks.by_id.len(), "directory taken over");
+        let offline = banks.by_id.values().filter(|bank| !bank.online).count();
+        tracing::info!(banks = banks.by_id.len(), offline, "directory taken over");
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(banks));
         Ok(())
+    }
+
+    async fn bank(&self, wire: &channel::Bank, store: &Store, clock: &Clock) -> Result<Bank, StoreError> {
+        let known = self.bank_by_id(&wire.id);
+        let mut accounts = [BTreeMap::new(), BTreeMap::new()];
+        for currency in wire.currencies.iter().filter_map(|code| Currency::parse(code)) {
+            for (accounts, is_suspense) in accounts.iter_mut().zip([false, true]) {
+                let earlier = known.as_ref().and_then(|bank| bank.house_account(currency, is_suspense));
+                let account = match earlier {
+                    Some(account) => account,
+                    None => {
+                        let (id, named) = (AccountId::new(clock), (wire.id.as_str(), wire.name.as_str()));
+                        store.house_account(id, named, currency, is_suspense, clock.now()).await?
+                    }
+                };
+                accounts.insert(currency, account);
+            }
+        }
+        let [settlement_accounts, suspense_accounts] = accounts;
+        let limits = Limits::of(wire);
+        let gate = known.map(|bank| Arc::clone(&bank.gate)).filter(|gate| gate.limits() == limits);
+        let millis = |millis: u32| Duration::from_millis(millis.into());
+        Ok(Bank {
+            id: wire.id.clone(),
+            enquire_after: millis(wire.enquire_after_ms),
+            valid_for: millis(wire.valid_for_ms),
+            overdue_after: millis(wire.overdue_after_ms),
+            online: wire.online,
+            waits: waits(wire),
+            takes_returns: wire.takes_return_requests,
+            gate: gate.unwrap_or_else(|| Arc::new(Gate::new(limits))),
+            settlement_accounts,
+            suspense_accounts,
+            answer_timeout: millis(wire.answer_timeout_ms),
+        })
     }
 
     fn banks(&self) -> Option<Arc<Banks>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Which bank to instruct for a payee, in a currency.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn route(&self, payee: &Payee, currency: Currency) -> Result<BankRoute, NoRoute> {
+    /// Every bank.
+    pub fn all(&self) -> Vec<Arc<Bank>> {
+        self.banks().map(|banks| banks.by_id.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// A bank, by its id.
+    pub fn bank_by_id(&self, id: &str) -> Option<Arc<Bank>> {
+        self.banks()?.by_id.get(id).cloned()
+    }
+
+    /// Which bank to instruct for a payee, in a currency, and whether it takes a payment now.
+    pub fn admit(&self, payee: &Payee, currency: Currency, channel_is_open: bool) -> Admitted {
+        match self.bank_of(payee) {
+            Ok(bank) => bank.admit(currency, channel_is_open),
+            Err(none) => (Err(none), None),
+        }
+    }
+
+    /// Whether a bank, by its id, takes an instruction in a currency now.
+    pub fn admit_at(&self, bank_id: &str, currency: Currency, channel_is_open: bool) -> Admitted {
+        match self.bank_by_id(bank_id) {
+            Some(bank) => bank.admit(currency, channel_is_open),
+            None if self.banks().is_none() => (Err(NoRoute::NoChannel), None),
+            None => (Err(NoRoute::Offline(bank_id.to_owned())), None),
+        }
+    }
+
+    fn bank_of(&self, payee: &Payee) -> Result<Arc<Bank>, NoRoute> {
         let banks = self.banks().ok_or(NoRoute::NoChannel)?;
         let id = match &payee.account {
             PayeeAccount::Iban(_, Some(key)) | PayeeAccount::Number(_, key) => banks.id_of(key),
@@ -101,14 +166,7 @@ impl Directory {
             }
             PayeeAccount::Ledger(_) => Err(NoRoute::NotInDirectory("payee.ledger_account")),
         }?;
-        let (bank_id, bank) =
-            banks.by_id.get_key_value(&id).ok_or(NoRoute::NotInDirectory("payee.bank_id"))?;
-        let settlement_account = *bank
-            .settlement_accounts
-            .get(&currency)
-            .ok_or_else(|| NoRoute::CurrencyNotSupported(bank_id.clone()))?;
-        let lease = bank.lease();
-        Ok(BankRoute { bank_id: bank_id.clone(), settlement_account, valid_for: bank.valid_for, lease })
+        banks.by_id.get(&id).cloned().ok_or(NoRoute::NotInDirectory("payee.bank_id"))
     }
 
     /// The settlement account of a bank in a currency.
@@ -118,31 +176,47 @@ impl Directory {
     pub fn settlement_account(&self, bank_id: &str, currency: Currency) -> Result<AccountId, NoRoute> {
         let banks = self.banks().ok_or(NoRoute::NoChannel)?;
         let bank = banks.by_id.get(bank_id).ok_or(NoRoute::NotInDirectory("bank_id"))?;
-        let account = bank.settlement_accounts.get(&currency).copied();
+        let account = bank.house_account(currency, false);
         account.ok_or_else(|| NoRoute::CurrencyNotSupported(bank_id.to_owned()))
-    }
-
-    /// How long after its acceptance a bank may first be asked what became of a payment. A bank that has left the
-    /// directory is asked at once: the channel says that it can't.
-    pub fn enquire_after(&self, bank_id: &str) -> Duration {
-        let banks = self.banks();
-        banks
-            .as_ref()
-            .and_then(|banks| banks.by_id.get(bank_id))
-            .map_or(Duration::ZERO, |bank| bank.enquire_after)
     }
 
     /// A lease that is long enough for an enquiry and a re-send at any bank.
     pub fn recovery_lease(&self) -> Duration {
-        let banks = self.banks();
-        let longest = banks.iter().flat_map(|banks| banks.by_id.values()).map(Bank::lease).max();
+        let longest = self.all().iter().map(|bank| bank.lease()).max();
         longest.unwrap_or(SEND_WINDOW + LEASE_MARGIN) * 2
     }
 }
 
 impl Bank {
-    fn lease(&self) -> Duration {
+    /// How long a sender has before others may take over.
+    pub fn lease(&self) -> Duration {
         self.answer_timeout + SEND_WINDOW + LEASE_MARGIN
+    }
+
+    /// The settlement account in a currency, or the one that holds in suspense what the bank paid and nobody here has.
+    pub fn house_account(&self, currency: Currency, is_suspense: bool) -> Option<AccountId> {
+        let accounts = if is_suspense { &self.suspense_accounts } else { &self.settlement_accounts };
+        accounts.get(&currency).copied()
+    }
+
+    fn admit(&self, currency: Currency, channel_is_open: bool) -> Admitted {
+        let Some(settlement_account) = self.house_account(currency, false) else {
+            return (Err(NoRoute::CurrencyNotSupported(self.id.clone())), None);
+        };
+        let route = |waits| BankRoute {
+            bank_id: self.id.clone(),
+            settlement_account,
+            valid_for: self.valid_for,
+            lease: self.lease(),
+            waits,
+        };
+        match self.gate.admit(self.online && channel_is_open, self.waits) {
+            Admission::Send(place) => (Ok(route(false)), Some(place)),
+            Admission::Wait => (Ok(route(true)), None),
+            Admission::Busy => (Err(NoRoute::Busy(self.id.clone())), None),
+            Admission::Offline if !channel_is_open => (Err(NoRoute::NoChannel), None),
+            Admission::Offline => (Err(NoRoute::Offline(self.id.clone())), None),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rules of the ledger and of a payment's life: pure, without I/O, clock or randomness.
 
 pub mod account;
+pub mod alarm;
 pub mod ledger;
 pub mod payment;
 pub mod refusal;

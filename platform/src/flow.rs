@@ -4,19 +4,23 @@
 pub mod book;
 pub mod declined;
 pub mod intake;
+mod message;
+pub mod notice;
+pub mod overdue;
 pub mod recover;
 pub mod settle;
 pub mod waiters;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{clock::Clock, lifecycle::Lifecycle, trace::TraceParent};
+use common::{clock::Clock, id::TransferId, lifecycle::Lifecycle};
+use proto::channel::Notice;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use crate::{channel_link::ChannelLink, directory::Directory, domain::payment::Submission, store::Store};
+use crate::{channel_link::ChannelLink, directory::Directory, domain::ledger::TransferIds, store::Store};
 
-use book::Book;
+use book::{Book, ToSend};
 use waiters::Waiters;
 
 /// What the steps share.
@@ -57,7 +61,9 @@ pub struct Parts {
     /// The ledger's one writer.
     pub book: Book,
     /// Payments that the book has written and that are to be sent.
-    pub submissions: mpsc::UnboundedReceiver<(Submission, TraceParent)>,
+    pub submissions: mpsc::UnboundedReceiver<ToSend>,
+    /// What banks say unasked.
+    pub notices: mpsc::Receiver<Notice>,
     /// How much may be under way.
     pub limits: Limits,
 }
@@ -65,7 +71,7 @@ pub struct Parts {
 impl Flow {
     /// Puts the steps together and starts settling and recovering, until the lifecycle drains.
     pub fn start(parts: Parts, lifecycle: &Lifecycle) -> Arc<Self> {
-        let Parts { store, clock, directory, channel, book, submissions, limits } = parts;
+        let Parts { store, clock, directory, channel, book, submissions, notices, limits } = parts;
         let settling = TaskTracker::new();
         let flow = Arc::new(Self {
             store,
@@ -78,7 +84,9 @@ impl Flow {
             limits,
         });
         tokio::spawn(settle::run(Arc::clone(&flow), submissions));
+        tokio::spawn(notice::run(Arc::clone(&flow), notices));
         tokio::spawn(recover::run(Arc::clone(&flow), lifecycle.clone()));
+        tokio::spawn(overdue::run(Arc::clone(&flow), lifecycle.clone()));
         flow
     }
 
@@ -106,5 +114,12 @@ impl Flow {
     pub async fn settled(&self) {
         self.settling.close();
         self.settling.wait().await;
+    }
+}
+
+impl TransferIds {
+    /// Three new numbers.
+    pub fn new(clock: &Clock) -> Self {
+        Self([TransferId::new(clock), TransferId::new(clock), TransferId::new(clock)])
     }
 }

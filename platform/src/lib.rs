@@ -6,6 +6,7 @@ pub mod config;
 pub mod directory;
 pub mod domain;
 pub mod flow;
+pub mod gate;
 pub mod page_token;
 pub mod platform_service;
 pub mod store;
@@ -52,12 +53,12 @@ pub async fn run(
     let store = Store::new(config.database.clone(), config.database_connections);
     let page_tokens = PageTokens::new(store.page_token_key().await?);
     let directory = Directory::default();
-    let (directories, updates) = mpsc::unbounded_channel();
-    let channel =
-        channel_link::open(rpc_client::connect(&config.channel)?, config.limits.max_under_way, directories);
-    tokio::spawn(follow_directory(directory.clone(), updates, store.clone(), clock.clone()));
+    let (channel, news) =
+        channel_link::open(rpc_client::connect(&config.channel)?, config.limits.max_under_way);
+    tokio::spawn(follow_directory(directory.clone(), news.directories, store.clone(), clock.clone()));
     let (book, submissions) = Book::open(&store, &clock, config.book);
-    let parts = Parts { store, clock, directory, channel, book, submissions, limits: config.limits };
+    let (notices, limits) = (news.notices, config.limits);
+    let parts = Parts { store, clock, directory, channel, book, submissions, notices, limits };
     let flow = Flow::start(parts, &lifecycle);
 
     let commands = Commands::new(flow.clone(), page_tokens);

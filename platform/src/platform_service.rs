@@ -44,6 +44,7 @@ async fn execute(commands: Commands, command: Command) -> Reply {
             tracing::info_span!("execute", trace_id = %trace.trace_id(), participant = command.participant);
         let caller = Caller {
             participant: command.participant,
+            actor: command.actor,
             trace: trace.adopt(&span),
             deadline: Deadline::after(Duration::from_millis(command.budget_ms.into())),
         };

@@ -1,10 +1,13 @@
 //! SQL and nothing else: loads what the rules need, saves what they decide.
 
 pub mod accounts;
+pub mod alarms;
 pub mod deposits;
 pub mod dispatches;
 pub mod load;
 pub mod payments;
+pub mod refunds;
+pub mod resolutions;
 pub mod save;
 pub mod schema;
 pub mod transfers;

@@ -43,7 +43,7 @@ pub struct CurrencySums {
 }
 
 /// Checks, each returning a line for whatever differs.
-const CHECKS: [&str; 9] = [
+const CHECKS: [&str; 12] = [
     // An account's stored sums are those of its transfers.
     "WITH effect (kind, pending, posted) AS (
        VALUES ('POSTING', 0, 1), ('HOLD', 1, 0), ('HOLD_POSTED', -1, 1), ('HOLD_RELEASED', -1, 0)
@@ -74,11 +74,14 @@ const CHECKS: [&str; 9] = [
      FROM transfers t JOIN accounts d ON d.id = t.debit_account JOIN accounts c ON c.id = t.credit_account
        LEFT JOIN payments p ON p.id = t.payment_id
      WHERE d.currency <> c.currency OR d.currency <> coalesce(p.currency, d.currency)",
-    // A payment's transfers are between its accounts, of its amount, and end its own hold.
+    // A payment's transfers are between its accounts, of its amount (an authorization's: at most), and end its own holds
+    // whole. What a return takes back was first booked the other way round.
     "SELECT format('payment pay_%s: transfer tra_%s is not its own', replace(p.id::text, '-', ''),
        replace(t.id::text, '-', ''))
      FROM transfers t JOIN payments p ON p.id = t.payment_id LEFT JOIN transfers h ON h.id = t.hold_id
-     WHERE (t.debit_account, t.credit_account, t.amount) <> (p.payer_account, p.credit_account, p.amount)
+     WHERE (t.debit_account, t.credit_account) <> CASE WHEN p.kind = 'RETURN' AND t.kind = 'POSTING'
+           THEN (p.credit_account, p.payer_account) ELSE (p.payer_account, p.credit_account) END
+       OR t.amount > p.amount OR (t.amount < p.amount AND p.kind <> 'AUTHORIZATION')
        OR (t.hold_id IS NOT NULL
          AND (h.kind, h.payment_id, h.amount) IS DISTINCT FROM ('HOLD', t.payment_id, t.amount))",
     // A deposit is booked once, on its account, to the last minor unit.
@@ -98,15 +101,49 @@ const CHECKS: [&str; 9] = [
        FROM transfers WHERE payment_id IS NOT NULL GROUP BY payment_id
      )
      SELECT format('payment pay_%s is %s of %s, held %s, paid %s', replace(p.id::text, '-', ''), state, amount,
-       coalesce(held, 0), coalesce(paid, 0))
+       coalesce(b.held, 0), coalesce(paid, 0))
      FROM payments p LEFT JOIN booked b USING (id)
-     WHERE coalesce(held, 0) <> CASE WHEN state IN ('SUBMITTED', 'UNKNOWN') THEN amount ELSE 0 END
-       OR coalesce(paid, 0) <> CASE state WHEN 'SUCCEEDED' THEN amount ELSE 0 END",
-    // Exactly the payments under way are in the queue of work.
+     WHERE coalesce(b.held, 0) <> CASE WHEN kind = 'AUTHORIZATION' THEN p.held
+         WHEN state IN ('HELD', 'SUBMITTED', 'UNKNOWN', 'INVESTIGATE') THEN amount ELSE 0 END
+       OR coalesce(paid, 0) <> CASE WHEN state = 'SUCCEEDED' AND kind <> 'AUTHORIZATION' THEN amount ELSE 0 END
+         + CASE kind WHEN 'RETURN' THEN amount ELSE 0 END",
+    // Exactly the payments under way are in the queue of work, and authorizations that can still be captured.
     "SELECT format('payment pay_%s is %s and %s the queue of work', replace(p.id::text, '-', ''), state,
        CASE WHEN d.payment_id IS NULL THEN 'not in' ELSE 'in' END)
      FROM payments p LEFT JOIN dispatches d ON d.payment_id = p.id
-     WHERE (state IN ('SUBMITTED', 'UNKNOWN')) <> (d.payment_id IS NOT NULL)",
+     WHERE (state IN ('HELD', 'SUBMITTED', 'UNKNOWN') OR (state = 'AUTHORIZED' AND closing IS NULL))
+       <> (d.payment_id IS NOT NULL)",
+    // An authorization's sums are those of its captures.
+    "WITH captures AS (
+       SELECT original_id AS id, sum(CASE state WHEN 'SUCCEEDED' THEN amount ELSE 0 END) AS captured,
+         sum(CASE WHEN state IN ('HELD', 'SUBMITTED', 'UNKNOWN', 'INVESTIGATE') THEN amount ELSE 0 END) AS capturing
+       FROM payments WHERE kind = 'CAPTURE' GROUP BY original_id
+     )
+     SELECT format('authorization pay_%s of %s: captured %s, capturing %s, held %s; its captures say %s and %s',
+       replace(p.id::text, '-', ''), amount, p.captured, p.capturing, p.held, coalesce(c.captured, 0),
+       coalesce(c.capturing, 0))
+     FROM payments p LEFT JOIN captures c USING (id)
+     WHERE p.kind = 'AUTHORIZATION' AND ((p.captured, p.capturing) <> (coalesce(c.captured, 0), coalesce(c.capturing, 0))
+       OR p.held + p.capturing + p.captured > p.amount)",
+    // What is refunded of a payment is the sum of its refunds, and never more than the payment.
+    "WITH refunds AS (
+       SELECT original_id AS id, sum(amount) AS refunded FROM payments
+       WHERE kind = 'REFUND' AND state NOT IN ('FAILED', 'CANCELLED') GROUP BY original_id
+     )
+     SELECT format('payment pay_%s of %s: refunds of %s, on record %s', replace(p.id::text, '-', ''), p.amount,
+       coalesce(r.refunded, 0), coalesce(f.refunded, 0))
+     FROM payments p LEFT JOIN refunds r USING (id) LEFT JOIN refundable f ON f.payment_id = p.id
+     WHERE coalesce(r.refunded, 0) <> coalesce(f.refunded, 0) OR coalesce(r.refunded, 0) > p.amount
+       OR (r.refunded > 0 AND (p.state, p.kind) NOT IN (('SUCCEEDED', 'PAYMENT'), ('SUCCEEDED', 'CAPTURE')))",
+    // What is held in suspense is what was paid late and is not returned.
+    "WITH late AS (
+       SELECT credit_account AS id, sum(amount) AS amount FROM payments WHERE kind = 'RETURN' AND state <> 'SUCCEEDED'
+       GROUP BY credit_account
+     )
+     SELECT format('suspense account acc_%s: %s, paid late and not returned %s', replace(a.id::text, '-', ''),
+       debits_posted - credits_posted, coalesce(l.amount, 0))
+     FROM accounts a LEFT JOIN late l USING (id)
+     WHERE is_suspense AND debits_posted - credits_posted <> coalesce(l.amount, 0)",
     // A payment's last event is its state, and none is missing before it.
     "WITH history AS (
        SELECT DISTINCT ON (payment_id) payment_id AS id, sequence, state, count(*) OVER (PARTITION BY payment_id) AS n

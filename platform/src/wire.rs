@@ -1,13 +1,13 @@
 //! What callers see of the ledger's things.
 
 use common::money::{Currency, Money};
-use proto::{accounts, convert, payments};
+use proto::{accounts, convert, operations, payments};
 
 use crate::{
     domain::{
         account::Side,
-        ledger::Deposit,
-        payment::{Payment, State},
+        ledger::{Alarm, Deposit},
+        payment::{Kind, Payment, State},
         refusal::Reason,
         transfer::{Cause, TransferKind},
     },
@@ -16,10 +16,13 @@ use crate::{
 
 /// A payment.
 pub fn payment(payment: &Payment) -> payments::Payment {
+    let amount = |minor_units| convert::money_to_wire(Money::new(minor_units, payment.amount.currency()));
+    // A refund's payer is who was paid: an account here, or a bank, whose settlement account is nobody's business.
+    let pays_from_bank = payment.kind.is_taken_back() && payment.bank_id.is_some();
     payments::Payment {
         id: payment.id.to_string(),
         request_id: payment.request_id.clone(),
-        payer_account: payment.payer_account.to_string(),
+        payer_account: if pays_from_bank { String::new() } else { payment.payer_account.to_string() },
         payee: Some((&payment.payee).into()),
         amount: Some(convert::money_to_wire(payment.amount)),
         remittance_information: payment.remittance_information.clone(),
@@ -33,6 +36,36 @@ pub fn payment(payment: &Payment) -> payments::Payment {
         create_time: Some(convert::time_to_wire(payment.created_at)),
         update_time: Some(convert::time_to_wire(payment.updated_at)),
         iso_status: iso_status(payment.state).to_owned(),
+        kind: kind(payment.kind).into(),
+        original_payment: payment.original.map(|original| original.to_string()).unwrap_or_default(),
+        captured_amount: payment.authorization.map(|sums| amount(sums.captured)),
+        capturable_amount: payment
+            .authorization
+            .map(|sums| amount(if sums.closing.is_none() { sums.held } else { 0 })),
+        expire_time: payment.authorization.map(|sums| convert::time_to_wire(sums.expires_at)),
+    }
+}
+
+/// What a payment is.
+fn kind(kind: Kind) -> payments::PaymentKind {
+    match kind {
+        Kind::Payment => payments::PaymentKind::Payment,
+        Kind::Authorization => payments::PaymentKind::Authorization,
+        Kind::Capture => payments::PaymentKind::Capture,
+        Kind::Refund => payments::PaymentKind::Refund,
+        // Belongs to the house, which has no API of its own to see it by.
+        Kind::Return => payments::PaymentKind::Unspecified,
+    }
+}
+
+/// An alarm.
+pub fn alarm(alarm: &Alarm) -> operations::Alarm {
+    operations::Alarm {
+        id: alarm.id.to_string(),
+        kind: alarm.kind.name().to_owned(),
+        payment: alarm.payment.to_string(),
+        detail: alarm.detail.clone(),
+        create_time: Some(convert::time_to_wire(alarm.at)),
     }
 }
 
@@ -48,6 +81,11 @@ pub fn reason(reason: &Reason) -> payments::Reason {
 /// A state.
 pub fn state(state: State) -> payments::PaymentState {
     match state {
+        State::Held => payments::PaymentState::Held,
+        State::Authorized => payments::PaymentState::Authorized,
+        State::Investigate => payments::PaymentState::Investigate,
+        State::Cancelled => payments::PaymentState::Cancelled,
+        State::Expired => payments::PaymentState::Expired,
         State::Submitted => payments::PaymentState::Submitted,
         State::Unknown => payments::PaymentState::Unknown,
         State::Succeeded => payments::PaymentState::Succeeded,
@@ -75,7 +113,9 @@ pub enum StateFilter {
 /// ISO 20022 ExternalPaymentTransactionStatus1Code.
 pub fn iso_status(state: State) -> &'static str {
     match state {
-        State::Submitted | State::Unknown => "PDNG",
+        State::Held | State::Submitted | State::Unknown | State::Investigate => "PDNG",
+        State::Authorized => "ACFC",
+        State::Cancelled | State::Expired => "CANC",
         State::Succeeded => "ACSC",
         State::Failed => "RJCT",
     }

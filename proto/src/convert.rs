@@ -9,7 +9,9 @@ use common::{
     money::{Currency, MAX_AMOUNT_MINOR_UNITS, Money},
 };
 
-pub use order::{account_order, deposit_order, payment_order, payment_order_to_wire};
+pub use order::{
+    account_order, capture_order, deposit_order, payment_order, payment_order_to_wire, refund_order,
+};
 
 /// The largest page that a list returns.
 pub const MAX_PAGE_SIZE: i32 = 500;

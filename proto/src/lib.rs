@@ -26,6 +26,11 @@ mod generated {
             tonic::include_proto!("rialto.accounts.v1");
         }
     }
+    pub mod operations {
+        pub mod v1 {
+            tonic::include_proto!("rialto.operations.v1");
+        }
+    }
     pub mod platform {
         pub mod v1 {
             tonic::include_proto!("rialto.platform.v1");
@@ -39,8 +44,8 @@ mod generated {
 }
 
 pub use generated::{
-    accounts::v1 as accounts, channel::v1 as channel, common::v1 as money, payments::v1 as payments,
-    platform::v1 as platform,
+    accounts::v1 as accounts, channel::v1 as channel, common::v1 as money, operations::v1 as operations,
+    payments::v1 as payments, platform::v1 as platform,
 };
 
 /// The descriptors of every contract here, as a serialized `FileDescriptorSet`.

@@ -1,13 +1,16 @@
 //! Whether a bank takes a payment that it has not seen before: pure, the time is an argument.
 
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
 use crate::config::{BankConfig, normal_bic};
 use crate::messages::pacs008::{Account, Payment};
-use crate::messages::{Code, Reason};
+use crate::messages::reason::{Code, Reason};
+use crate::messages::stamp::Stamp;
+
+pub mod returns;
 
 /// Why `bank` refuses `payment` at `now`; none if it credits it.
-pub fn refusal(bank: &BankConfig, payment: &Payment, now: OffsetDateTime) -> Option<Reason> {
+pub fn refusal(bank: &BankConfig, payment: &Payment, now: Stamp) -> Option<Reason> {
     if normal_bic(&payment.creditor_agent) != normal_bic(&bank.bic) {
         return Some(Reason::new(Code::NotThisBank, "the creditor agent is another bank"));
     }
@@ -24,7 +27,7 @@ pub fn refusal(bank: &BankConfig, payment: &Payment, now: OffsetDateTime) -> Opt
         return Some(Reason::new(Code::UnknownCreditorAccount, "no such account at this bank"));
     }
     // Last of all and never undone: the sender relies on it to know that a lost payment stays lost.
-    if now > payment.accepted_at + Duration::milliseconds(bank.valid_for_ms.into()) {
+    if now.time() > payment.accepted_at + Duration::milliseconds(bank.valid_for_ms.into()) {
         return Some(Reason::new(Code::TooLate, "the payment arrived after its validity"));
     }
     None
@@ -60,8 +63,9 @@ mod tests {
     use crate::config::{BankConfig, parse};
     use crate::messages::pacs008::Account;
     use crate::messages::sample;
+    use crate::messages::stamp::Stamp;
 
-    fn bank() -> BankConfig {
+    pub fn bank() -> BankConfig {
         let text = "[[bank]]\nid = \"aurora\"\nbic = \"AURODEFFXXX\"\nname = \"Aurora\"\ncurrencies = [\"EUR\"]\n\
                     valid_for_ms = 60000\niban_bank_codes = [\"DE37040044\"]\n";
         parse(text).unwrap().remove(0)
@@ -84,7 +88,7 @@ mod tests {
         case("AC03", &|p| p.creditor_account = Account::Iban("DE88370400440532013000".into()));
         case("AC03", &|p| p.creditor_account = Account::Iban("GB82WEST12345698765432".into()));
         for (payment, code) in cases {
-            let reason = refusal(&bank(), &payment, payment.accepted_at);
+            let reason = refusal(&bank(), &payment, Stamp::new(payment.accepted_at));
             assert_eq!(reason.and_then(|reason| reason.code).as_deref(), code, "{payment:?}");
         }
     }
@@ -93,8 +97,8 @@ mod tests {
     fn validity_ends_with_its_last_millisecond() {
         let payment = sample(1);
         let end = payment.accepted_at + Duration::milliseconds(60_000);
-        assert_eq!(refusal(&bank(), &payment, end), None);
-        let reason = refusal(&bank(), &payment, end + Duration::milliseconds(1)).unwrap();
+        assert_eq!(refusal(&bank(), &payment, Stamp::new(end)), None);
+        let reason = refusal(&bank(), &payment, Stamp::new(end + Duration::milliseconds(1))).unwrap();
         assert_eq!(reason.code.as_deref(), Some("TM01"));
     }
 }

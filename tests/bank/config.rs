@@ -1,8 +1,10 @@
 //! The banks file: which banks this process is.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::path::Path;
 
+use reqwest::Url;
 use toml::{Table, Value};
 
 use crate::messages::amount::Currency;
@@ -23,6 +25,10 @@ pub struct BankConfig {
     pub valid_for_ms: u32,
     /// Country and bank code of the IBANs that it issues (`DE50010517`); none: any valid IBAN is taken as its own.
     pub iban_bank_codes: Vec<String>,
+    /// An address of its own, besides the one that all banks share, which the bank can leave; port 0 takes any free port.
+    pub listen: Option<SocketAddr>,
+    /// Where the bank sends what it says unasked; none: nowhere until it is told.
+    pub notice_url: Option<Url>,
 }
 
 /// Reads the file at `path`, reporting every problem with the file's name.
@@ -80,6 +86,14 @@ pub fn normal_bic(bic: &str) -> &str {
     bic.strip_suffix("XXX").filter(|short| short.len() == 8).unwrap_or(bic)
 }
 
+/// What [`read_notice_url`] takes, in words.
+pub const NOTICE_URL_FORM: &str = "an http or https URL like http://127.0.0.1:8080/banks/aurora/pacs.002";
+
+/// Reads a notice URL.
+pub fn read_notice_url(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+}
+
 fn read_bank(keys: &mut Keys<'_>) -> BankConfig {
     let id_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let id = keys.string("id", "lower-case letters, digits and hyphens", |id| {
@@ -108,6 +122,8 @@ fn read_bank(keys: &mut Keys<'_>) -> BankConfig {
         currencies: currencies.iter().filter_map(|currency| currency.parse().ok()).collect(),
         valid_for_ms: keys.positive("valid_for_ms"),
         iban_bank_codes,
+        listen: keys.optional("listen", "host:port with a numeric host", |text| text.parse().ok()),
+        notice_url: keys.optional("notice_url", NOTICE_URL_FORM, read_notice_url),
     }
 }
 
@@ -136,6 +152,15 @@ impl Keys<'_> {
                 format!("{} {key}", self.place)
             }
         }
+    }
+
+    fn optional<T>(&mut self, key: &str, form: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let value = self.table.remove(key)?;
+        let read = value.as_str().and_then(read);
+        if read.is_none() {
+            self.problem(key, &format!("must be a text: {form}"));
+        }
+        read
     }
 
     fn strings(&mut self, key: &str, form: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
@@ -191,7 +216,7 @@ mod tests {
     #[test]
     fn every_problem_is_reported_at_once() {
         let problems = parse(
-            "colour = 1\n[[bank]]\nid = \"Aurora\"\nbic = \"AURO\"\ncurrencies = [\"eur\"]\nvalid_for_ms = 0\ntyp = 1\n\
+            "colour = 1\n[[bank]]\nid = \"Aurora\"\nbic = \"AURO\"\ncurrencies = [\"eur\"]\nvalid_for_ms = 0\ntyp = 1\nnotice_url = \"ftp://a\"\n\
              [[bank]]\nid = \"a\"\nbic = \"AURODEFF\"\nname = \"A\"\ncurrencies = [\"EUR\"]\nvalid_for_ms = 1\n\
              [[bank]]\nid = \"a\"\nbic = \"AURODEFFXXX\"\nname = \"A\"\ncurrencies = [\"EUR\"]\nvalid_for_ms = 1\n",
         )
@@ -205,6 +230,7 @@ mod tests {
             "bank 1: currencies holds",
             "bank 1: valid_for_ms",
             "bank 1: unknown key typ",
+            "bank 1: notice_url must be a text: an http",
             "two banks have the id",
             "two banks have the bic",
         ] {

@@ -1,40 +1,31 @@
 //! One bank and what it says to a message: read, look up the script, decide in the books, answer.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
 use time::OffsetDateTime;
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use crate::acceptance;
-use crate::books::{Books, Broken, Decision, Known};
+use crate::books::record::{Received, Record, ReturnEntry};
+use crate::books::{Books, Broken};
 use crate::config::BankConfig;
-use crate::messages::pacs002::{Report, TransactionStatus};
-use crate::messages::pacs008::Payment;
-use crate::messages::pacs028::Enquiry;
-use crate::messages::{self, Code, Inbound, Reason, References};
-use crate::script::{Behaviour, On, Script};
+use crate::counters::{Counters, Counts, count};
+use crate::line::Link;
+use crate::messages::answer::Answer;
+use crate::messages::pacs028::About;
+use crate::messages::stamp::Stamp;
+use crate::messages::{self, Inbound};
+use crate::notices::Notifier;
+use crate::script::{Behaviour, Chosen, On, Script, Subject};
 
-/// What goes back over the connection.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// A pacs.002.
-    Report(String),
-    /// HTML where a report belongs.
-    Garbage,
-    /// Another status than 200.
-    HttpError(u16),
-    /// Nothing, with the connection left open.
-    Silence,
-    /// Nothing, and the connection is closed.
-    HangUp,
-    /// The body could not be read, and why.
-    Unreadable(String),
-    /// The books are broken, so that nothing can be said of any payment.
-    Broken,
-}
+mod enquiries;
+mod notices;
+mod payments;
+mod replies;
+mod returns;
+
+pub use replies::Reply;
 
 /// One bank.
 #[derive(Debug)]
@@ -42,48 +33,67 @@ pub struct Bank {
     config: BankConfig,
     books: Books,
     script: Mutex<Script>,
+    script_given: Notify,
+    link: watch::Sender<Link>,
     counters: Counters,
+    notifier: Notifier,
     /// Begins every message id, so that they differ from those of an earlier run.
     run: u64,
 }
 
-#[derive(Debug, Default)]
-struct Counters {
-    pacs008_received: AtomicU64,
-    pacs028_received: AtomicU64,
-    unreadable: AtomicU64,
-    repeated: AtomicU64,
-    unanswered: AtomicU64,
-    reports: AtomicU64,
+/// When a message arrived.
+#[derive(Debug, Clone, Copy)]
+struct Arrival {
+    instant: Instant,
+    time: Stamp,
+    /// The time that validity is judged by.
+    judged_as_of: Stamp,
 }
 
-/// A bank's counters. Credits and rejections are those in the books; all else counts from the start of the process.
-#[derive(Debug, Serialize)]
-pub struct Counts {
-    /// Readable pacs.008 messages, repeats included.
-    pacs008_received: u64,
-    /// Readable pacs.028 messages.
-    pacs028_received: u64,
-    /// Bodies that could not be read.
-    unreadable: u64,
-    /// pacs.008 messages whose UETR was in the books already.
-    repeated: u64,
-    /// Messages left without an answer on purpose: silent or hung up.
-    unanswered: u64,
-    /// pacs.002 messages written.
-    reports: u64,
-    /// Credited payments in the books.
-    credited: usize,
-    /// Rejected payments in the books.
-    rejected: usize,
+impl Arrival {
+    fn now() -> Self {
+        let time = Stamp::now();
+        Self { instant: Instant::now(), time, judged_as_of: time }
+    }
+
+    /// `ms` milliseconds later; none where no clock goes that far.
+    fn after(&self, ms: u64) -> Option<Instant> {
+        self.instant.checked_add(Duration::from_millis(ms))
+    }
+}
+
+/// What a bank has done with a message.
+struct Done {
+    /// What it would say of it.
+    answer: Answer,
+    /// The line of the books that must be on disk before anybody hears of it.
+    line: usize,
 }
 
 impl Bank {
     /// Opens the bank's books in `directory`.
     pub fn open(config: BankConfig, script: Script, directory: &Path) -> Result<Self, String> {
         let books = Books::open(&directory.join(format!("{}.books", config.id)))?;
-        let script = Mutex::new(script);
-        Ok(Self { config, books, script, counters: Counters::default(), run: rand::random() })
+        let notifier = Notifier::new(config.notice_url.clone())?;
+        let link = watch::Sender::new(script.link(Instant::now()).0);
+        Ok(Self {
+            config,
+            books,
+            script: Mutex::new(script),
+            script_given: Notify::new(),
+            link,
+            counters: Counters::default(),
+            notifier,
+            run: rand::random(),
+        })
+    }
+
+    /// Takes up again what an earlier run left undecided, and begins to follow the script's times.
+    pub fn start(self: &Arc<Self>) {
+        tokio::spawn(Arc::clone(self).keep_link());
+        for entry in self.books.returns() {
+            self.decide_later(&entry);
+        }
     }
 
     /// The bank's settings.
@@ -98,166 +108,169 @@ impl Bank {
 
     /// Replaces every rule of the bank.
     pub fn set_script(&self, script: Script) {
-        *self.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
+        *self.lock_script() = script;
+        self.script_given.notify_one();
+    }
+
+    fn lock_script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the bank can be reached, now and whenever that changes.
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.link.subscribe()
+    }
+
+    /// Sets the link as the script says, for as long as the bank is there.
+    async fn keep_link(self: Arc<Self>) {
+        loop {
+            let (link, next) = self.lock_script().link(Instant::now());
+            self.link.send_replace(link);
+            tokio::select! {
+                () = wait_until(next), if next.is_some() => {}
+                () = self.script_given.notified() => {}
+            }
+        }
+    }
+
+    /// Sends notices to `url` from now on.
+    pub fn set_notice_url(&self, url: reqwest::Url) {
+        self.notifier.set_url(url);
     }
 
     /// The counters now.
     pub fn counts(&self) -> Counts {
-        let (credited, rejected) = self.books.totals();
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counts {
-            pacs008_received: get(&self.counters.pacs008_received),
-            pacs028_received: get(&self.counters.pacs028_received),
-            unreadable: get(&self.counters.unreadable),
-            repeated: get(&self.counters.repeated),
-            unanswered: get(&self.counters.unanswered),
-            reports: get(&self.counters.reports),
-            credited,
-            rejected,
-        }
+        self.counters.counts(&self.books, &self.notifier)
     }
 
     /// Answers one message. May be cancelled at any time: what was decided by then stays decided and is written.
-    pub async fn answer(&self, body: &[u8]) -> Reply {
+    pub async fn answer(self: &Arc<Self>, body: &[u8]) -> Reply {
         let reply = match messages::read(body) {
-            Ok(Inbound::Payment(payment)) => {
-                count(&self.counters.pacs008_received);
-                self.pay(&payment).await.unwrap_or(Reply::Broken)
-            }
-            Ok(Inbound::Enquiry(enquiry)) => {
-                count(&self.counters.pacs028_received);
-                self.inquire(&enquiry).await.unwrap_or(Reply::Broken)
-            }
+            Ok(message) => self.converse(&message).await.unwrap_or(Reply::Broken),
             Err(why) => Reply::Unreadable(why.0),
         };
         match &reply {
             Reply::Silence | Reply::HangUp => count(&self.counters.unanswered),
             Reply::Unreadable(_) => count(&self.counters.unreadable),
-            Reply::Report(_) | Reply::Garbage | Reply::HttpError(_) | Reply::Broken => {}
+            _ => {}
         }
         reply
     }
 
-    async fn pay(&self, payment: &Payment) -> Result<Reply, Broken> {
-        let arrived = Instant::now();
-        let subject = (payment.creditor_account.as_str(), payment.amount.minor_units);
-        let behaviour = self.choose(On::Payment, Some(subject));
+    async fn converse(self: &Arc<Self>, message: &Inbound) -> Result<Reply, Broken> {
+        let arrival = Arrival::now();
+        self.counters.received(message);
+        self.books.note(Record::Received(Received::new(message, arrival.time)))?;
+        let Chosen { behaviour, notices, before } = self.choose(message, arrival);
+        let told = self.notify(notices, message, arrival);
         match behaviour {
             Behaviour::Silent => return Ok(Reply::Silence),
             Behaviour::DropBefore => return Ok(Reply::HangUp),
-            Behaviour::HttpError { status, executed: false } => return Ok(Reply::HttpError(status)),
+            Behaviour::HttpError { status, executed: false, retry_after_s } => {
+                return Ok(Reply::HttpError { status, retry_after_s });
+            }
+            Behaviour::Forget { last_ms } => {
+                let since = arrival.time.time().checked_sub(milliseconds(last_ms)).map(Stamp::new);
+                self.books.forget(since.unwrap_or(Stamp::new(OffsetDateTime::UNIX_EPOCH)), arrival.time)?;
+            }
             _ => {}
         }
-        let until = match behaviour {
-            Behaviour::Delay { ms } => arrived.checked_add(Duration::from_millis(ms)),
-            _ => None,
-        };
-        let now = OffsetDateTime::now_utc();
-        let refusal = acceptance::refusal(&self.config, payment, now).or_else(|| match &behaviour {
-            Behaviour::Reject { code, text } => Some(Reason { code: code.clone(), text: text.clone() }),
-            _ => None,
-        });
-        let decision = self.books.decide(payment, refusal, until, now)?;
-        let known = match decision {
-            Decision::New(known) => Some(known),
-            Decision::Repeat(known) => {
-                count(&self.counters.repeated);
-                Some(known)
+        let Done { mut answer, line } = match behaviour {
+            Behaviour::Hold { ms, ignores_validity } => {
+                self.hold(message.clone(), arrival, ms, ignores_validity).await?
             }
-            Decision::OtherContent => {
-                count(&self.counters.repeated);
-                None
+            _ => self.obey(message, &behaviour, arrival).await?,
+        };
+        if let Some(told) = told {
+            // The sender is dropped once the notices are through, which is all that it says.
+            let _ = told.await;
+        }
+        self.falsify(&mut answer, &behaviour, before);
+        self.reply(behaviour, answer, line).await
+    }
+
+    async fn obey(
+        self: &Arc<Self>,
+        message: &Inbound,
+        behaviour: &Behaviour,
+        arrival: Arrival,
+    ) -> Result<Done, Broken> {
+        match message {
+            Inbound::Payment(payment) => self.pay(payment, behaviour, arrival).await,
+            Inbound::ReturnRequest(request) => self.give_back(request, behaviour, arrival).await,
+            Inbound::Enquiry(enquiry) => self.inquire(enquiry, behaviour, arrival).await,
+        }
+    }
+
+    /// Lets `message` lie for a time. It is looked at even if the sender has gone away by then.
+    async fn hold(
+        self: &Arc<Self>,
+        message: Inbound,
+        arrival: Arrival,
+        ms: u64,
+        ignores_validity: bool,
+    ) -> Result<Done, Broken> {
+        let bank = Arc::clone(self);
+        let held = tokio::spawn(async move {
+            wait_until(arrival.after(ms)).await;
+            let now = Arrival::now();
+            let judged_as_of = if ignores_validity { arrival.time } else { now.time };
+            bank.obey(&message, &Behaviour::Accept, Arrival { judged_as_of, ..now }).await
+        });
+        held.await.unwrap_or(Err(Broken))
+    }
+
+    fn choose(&self, message: &Inbound, arrival: Arrival) -> Chosen {
+        let (on, subject) = match message {
+            Inbound::Payment(payment) => {
+                let account = Some(payment.creditor_account.as_str().into());
+                (On::Payment, Subject { account, minor_units: Some(payment.amount.minor_units) })
+            }
+            Inbound::ReturnRequest(request) => {
+                let account = self.account(request.original.uetr);
+                (On::ReturnRequest, Subject { account, minor_units: Some(request.amount.minor_units) })
+            }
+            Inbound::Enquiry(enquiry) if enquiry.about == About::ReturnRequest => {
+                let known = self.books.find_return(&enquiry.original.message_id);
+                let account = known.as_ref().and_then(|known| self.account(known.entry.original.uetr));
+                let minor_units = known.map(|known| known.entry.amount.minor_units);
+                (On::ReturnEnquiry, Subject { account, minor_units })
+            }
+            Inbound::Enquiry(enquiry) => {
+                let known = self.books.find(enquiry.original.uetr);
+                let minor_units = known.as_ref().map(|known| known.entry.reported().minor_units);
+                let account = known.map(|known| known.entry.creditor_account.clone());
+                (On::Enquiry, Subject { account, minor_units })
             }
         };
-        if let Some(known) = &known {
-            self.books.durable(known.number).await?;
-        }
-        let in_process_until = known.as_ref().and_then(|known| known.in_process_until).max(until);
-        if let Some(until) = in_process_until {
-            sleep_until(until).await;
-        }
-        Ok(match behaviour {
-            Behaviour::SilentExecuted => Reply::Silence,
-            Behaviour::DropAfter => Reply::HangUp,
-            Behaviour::Garbage => Reply::Garbage,
-            Behaviour::HttpError { status, .. } => Reply::HttpError(status),
-            behaviour => match known {
-                Some(known) => self.report_known(&known, behaviour == Behaviour::Pending),
-                None => {
-                    let reason = Reason::new(Code::Duplicate, "the UETR was used for another payment");
-                    self.report_unknown(&payment.references, &reason)
-                }
-            },
-        })
+        self.lock_script().choose(on, &subject, arrival.instant)
     }
 
-    async fn inquire(&self, enquiry: &Enquiry) -> Result<Reply, Broken> {
-        let arrived = Instant::now();
-        let uetr = enquiry.original.uetr;
-        let known = self.books.find(uetr);
-        let subject = known.as_ref().map(|known| {
-            let entry = &*known.entry;
-            (&*entry.creditor_account, entry.amount.minor_units)
+    /// The creditor's account of a payment in the books.
+    fn account(&self, uetr: uuid::Uuid) -> Option<Box<str>> {
+        self.books.find(uetr).map(|known| known.entry.creditor_account.clone())
+    }
+
+    /// Lets an undecided return request be decided when it is due.
+    fn decide_later(self: &Arc<Self>, entry: &ReturnEntry) {
+        let Some(due) = entry.due else { return };
+        let left = due.time() - Stamp::now().time();
+        let (bank, request_id) = (Arc::clone(self), entry.request_id.clone());
+        tokio::spawn(async move {
+            sleep(left.try_into().unwrap_or_default()).await;
+            // Broken books stay shut, and every answer says so.
+            let _ = bank.books.conclude_return(&request_id, Stamp::now());
         });
-        let behaviour = self.choose(On::Enquiry, subject);
-        match behaviour {
-            Behaviour::Silent => return Ok(Reply::Silence),
-            Behaviour::DropBefore => return Ok(Reply::HangUp),
-            Behaviour::Garbage => return Ok(Reply::Garbage),
-            Behaviour::HttpError { status, .. } => return Ok(Reply::HttpError(status)),
-            _ => {}
-        }
-        if let Behaviour::Delay { ms } = behaviour
-            && let Some(until) = arrived.checked_add(Duration::from_millis(ms))
-        {
-            sleep_until(until).await;
-        }
-        let known = self.books.find(uetr).filter(|_| behaviour != Behaviour::NotFound);
-        let Some(known) = known else {
-            let reason = Reason::new(Code::NeverReceived, "the payment was never received");
-            return Ok(self.report_unknown(&enquiry.original, &reason));
-        };
-        self.books.durable(known.number).await?;
-        let in_process = known.in_process_until.is_some_and(|until| until > Instant::now());
-        Ok(self.report_known(&known, in_process || behaviour == Behaviour::Pending))
-    }
-
-    fn choose(&self, on: On, subject: Option<(&str, u64)>) -> Behaviour {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner).choose(on, subject)
-    }
-
-    /// Reports what the books hold, under the references of the books: an enquiry that mixes references of two
-    /// payments must hear an answer that contradicts it.
-    fn report_known(&self, known: &Known, pending: bool) -> Reply {
-        let entry = &known.entry;
-        let reason = entry.rejection.as_deref().filter(|_| !pending);
-        let status = match (pending, &entry.rejection) {
-            (true, _) => TransactionStatus::Pending,
-            (false, Some(_)) => TransactionStatus::Rejected,
-            (false, None) => TransactionStatus::Credited,
-        };
-        self.report(&entry.references, status, reason, Some(entry.amount))
-    }
-
-    fn report_unknown(&self, original: &References, reason: &Reason) -> Reply {
-        self.report(original, TransactionStatus::Rejected, Some(reason), None)
-    }
-
-    fn report(
-        &self,
-        original: &References,
-        status: TransactionStatus,
-        reason: Option<&Reason>,
-        amount: Option<messages::amount::Amount>,
-    ) -> Reply {
-        let number = self.counters.reports.fetch_add(1, Ordering::Relaxed);
-        let message_id = format!("{:016x}{number:016x}", self.run);
-        let created_at = OffsetDateTime::now_utc();
-        let report = Report { message_id: &message_id, created_at, original, status, reason, amount };
-        Reply::Report(report.to_xml())
     }
 }
 
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+/// So many milliseconds, as far as a time can tell them.
+fn milliseconds(ms: u64) -> time::Duration {
+    time::Duration::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
+async fn wait_until(until: Option<Instant>) {
+    if let Some(until) = until {
+        sleep_until(until).await;
+    }
 }

@@ -6,53 +6,55 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use tokio::net::TcpListener;
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use crate::books::Entry;
+use crate::config::{NOTICE_URL_FORM, read_notice_url};
 use crate::conversation::{Bank, Reply};
-use crate::gate;
-use crate::line::{BankListener, HangUp};
+use crate::line::{BankListener, Link, Wire};
 use crate::script::{Rule, Script};
+use crate::{gate, raw};
 
 /// How long answers in progress may take once the end is asked for.
 const DRAIN: Duration = Duration::from_secs(2);
 
-type Banks = Arc<HashMap<String, Arc<Bank>>>;
+/// Banks by their ids.
+pub type Banks = Arc<HashMap<String, Arc<Bank>>>;
 
-/// Serves `banks` until `shutdown` resolves, then answers what is in progress for at most two seconds.
-pub async fn serve(
-    listener: TcpListener,
-    banks: Vec<Bank>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let banks = banks.into_iter().map(|bank| (bank.config().id.clone(), Arc::new(bank))).collect();
-    let app = Router::new()
+/// Serves each listener's banks until `shutdown` is cancelled, then answers what is in progress for at most two seconds.
+pub async fn serve(places: Vec<(BankListener, Banks)>, shutdown: CancellationToken) -> std::io::Result<()> {
+    let mut servers = JoinSet::new();
+    for (listener, banks) in places {
+        let app = router(banks).into_make_service_with_connect_info::<Wire>();
+        let server = axum::serve(listener, app).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        servers.spawn(server.into_future());
+    }
+    tokio::select! {
+        ended = servers.join_all() => ended.into_iter().collect(),
+        () = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        } => Ok(()),
+    }
+}
+
+fn router(banks: Banks) -> Router {
+    Router::new()
         .route("/", get(list))
         .route("/{bank}", post(message))
         .route("/{bank}/books", get(credits))
         .route("/{bank}/rejections", get(rejections))
+        .route("/{bank}/returns", get(returns))
         .route("/{bank}/counters", get(counters))
         .route("/{bank}/script", put(script))
-        .with_state(Banks::new(banks));
-    let (asked, mut was_asked) = tokio::sync::watch::channel(());
-    let server = axum::serve(BankListener(listener), app.into_make_service_with_connect_info::<HangUp>())
-        .with_graceful_shutdown(async move {
-            shutdown.await;
-            drop(asked);
-        });
-    tokio::select! {
-        served = server => served,
-        () = async {
-            // The sender is dropped when the end is asked for, which is the only change there is.
-            while was_asked.changed().await.is_ok() {}
-            tokio::time::sleep(DRAIN).await;
-        } => Ok(()),
-    }
+        .route("/{bank}/notice-url", put(notice_url))
+        .with_state(banks)
 }
 
 /// A request that never reached a bank's judgement, and why, in plain text.
@@ -84,10 +86,14 @@ async fn list(State(banks): State<Banks>) -> Response {
 async fn message(
     State(banks): State<Banks>,
     Path(id): Path<String>,
-    ConnectInfo(line): ConnectInfo<HangUp>,
+    ConnectInfo(wire): ConnectInfo<Wire>,
     request: Request,
 ) -> Result<Response, Refused> {
     let bank = find(&banks, &id)?;
+    if !is_reachable(&bank).await {
+        wire.hang_up();
+        return Ok(Body::empty().into_response());
+    }
     if !is_xml(request.headers()) {
         return Err(Refused(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -97,25 +103,46 @@ async fn message(
     let Ok(body) = to_bytes(request.into_body(), gate::MAX_BYTES).await else {
         return Err(Refused(StatusCode::BAD_REQUEST, "the body is larger than 64 KiB".to_owned()));
     };
-    Ok(match bank.answer(&body).await {
-        Reply::Report(xml) => ([(CONTENT_TYPE, "application/xml; charset=utf-8")], xml).into_response(),
-        Reply::Garbage => {
-            ([(CONTENT_TYPE, "text/html")], "<html><body>Welcome to your bank!<br></html>").into_response()
+    respond(bank.answer(&body).await, &wire).await
+}
+
+/// Waits as long as the bank hangs; false if it is down. A listener that the bank shares cannot go down with it, and a
+/// connection that there was before it hung is still read.
+async fn is_reachable(bank: &Bank) -> bool {
+    let mut link = bank.link();
+    let settled = link.wait_for(|link| *link != Link::Hung).await;
+    settled.is_ok_and(|link| *link == Link::Up)
+}
+
+async fn respond(reply: Reply, wire: &Wire) -> Result<Response, Refused> {
+    let written = match reply {
+        Reply::Message(xml) => {
+            return Ok(([(CONTENT_TYPE, "application/xml; charset=utf-8")], xml).into_response());
         }
-        Reply::HttpError(status) => {
-            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+        Reply::Garbage => {
+            let page = "<html><body>Welcome to your bank!<br></html>";
+            return Ok(([(CONTENT_TYPE, "text/html")], page).into_response());
+        }
+        Reply::HttpError { status, retry_after_s } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let later = retry_after_s.map(|seconds| [(RETRY_AFTER, seconds.to_string())]);
+            return Ok(later.map_or_else(|| status.into_response(), |later| (status, later).into_response()));
         }
         // The server drops this future when the peer closes the connection.
         Reply::Silence => std::future::pending().await,
-        Reply::HangUp => {
-            line.now();
-            Body::empty().into_response()
-        }
-        Reply::Unreadable(why) => Refused(StatusCode::BAD_REQUEST, why).into_response(),
+        Reply::Unreadable(why) => return Err(Refused(StatusCode::BAD_REQUEST, why)),
         Reply::Broken => {
-            Refused(StatusCode::INTERNAL_SERVER_ERROR, "the books are broken".to_owned()).into_response()
+            return Err(Refused(StatusCode::INTERNAL_SERVER_ERROR, "the books are broken".to_owned()));
         }
-    })
+        Reply::HangUp => Ok(()),
+        Reply::Drip { xml, pause, head } => raw::drip(wire, &xml, pause, head).await,
+        Reply::EndlessHeaders => raw::endless_headers(wire).await,
+        Reply::HugeBody { xml, mib, length_told } => raw::huge_body(wire, &xml, mib, length_told).await,
+    };
+    // Whether all of it was written or the peer went away, the connection has served its purpose.
+    drop(written);
+    wire.hang_up();
+    Ok(Body::empty().into_response())
 }
 
 /// Whether the one content type says XML in UTF-8; two of them could be read in two ways.
@@ -128,19 +155,32 @@ fn is_xml(headers: &HeaderMap) -> bool {
 }
 
 async fn credits(State(banks): State<Banks>, Path(id): Path<String>) -> Result<Response, Refused> {
-    entries(find(&banks, &id)?, |entry| entry.rejection.is_none()).await
+    let bank = find(&banks, &id)?;
+    listed(move || retained(bank.books().entries(), |entry| entry.rejection.is_none())).await
 }
 
 async fn rejections(State(banks): State<Banks>, Path(id): Path<String>) -> Result<Response, Refused> {
-    entries(find(&banks, &id)?, |entry| entry.rejection.is_some()).await
+    let bank = find(&banks, &id)?;
+    listed(move || retained(bank.books().entries(), |entry| entry.rejection.is_some())).await
 }
 
-async fn entries(bank: Arc<Bank>, wanted: fn(&Entry) -> bool) -> Result<Response, Refused> {
-    let mut entries = bank.books().entries();
+async fn returns(State(banks): State<Banks>, Path(id): Path<String>) -> Result<Response, Refused> {
+    let bank = find(&banks, &id)?;
+    listed(move || retained(bank.books().returns(), |_| true)).await
+}
+
+fn retained<T>(mut entries: Vec<Arc<T>>, wanted: fn(&T) -> bool) -> Vec<Arc<T>> {
+    entries.retain(|entry| wanted(entry));
+    entries
+}
+
+async fn listed<T: Serialize>(
+    list: impl FnOnce() -> Vec<Arc<T>> + Send + 'static,
+) -> Result<Response, Refused> {
     // Many entries take a while to write, and payments must not wait for that.
     let written = tokio::task::spawn_blocking(move || {
-        entries.retain(|entry| wanted(entry));
-        let entries: Vec<&Entry> = entries.iter().map(AsRef::as_ref).collect();
+        let entries = list();
+        let entries: Vec<&T> = entries.iter().map(AsRef::as_ref).collect();
         serde_json::to_vec(&entries)
     })
     .await;
@@ -163,5 +203,18 @@ async fn script(
     let script =
         Script::new(rules).map_err(|problems| Refused(StatusCode::BAD_REQUEST, problems.join("\n")))?;
     bank.set_script(script);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn notice_url(
+    State(banks): State<Banks>,
+    Path(id): Path<String>,
+    text: String,
+) -> Result<Response, Refused> {
+    let bank = find(&banks, &id)?;
+    let Some(url) = read_notice_url(text.trim()) else {
+        return Err(Refused(StatusCode::BAD_REQUEST, format!("the body must be {NOTICE_URL_FORM}")));
+    };
+    bank.set_notice_url(url);
     Ok(StatusCode::NO_CONTENT.into_response())
 }

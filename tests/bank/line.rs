@@ -1,62 +1,175 @@
-//! The listener, and connections that the bank can hang up on without a word.
+//! Listeners that can go down, and connections that the bank can hang up on or write to past HTTP.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Accepts connections, with small packets sent at once.
+/// Connections that the system queues before they are accepted.
+const BACKLOG: u32 = 1_024;
+
+/// Whether a bank can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// As a bank should be.
+    Up,
+    /// Connections come about, and nothing is read or answered.
+    Hung,
+    /// Connections are refused, and those that there were are gone.
+    Down,
+}
+
+/// Accepts connections as long as the link is up, with small packets sent at once.
 #[derive(Debug)]
-pub struct BankListener(pub TcpListener);
+pub struct BankListener {
+    address: SocketAddr,
+    /// None while the link is down.
+    socket: Option<TcpListener>,
+    link: watch::Receiver<Link>,
+    /// Ends every connection that was accepted since the link was last down.
+    up: CancellationToken,
+}
+
+impl BankListener {
+    /// Binds `address`; port 0 takes any free port.
+    pub fn bind(address: SocketAddr, link: watch::Receiver<Link>) -> io::Result<Self> {
+        // The port may be shared with sockets of this listener only, so it must be free to begin with.
+        let probe = unbound(address)?;
+        probe.bind(address)?;
+        let address = probe.local_addr()?;
+        drop(probe);
+        let socket = bound(address)?.listen(BACKLOG)?;
+        Ok(Self { address, socket: Some(socket), link, up: CancellationToken::new() })
+    }
+
+    /// The address in use.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Refuses connections until the link changes. The port is kept by a socket that does not listen, so that nobody
+    /// else can take it meanwhile.
+    async fn stay_down(&mut self) -> io::Result<()> {
+        let place = bound(self.address)?;
+        self.socket = None;
+        std::mem::take(&mut self.up).cancel();
+        while *self.link.borrow_and_update() == Link::Down {
+            changed(&mut self.link).await;
+        }
+        self.socket = Some(place.listen(BACKLOG)?);
+        Ok(())
+    }
+}
+
+fn unbound(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    Ok(socket)
+}
+
+/// A socket at `address` that refuses connections. It can be had while another of this program listens there.
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = unbound(address)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Waits until the link changes; for ever where nobody can change it.
+async fn changed(link: &mut watch::Receiver<Link>) {
+    if link.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
 
 impl Listener for BankListener {
     type Io = Line;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Line, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
-        // A connection that refuses the option is slower, not wrong.
-        drop(stream.set_nodelay(true));
-        (Line { stream, hang_up: HangUp::default() }, address)
+        loop {
+            let link = *self.link.borrow_and_update();
+            if link == Link::Hung {
+                changed(&mut self.link).await;
+            } else if let (Link::Up, Some(socket)) = (link, &mut self.socket) {
+                tokio::select! {
+                    (stream, address) = Listener::accept(socket) => {
+                        // A connection that refuses the option is slower, not wrong.
+                        drop(stream.set_nodelay(true));
+                        return (Line::new(stream, self.up.child_token()), address);
+                    }
+                    () = changed(&mut self.link) => {}
+                }
+            } else if self.stay_down().await.is_err() {
+                // Where the port cannot be kept or had back, the system is short of something that may come back.
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        Ok(self.address)
     }
 }
 
 /// One connection.
 #[derive(Debug)]
 pub struct Line {
-    stream: TcpStream,
-    hang_up: HangUp,
+    wire: Wire,
+    /// Wakes whoever waits for bytes when the connection is to end.
+    end: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-/// A handler's way to close its connection: once set, nothing is written any more and the server drops the socket.
-#[derive(Debug, Clone, Default)]
-pub struct HangUp(Arc<AtomicBool>);
+impl Line {
+    fn new(stream: TcpStream, end: CancellationToken) -> Self {
+        let waits = Box::pin(end.clone().cancelled_owned());
+        Self { wire: Wire { stream: Arc::new(stream), end }, end: waits }
+    }
+}
 
-impl HangUp {
-    /// Makes the next write fail, so that whatever the handler returns closes the connection instead of being sent.
-    pub fn now(&self) {
-        self.0.store(true, Ordering::Release);
+/// A handler's way past HTTP: it can write to its connection, or end it without a word.
+#[derive(Debug, Clone)]
+pub struct Wire {
+    stream: Arc<TcpStream>,
+    end: CancellationToken,
+}
+
+impl Wire {
+    /// Ends the connection: whatever the handler returns is not sent.
+    pub fn hang_up(&self) {
+        self.end.cancel();
+    }
+
+    /// Writes `bytes` as they are.
+    pub async fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.check()?;
+            self.stream.writable().await?;
+            match self.stream.try_write(bytes) {
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.0.load(Ordering::Acquire) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+        if self.end.is_cancelled() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 }
 
-impl Connected<IncomingStream<'_, BankListener>> for HangUp {
+impl Connected<IncomingStream<'_, BankListener>> for Wire {
     fn connect_info(stream: IncomingStream<'_, BankListener>) -> Self {
-        stream.io().hang_up.clone()
+        stream.io().wire.clone()
     }
 }
 
@@ -66,35 +179,61 @@ impl AsyncRead for Line {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.hang_up.check()?;
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        self.wire.check()?;
+        if self.end.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        loop {
+            ready!(self.wire.stream.poll_read_ready(cx))?;
+            match self.wire.stream.try_read(buffer.initialize_unfilled()) {
+                Ok(count) => {
+                    buffer.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
     }
 }
 
 impl AsyncWrite for Line {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.hang_up.check()?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            self.wire.check()?;
+            ready!(self.wire.stream.poll_write_ready(cx))?;
+            match self.wire.stream.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.hang_up.check()?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        loop {
+            self.wire.check()?;
+            ready!(self.wire.stream.poll_write_ready(cx))?;
+            match self.wire.stream.try_write_vectored(parts) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    /// Nothing to do: the server drops the connection right after, which closes it.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }

@@ -7,11 +7,15 @@ mod acceptance;
 mod books;
 mod config;
 mod conversation;
+mod counters;
 mod fields;
 mod gate;
 mod http;
 mod line;
 mod messages;
+mod notices;
+mod rates;
+mod raw;
 #[cfg(test)]
 mod sample;
 mod script;
@@ -19,12 +23,16 @@ mod script;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use conversation::Bank;
+use http::Banks;
+use line::{BankListener, Link};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -50,48 +58,7 @@ struct Arguments {
     script: Option<PathBuf>,
 }
 
-const HELP: &str = r#"The banks file:
-
-    [[bank]]
-    id = "aurora"                       # POST /aurora, and aurora.books
-    bic = "AURODEFFXXX"
-    name = "Aurora Bank"
-    currencies = ["EUR", "USD"]
-    valid_for_ms = 60000                # later than this after AccptncDtTm: RJCT TM01
-    iban_bank_codes = ["DE37040044"]    # country and bank code; leave out to own every valid IBAN
-
-The script file: rules per bank, the first that matches wins, none that matches means accept:
-
-    [[aurora]]
-    account = "DE89370400440532013000"  # optional: the creditor's account
-    minor_units_ending = 13             # optional: the last two digits of the amount in minor units
-    times = 2                           # optional: then the rule is spent
-    on = "payment"                      # or "enquiry" (pacs.028); payment if left out
-    behaviour = { reject = { code = "AC04", text = "closed" } }
-
-Behaviours:
-
-    "accept"                            its plain duty
-    { reject = { code, text } }         rejects; code and text may be left out (payment only)
-    { delay = { ms } }                  executes at once, answers later; PDNG until then
-    "pending"                           executes, answers PDNG
-    "silent_executed"                   executes, never answers (payment only)
-    "silent"                            neither executes nor answers
-    "drop_after"                        executes, closes the connection (payment only)
-    "drop_before"                       closes the connection
-    "garbage"                           executes, answers 200 with HTML
-    { http_error = { status, executed } }
-                                        answers 400 to 599; executes only if told to
-    "not_found"                         says AG09 of whatever is asked (enquiry only)
-
-Addresses:
-
-    POST /{bank}             a pacs.008 or pacs.028; answers with a pacs.002
-    GET  /                   the banks
-    GET  /{bank}/books       what it credited
-    GET  /{bank}/rejections  what it rejected
-    GET  /{bank}/counters    what it counted
-    PUT  /{bank}/script      a JSON array of rules, which replaces them all"#;
+const HELP: &str = include_str!("help.txt");
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -117,18 +84,48 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let banks = open_banks(&arguments)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-    let unbound = |error: std::io::Error| format!("{}: {error}", arguments.listen);
-    let listener = TcpListener::bind(arguments.listen).await.map_err(unbound)?;
-    let address = listener.local_addr().map_err(unbound)?;
+    let (places, address) = listen(&arguments, banks)?;
     // From here on connections queue at the socket and are answered, so the address may be told.
     match &arguments.address_file {
         Some(file) => write_whole(file, &address.to_string()),
         None => print_address(address),
     }?;
-    let shutdown = async move {
+    let shutdown = CancellationToken::new();
+    let asked = shutdown.clone();
+    tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        asked.cancel();
+    });
+    http::serve(places, shutdown).await.map_err(|error| error.to_string())
+}
+
+/// Which banks are served where.
+type Places = Vec<(BankListener, Banks)>;
+
+/// Starts the banks and binds the address that they share and those of their own, whose files are written. Returns who
+/// is served where, and the shared address.
+fn listen(arguments: &Arguments, banks: Vec<Bank>) -> Result<(Places, SocketAddr), String> {
+    let banks: Vec<Arc<Bank>> = banks.into_iter().map(Arc::new).collect();
+    let by_id = |banks: &[Arc<Bank>]| -> Banks {
+        Arc::new(banks.iter().map(|bank| (bank.config().id.clone(), Arc::clone(bank))).collect())
     };
-    http::serve(listener, banks, shutdown).await.map_err(|error| error.to_string())
+    let bind = |address: SocketAddr, link| {
+        BankListener::bind(address, link).map_err(|error| format!("{address}: {error}"))
+    };
+    let (_, always_up) = watch::channel(Link::Up);
+    let shared = bind(arguments.listen, always_up)?;
+    let address = shared.address();
+    let mut places = vec![(shared, by_id(&banks))];
+    for bank in &banks {
+        bank.start();
+        if let Some(own) = bank.config().listen {
+            let listener = bind(own, bank.link())?;
+            let file = arguments.books.join(format!("{}.address", bank.config().id));
+            write_whole(&file, &listener.address().to_string())?;
+            places.push((listener, by_id(std::slice::from_ref(bank))));
+        }
+    }
+    Ok((places, address))
 }
 
 /// Reads both files and opens the books, reporting everything that is wrong with the files together.

@@ -1,16 +1,25 @@
-//! The three messages of the bank profile, as this bank reads and writes them.
+//! The messages of the bank profile, as this bank reads and writes them.
 
 pub mod amount;
+pub mod answer;
+pub mod camt029;
+pub mod camt056;
 pub mod pacs002;
+pub mod pacs004;
 pub mod pacs008;
 pub mod pacs028;
+pub mod reason;
+pub mod stamp;
 
+use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 use uuid::{Uuid, Variant};
 
 use crate::fields::Fields;
 use crate::gate::{self, Unreadable, unreadable};
+use amount::Amount;
+use camt056::ReturnRequest;
 use pacs008::Payment;
 use pacs028::Enquiry;
 
@@ -18,26 +27,30 @@ use pacs028::Enquiry;
 const MAX_REFERENCE: usize = 35;
 
 /// A message that the bank takes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Inbound {
     /// A pacs.008: pay one creditor.
     Payment(Payment),
-    /// A pacs.028: what became of a payment?
+    /// A pacs.028: what became of a payment, or of a return request?
     Enquiry(Enquiry),
+    /// A camt.056: give back what a payment brought.
+    ReturnRequest(ReturnRequest),
 }
 
 /// Reads a body through the gate and into a message.
 pub fn read(body: &[u8]) -> Result<Inbound, Unreadable> {
-    let fields = gate::read(body, &[&pacs008::SHAPE, &pacs028::SHAPE])?;
+    let fields = gate::read(body, &[&pacs008::SHAPE, &pacs028::SHAPE, &camt056::SHAPE])?;
     if fields.shape().message == pacs008::SHAPE.message {
         Payment::read(&fields).map(Inbound::Payment)
+    } else if fields.shape().message == camt056::SHAPE.message {
+        ReturnRequest::read(&fields).map(Inbound::ReturnRequest)
     } else {
         Enquiry::read(&fields).map(Inbound::Enquiry)
     }
 }
 
 /// How a payment is named. `InstrId` and `TxId` equal the message id in this profile, so they are not kept apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct References {
     /// `MsgId` of the pacs.008, which is also its `InstrId` and `TxId`.
     pub message_id: Box<str>,
@@ -62,75 +75,6 @@ impl References {
     }
 }
 
-/// Why a payment was not credited: a code of the external status reason list and words for a person.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reason {
-    /// At most four characters; absent only when a script asks for a rejection without one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<Box<str>>,
-    /// Additional information, at most 105 characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<Box<str>>,
-}
-
-impl Reason {
-    /// A reason that the bank gives of its own accord.
-    pub fn new(code: Code, text: &str) -> Self {
-        Self { code: Some(code.as_str().into()), text: Some(text.into()) }
-    }
-}
-
-/// Every reason code that the bank emits without being scripted to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
-    /// The creditor's account is not one of this bank's.
-    UnknownCreditorAccount,
-    /// The enquired payment never arrived.
-    NeverReceived,
-    /// The amount is zero.
-    ZeroAmount,
-    /// The bank does not keep accounts in this currency.
-    UnsupportedCurrency,
-    /// The settlement date does not follow from the acceptance time.
-    InvalidDate,
-    /// The UETR or the message id was used for something else.
-    Duplicate,
-    /// The creditor's agent is another bank.
-    NotThisBank,
-    /// The payment arrived after its validity.
-    TooLate,
-}
-
-impl Code {
-    /// All of them.
-    #[cfg(test)]
-    pub const ALL: [Self; 8] = [
-        Self::UnknownCreditorAccount,
-        Self::NeverReceived,
-        Self::ZeroAmount,
-        Self::UnsupportedCurrency,
-        Self::InvalidDate,
-        Self::Duplicate,
-        Self::NotThisBank,
-        Self::TooLate,
-    ];
-
-    /// The code as it stands in a message.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownCreditorAccount => "AC03",
-            Self::NeverReceived => "AG09",
-            Self::ZeroAmount => "AM01",
-            Self::UnsupportedCurrency => "AM03",
-            Self::InvalidDate => "DT01",
-            Self::Duplicate => "DUPL",
-            Self::NotThisBank => "RC04",
-            Self::TooLate => "TM01",
-        }
-    }
-}
-
 fn read_uetr(text: &str) -> Result<Uuid, Unreadable> {
     match Uuid::try_parse(text) {
         Ok(uuid)
@@ -144,12 +88,28 @@ fn read_uetr(text: &str) -> Result<Uuid, Unreadable> {
     }
 }
 
+/// How the profile writes a time: UTC, milliseconds, `Z`.
+const TIME_FORMAT: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
 fn read_time(fields: &Fields, path: &str) -> Result<OffsetDateTime, Unreadable> {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    match PrimitiveDateTime::parse(fields.required(path, 24)?, &format) {
+    match PrimitiveDateTime::parse(fields.required(path, 24)?, TIME_FORMAT) {
         Ok(time) => Ok(time.assume_utc()),
         Err(_) => unreadable(format!("{path} is not a UTC time with milliseconds and Z")),
     }
+}
+
+fn read_date(fields: &Fields, path: &str) -> Result<time::Date, Unreadable> {
+    match time::Date::parse(fields.required(path, 10)?, format_description!("[year]-[month]-[day]")) {
+        Ok(date) => Ok(date),
+        Err(_) => unreadable(format!("{path} is not a date")),
+    }
+}
+
+/// Reads the amount at `path` with the currency in its attribute.
+fn read_amount(fields: &Fields, path: &str) -> Result<Amount, Unreadable> {
+    let currency = fields.required(&format!("{path}@Ccy"), 3)?.parse()?;
+    Amount::read(fields.required(path, 19)?, currency)
 }
 
 fn read_bic<'a>(fields: &'a Fields, path: &str) -> Result<&'a str, Unreadable> {
@@ -165,18 +125,6 @@ pub fn is_bic(text: &str) -> bool {
         && text.as_bytes().iter().all(upper_or_digit)
 }
 
-/// A time as the profile writes it: UTC, milliseconds, `Z`.
-#[derive(Debug, Clone, Copy)]
-pub struct Stamp(pub OffsetDateTime);
-
-impl std::fmt::Display for Stamp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (date, time) = (self.0.date(), self.0.time());
-        write!(f, "{:04}-{:02}-{:02}T", date.year(), u8::from(date.month()), date.day())?;
-        write!(f, "{:02}:{:02}:{:02}.{:03}Z", time.hour(), time.minute(), time.second(), time.millisecond())
-    }
-}
-
 /// The payment of the sample order `number`, for tests.
 #[cfg(test)]
 pub fn sample(number: u64) -> Payment {
@@ -186,16 +134,12 @@ pub fn sample(number: u64) -> Payment {
     }
 }
 
+/// A request for `amount` (decimal text) of the sample order `number`, for tests.
 #[cfg(test)]
-mod tests {
-    use super::Code;
-
-    #[test]
-    fn every_code_that_the_bank_emits_is_on_the_external_list() {
-        let list: serde_json::Value =
-            serde_json::from_str(include_str!("../iso20022/codes/status_reason.json")).unwrap();
-        for code in Code::ALL {
-            assert!(list["codes"].get(code.as_str()).is_some(), "{code:?}");
-        }
+pub fn sample_return(number: u64, request_id: &str, amount: &str) -> ReturnRequest {
+    let order = crate::sample::Order::new(number);
+    match read(order.return_xml(request_id, amount, &order.accepted_at).as_bytes()) {
+        Ok(Inbound::ReturnRequest(request)) => request,
+        other => panic!("{other:?}"),
     }
 }

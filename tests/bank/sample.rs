@@ -90,4 +90,48 @@ impl Order {
 "#
         )
     }
+
+    /// The camt.056 of that id that asks for `amount` (decimal text) of this order back, made at `created_at`.
+    pub fn return_xml(&self, request_id: &str, amount: &str, created_at: &str) -> String {
+        let Self { message_id, uetr, accepted_at, .. } = self;
+        let (date, original_amount) = (&accepted_at[..10], &self.amount);
+        format!(
+            r#"<?xml version="1.0" encoding="UTF-8"?>
+<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.056.001.08">
+  <FIToFIPmtCxlReq>
+    <Assgnmt>
+      <Id>{request_id}</Id>
+      <Assgnr><Agt><FinInstnId><BICFI>RIALITMMXXX</BICFI></FinInstnId></Agt></Assgnr>
+      <Assgne><Agt><FinInstnId><BICFI>AURODEFFXXX</BICFI></FinInstnId></Agt></Assgne>
+      <CreDtTm>{created_at}</CreDtTm>
+    </Assgnmt>
+    <Undrlyg>
+      <TxInf>
+        <CxlId>{request_id}</CxlId>
+        <OrgnlGrpInf><OrgnlMsgId>{message_id}</OrgnlMsgId><OrgnlMsgNmId>pacs.008.001.08</OrgnlMsgNmId></OrgnlGrpInf>
+        <OrgnlInstrId>{message_id}</OrgnlInstrId>
+        <OrgnlEndToEndId>E2E &amp; {message_id}</OrgnlEndToEndId>
+        <OrgnlTxId>{message_id}</OrgnlTxId>
+        <OrgnlUETR>{uetr}</OrgnlUETR>
+        <OrgnlIntrBkSttlmAmt Ccy="EUR">{amount}</OrgnlIntrBkSttlmAmt>
+        <OrgnlIntrBkSttlmDt>{date}</OrgnlIntrBkSttlmDt>
+        <CxlRsnInf><Rsn><Cd>CUST</Cd></Rsn><AddtlInf>wrong size</AddtlInf></CxlRsnInf>
+        <OrgnlTxRef><IntrBkSttlmAmt Ccy="EUR">{original_amount}</IntrBkSttlmAmt></OrgnlTxRef>
+      </TxInf>
+    </Undrlyg>
+  </FIToFIPmtCxlReq>
+</Document>
+"#
+        )
+    }
+
+    /// The pacs.028 that asks for the return request of that id.
+    pub fn return_enquiry_xml(&self, request_id: &str) -> String {
+        let Self { message_id, .. } = self;
+        self.enquiry_xml()
+            .replace(&format!("<OrgnlMsgId>{message_id}<"), &format!("<OrgnlMsgId>{request_id}<"))
+            .replace(&format!("<OrgnlInstrId>{message_id}<"), &format!("<OrgnlInstrId>{request_id}<"))
+            .replace(&format!("<OrgnlTxId>{message_id}<"), &format!("<OrgnlTxId>{request_id}<"))
+            .replace("pacs.008.001.08", "camt.056.001.08")
+    }
 }

@@ -6,9 +6,18 @@
 
 use std::collections::BTreeMap;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
+use tokio::time::{Duration, Instant};
 
-use crate::messages::pacs002::MAX_ADDITIONAL_INFORMATION;
+use crate::line::Link;
+
+mod behaviour;
+mod notice;
+
+pub use behaviour::{Behaviour, Saying};
+pub use notice::{Notice, Wrong};
 
 /// Which messages a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -17,55 +26,31 @@ pub enum On {
     /// A pacs.008.
     #[default]
     Payment,
-    /// A pacs.028. Account and amount are those of the payment it asks for; one for an unknown payment has neither.
+    /// A pacs.028 about a payment. Account and amount are those of the payment; an unknown payment has neither.
     Enquiry,
+    /// A camt.056. The account is that of the payment, the amount what is asked back.
+    ReturnRequest,
+    /// A pacs.028 about a camt.056. Account and amount are as for that.
+    ReturnEnquiry,
+    /// All of them.
+    Any,
 }
 
-/// What a bank does with a matching message.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Behaviour {
-    /// Its plain duty.
-    Accept,
-    /// Rejects and records the rejection. Payments only.
-    Reject {
-        /// A status reason code; without one the answer carries none, which the profile calls unknown.
-        #[serde(default)]
-        code: Option<Box<str>>,
-        /// Additional information.
-        #[serde(default)]
-        text: Option<Box<str>>,
-    },
-    /// Executes at once and answers later. Until then an enquiry hears PDNG.
-    Delay {
-        /// Milliseconds from the arrival.
-        ms: u64,
-    },
-    /// Executes and never answers: the connection stays open until the sender gives up. Payments only.
-    SilentExecuted,
-    /// Neither executes nor answers.
-    Silent,
-    /// Closes the connection without executing or answering.
-    DropBefore,
-    /// Executes, then closes the connection without answering. Payments only.
-    DropAfter,
-    /// Executes and answers `200` with HTML.
-    Garbage,
-    /// Executes and answers PDNG. A later enquiry hears the result.
-    Pending,
-    /// Answers with another status than 200.
-    HttpError {
-        /// The status, 400 to 599.
-        status: u16,
-        /// Whether the payment is executed before.
-        #[serde(default)]
-        executed: bool,
-    },
-    /// Says AG09 even of a payment that it knows. Enquiries only.
-    NotFound,
+impl On {
+    /// Every single kind.
+    const KINDS: [Self; 4] = [Self::Payment, Self::Enquiry, Self::ReturnRequest, Self::ReturnEnquiry];
 }
 
-/// One rule. All that it names must match; naming nothing matches every message.
+/// What a rule's conditions are held against.
+#[derive(Debug, Clone, Default)]
+pub struct Subject {
+    /// The creditor's account, where it is known.
+    pub account: Option<Box<str>>,
+    /// The amount in minor units, where it is known.
+    pub minor_units: Option<u64>,
+}
+
+/// One rule. All that it names must match; naming nothing matches every message of the kind.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -78,79 +63,166 @@ pub struct Rule {
     /// The last two digits of the amount in minor units, 0 to 99.
     #[serde(default)]
     pub minor_units_ending: Option<u8>,
+    /// Begins to apply so many milliseconds after the script was given.
+    #[serde(default)]
+    pub from_ms: u64,
+    /// Applies no longer so many milliseconds after the script was given.
+    #[serde(default)]
+    pub until_ms: Option<u64>,
+    /// How many matching messages it lets pass first.
+    #[serde(default)]
+    pub skip: u32,
+    /// In how many of a hundred cases it then applies, 1 to 100.
+    #[serde(default)]
+    pub share: Option<u8>,
+    /// What the share is drawn from: the same seed draws the same of the first, the second, … matching message.
+    #[serde(default)]
+    pub seed: u64,
     /// How often the rule applies before it is spent; without it, always.
     #[serde(default)]
     pub times: Option<u32>,
     /// What the bank then does.
+    #[serde(default)]
     pub behaviour: Behaviour,
+    /// What it says unasked besides, about the payment of the message.
+    #[serde(default)]
+    pub notices: Vec<Notice>,
 }
 
 impl Rule {
-    fn matches(&self, on: On, payment: Option<(&str, u64)>) -> bool {
-        self.on == on
-            && self.times != Some(0)
-            && self.account.as_deref().is_none_or(|own| payment.is_some_and(|(account, _)| account == own))
+    fn matches(&self, on: On, subject: &Subject) -> bool {
+        (self.on == on || self.on == On::Any)
+            && !self.behaviour.is_of_link()
+            && self.account.as_deref().is_none_or(|own| subject.account.as_deref() == Some(own))
             && self
                 .minor_units_ending
-                .is_none_or(|own| payment.is_some_and(|(_, minor_units)| minor_units % 100 == u64::from(own)))
+                .is_none_or(|own| subject.minor_units.is_some_and(|amount| amount % 100 == u64::from(own)))
+    }
+
+    fn is_open(&self, age: Duration) -> bool {
+        age >= Duration::from_millis(self.from_ms)
+            && self.until_ms.is_none_or(|until| age < Duration::from_millis(until))
     }
 
     fn problem(&self) -> Option<&'static str> {
-        use Behaviour::{DropAfter, HttpError, NotFound, Reject, SilentExecuted};
-        let only_on_payment = matches!(self.behaviour, Reject { .. } | SilentExecuted | DropAfter);
         if self.minor_units_ending.is_some_and(|ending| ending > 99) {
             return Some("minor_units_ending must be 0 to 99");
         }
         if self.times == Some(0) {
             return Some("times must be at least 1");
         }
-        if self.on == On::Enquiry && only_on_payment {
-            return Some("this behaviour is for payments, and the rule is on enquiries");
+        if self.share.is_some_and(|share| !(1..=100).contains(&share)) {
+            return Some("share must be 1 to 100");
         }
-        match &self.behaviour {
-            NotFound if self.on == On::Payment => Some("not_found needs on = \"enquiry\""),
-            Reject { code: Some(code), .. } if !(1..=4).contains(&code.chars().count()) => {
-                Some("a reason code has 1 to 4 characters")
-            }
-            Reject { text: Some(text), .. }
-                if !(1..=MAX_ADDITIONAL_INFORMATION).contains(&text.chars().count()) =>
-            {
-                Some("a reason's text has 1 to 105 characters")
-            }
-            HttpError { status, .. } if !(400..=599).contains(status) => {
-                Some("the status of http_error must be 400 to 599")
-            }
-            _ => None,
+        if self.until_ms.is_some_and(|until| until <= self.from_ms) {
+            return Some("until_ms must be after from_ms");
         }
+        let has_conditions = self.account.is_some()
+            || self.minor_units_ending.is_some()
+            || self.share.is_some()
+            || self.times.is_some()
+            || self.skip > 0
+            || !self.notices.is_empty();
+        if self.behaviour.is_of_link() && has_conditions {
+            return Some("hang and down know no conditions but from_ms and until_ms");
+        }
+        if !self.notices.is_empty() && matches!(self.on, On::ReturnEnquiry | On::Any) {
+            return Some("notices need on = \"payment\", \"enquiry\" or \"return_request\"");
+        }
+        self.notices.iter().find_map(Notice::problem).or_else(|| self.behaviour.problem(self.on))
     }
 }
 
-/// The rules of one bank, with what is left of their times.
-#[derive(Debug, Default)]
+/// What a rule says to do with a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// How to treat it.
+    pub behaviour: Behaviour,
+    /// What to say unasked.
+    pub notices: Vec<Notice>,
+    /// How often the rule applied before.
+    pub before: usize,
+}
+
+/// A rule and how far it is.
+#[derive(Debug)]
+struct Armed {
+    rule: Rule,
+    seen: u32,
+    applied: u32,
+    draws: StdRng,
+}
+
+impl Armed {
+    /// Whether the rule applies to a message that it matches.
+    fn takes(&mut self) -> bool {
+        if self.rule.times.is_some_and(|times| self.applied >= times) {
+            return false;
+        }
+        self.seen = self.seen.saturating_add(1);
+        let drawn = self.seen > self.rule.skip
+            && self.rule.share.is_none_or(|share| self.draws.random_range(0..100) < share);
+        self.applied = self.applied.saturating_add(u32::from(drawn));
+        drawn
+    }
+}
+
+/// The rules of one bank, and how far each of them is.
+#[derive(Debug)]
 pub struct Script {
-    rules: Vec<Rule>,
+    rules: Vec<Armed>,
+    given: Instant,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self { rules: Vec::new(), given: Instant::now() }
+    }
 }
 
 impl Script {
-    /// Checks `rules` and takes them, or says all that is wrong with them.
+    /// Checks `rules` and takes them from now on, or says all that is wrong with them.
     pub fn new(rules: Vec<Rule>) -> Result<Self, Vec<String>> {
         let problems: Vec<String> = rules
             .iter()
             .enumerate()
             .filter_map(|(index, rule)| Some(format!("rule {}: {}", index + 1, rule.problem()?)))
             .collect();
-        if problems.is_empty() { Ok(Self { rules }) } else { Err(problems) }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let armed = |rule: Rule| Armed { draws: StdRng::seed_from_u64(rule.seed), rule, seen: 0, applied: 0 };
+        Ok(Self { rules: rules.into_iter().map(armed).collect(), given: Instant::now() })
     }
 
-    /// What to do with a message, given the creditor's account and the minor units of its payment where known.
-    pub fn choose(&mut self, on: On, payment: Option<(&str, u64)>) -> Behaviour {
-        let Some(rule) = self.rules.iter_mut().find(|rule| rule.matches(on, payment)) else {
-            return Behaviour::Accept;
+    /// What to do with a message that arrived at `now`.
+    pub fn choose(&mut self, on: On, subject: &Subject, now: Instant) -> Chosen {
+        let age = now - self.given;
+        let fitting =
+            |armed: &mut Armed| armed.rule.is_open(age) && armed.rule.matches(on, subject) && armed.takes();
+        let Some(armed) = self.rules.iter_mut().find_map(|armed| fitting(armed).then_some(armed)) else {
+            return Chosen::default();
         };
-        if let Some(times) = &mut rule.times {
-            *times = times.saturating_sub(1);
+        Chosen {
+            behaviour: armed.rule.behaviour.clone(),
+            notices: armed.rule.notices.clone(),
+            before: usize::try_from(armed.applied - 1).unwrap_or_default(),
         }
-        rule.behaviour.clone()
+    }
+
+    /// Whether the bank can be reached at `now`, and when that may change.
+    pub fn link(&self, now: Instant) -> (Link, Option<Instant>) {
+        let age = now - self.given;
+        let of_link =
+            || self.rules.iter().map(|armed| &armed.rule).filter(|rule| rule.behaviour.is_of_link());
+        let link = match of_link().find(|rule| rule.is_open(age)).map(|rule| &rule.behaviour) {
+            Some(Behaviour::Down) => Link::Down,
+            Some(_) => Link::Hung,
+            None => Link::Up,
+        };
+        let edges = of_link().flat_map(|rule| [Some(rule.from_ms), rule.until_ms]).flatten();
+        let times = edges.filter_map(|ms| self.given.checked_add(Duration::from_millis(ms)));
+        (link, times.filter(|time| *time > now).min())
     }
 }
 
@@ -179,51 +251,4 @@ pub fn read_file(text: &str) -> Result<BTreeMap<String, Script>, Vec<String>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Behaviour, On, Rule, Script, read_file};
-
-    fn script(json: &str) -> Script {
-        Script::new(serde_json::from_str::<Vec<Rule>>(json).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn the_first_matching_rule_wins_and_without_one_the_bank_accepts() {
-        let mut script = script(
-            r#"[{"account": "A", "behaviour": "silent"},
-                {"minor_units_ending": 13, "behaviour": {"reject": {"code": "AC04"}}},
-                {"account": "A", "behaviour": "pending"}]"#,
-        );
-        let reject = Behaviour::Reject { code: Some("AC04".into()), text: None };
-        assert_eq!(script.choose(On::Payment, Some(("A", 113))), Behaviour::Silent);
-        assert_eq!(script.choose(On::Payment, Some(("B", 113))), reject);
-        assert_eq!(script.choose(On::Payment, Some(("B", 130))), Behaviour::Accept);
-        assert_eq!(script.choose(On::Enquiry, Some(("A", 113))), Behaviour::Accept);
-    }
-
-    #[test]
-    fn a_rule_is_spent_after_its_times() {
-        let mut script = script(r#"[{"times": 2, "behaviour": "drop_before"}]"#);
-        let chosen: Vec<_> = (0..3).map(|_| script.choose(On::Payment, Some(("A", 1)))).collect();
-        assert_eq!(chosen, [Behaviour::DropBefore, Behaviour::DropBefore, Behaviour::Accept]);
-    }
-
-    #[test]
-    fn an_enquiry_for_an_unknown_payment_meets_only_rules_without_conditions() {
-        let mut script = script(
-            r#"[{"on": "enquiry", "account": "A", "behaviour": "silent"},
-                {"on": "enquiry", "behaviour": "not_found"}]"#,
-        );
-        assert_eq!(script.choose(On::Enquiry, None), Behaviour::NotFound);
-        assert_eq!(script.choose(On::Enquiry, Some(("A", 1))), Behaviour::Silent);
-    }
-
-    #[test]
-    fn a_file_names_the_banks_and_every_problem_is_reported() {
-        let good = "[[aurora]]\naccount = \"A\"\nbehaviour = { delay = { ms = 20 } }\n[[boreal]]\nbehaviour = \"garbage\"\n";
-        assert_eq!(read_file(good).unwrap().len(), 2);
-        let bad = "[[aurora]]\nbehavior = \"silent\"\n[[aurora]]\non = \"enquiry\"\nbehaviour = \"drop_after\"\n\
-                   [[boreal]]\nminor_units_ending = 100\nbehaviour = { http_error = { status = 503, really = true } }\n";
-        let problems = read_file(bad).unwrap_err();
-        assert_eq!(problems.len(), 3, "{problems:?}");
-    }
-}
+mod tests;

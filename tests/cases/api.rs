@@ -18,6 +18,8 @@ mod deadlines;
 mod idempotency;
 #[path = "api/isolation.rs"]
 mod isolation;
+#[path = "api/life.rs"]
+mod life;
 #[path = "api/misbehaviour.rs"]
 mod misbehaviour;
 #[path = "api/money.rs"]

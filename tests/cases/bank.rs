@@ -2,8 +2,16 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "bank/evidence.rs"]
+mod evidence;
+#[path = "bank/misbehaviour.rs"]
+mod misbehaviour;
+#[path = "bank/notices.rs"]
+mod notices;
 #[path = "../bank/program.rs"]
 mod program;
+#[path = "bank/returns.rs"]
+mod returns;
 #[path = "../bank/sample.rs"]
 mod sample;
 
@@ -14,22 +22,11 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use serde_json::json;
 use time::OffsetDateTime;
-use time::macros::format_description;
 
-use program::{BANKS, Program, command, element, verdict};
+use program::{BANKS, Program, command, element, order, stamp, verdict};
 use sample::Order;
 
 const SECOND_IBAN: &str = "DE62370400440532013001";
-
-/// An order that was accepted now, and differs from any of another number.
-fn order(number: u64) -> Order {
-    Order { accepted_at: stamp(OffsetDateTime::now_utc()), ..Order::new(number) }
-}
-
-fn stamp(time: OffsetDateTime) -> String {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    time.format(&format).unwrap()
-}
 
 #[tokio::test]
 async fn payments_are_credited_once_and_enquiries_hear_the_truth() {
@@ -64,7 +61,7 @@ async fn payments_are_credited_once_and_enquiries_hear_the_truth() {
         json!([counters["pacs008_received"], counters["pacs028_received"], counters["credited"]]),
         json!([2, 2, 1])
     );
-    bank.validate_reports();
+    bank.validate_messages();
 }
 
 #[tokio::test]
@@ -96,7 +93,7 @@ async fn the_bank_refuses_what_it_must() {
     assert_eq!(verdict(&bank.post(yen).await), "RJCT AM03");
     let (books, rejections) = (bank.get("aurora/books").await, bank.get("aurora/rejections").await);
     assert_eq!((books.as_array().unwrap().len(), rejections.as_array().unwrap().len()), (1, 6));
-    bank.validate_reports();
+    bank.validate_messages();
 }
 
 #[tokio::test]
@@ -139,7 +136,7 @@ async fn the_books_survive_a_crash() {
     assert_eq!(bank.pay(&refused).await, "RJCT AM01");
     assert_eq!(bank.pay(&Order { message_id: paid.message_id.clone(), ..order(3) }).await, "RJCT DUPL");
     assert_eq!(bank.times_credited(&paid).await, 1);
-    bank.validate_reports();
+    bank.validate_messages();
 }
 
 #[tokio::test]
@@ -168,7 +165,7 @@ async fn no_answer_is_no_answer_and_the_enquiry_tells_the_truth() {
         assert_eq!(bank.times_credited(&order).await, 1, "{behaviour}");
     }
     assert_eq!(bank.get("aurora/counters").await["unanswered"], 4);
-    bank.validate_reports();
+    bank.validate_messages();
 }
 
 #[tokio::test]
@@ -225,7 +222,7 @@ async fn answers_can_be_wrong_late_or_undecided() {
         assert_eq!(bank.ask(&order).await, truth);
     }
     assert_eq!(bank.pay(&with(6, "1.05")).await, "RJCT");
-    bank.validate_reports();
+    bank.validate_messages();
 }
 
 #[tokio::test]
@@ -243,7 +240,7 @@ async fn a_delayed_payment_is_pending_until_it_is_answered() {
     assert_eq!(verdict(&report), "ACSC");
     assert_eq!(bank.ask(&order).await, "ACSC");
     assert_eq!(bank.times_credited(&order).await, 1);
-    bank.validate_reports();
+    bank.validate_messages();
 }
 
 #[tokio::test]
@@ -268,7 +265,7 @@ async fn enquiries_can_misbehave_as_well() {
     let bad = json!([{ "on": "enquiry", "behaviour": "drop_after" }]);
     let refused = bank.client.put(bank.url("aurora/script")).json(&bad).send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
-    bank.validate_reports();
+    bank.validate_messages();
 }
 
 #[tokio::test]

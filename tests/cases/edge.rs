@@ -14,6 +14,8 @@ mod floods;
 mod keys;
 #[path = "edge/logs.rs"]
 mod logs;
+#[path = "edge/offline.rs"]
+mod offline;
 #[path = "edge/overload.rs"]
 mod overload;
 #[path = "edge/programs.rs"]

@@ -10,6 +10,8 @@ mod book;
 mod constraints;
 #[path = "ledger/faults.rs"]
 mod faults;
+#[path = "ledger/life.rs"]
+mod life;
 #[path = "ledger/plans.rs"]
 mod plans;
 #[path = "ledger/pool.rs"]

@@ -4,7 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use channel::{
     instruction::{Instruction, Message},
-    rails::iso20022::{message::Correspondents, pacs008, pacs028},
+    rails::iso20022::{
+        camt056,
+        message::Correspondents,
+        pacs008,
+        pacs028::{self, Enquiry},
+    },
 };
 use common::{bic::Bic, money::MAX_AMOUNT_MINOR_UNITS};
 use proto::channel as wire;
@@ -90,10 +95,12 @@ impl Choices {
         UNIX_EPOCH + Duration::new(self.one_of(&TIMES).unwrap_or_default(), nanos)
     }
 
+    fn uetr(&mut self) -> String {
+        let bytes = u128::from(self.next()).wrapping_mul(u128::MAX / 3).to_be_bytes();
+        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+    }
+
     fn instruction(&mut self, message: wire::instruction::Message) -> wire::Instruction {
-        let uetr = uuid::Builder::from_random_bytes(
-            u128::from(self.next()).wrapping_mul(u128::MAX / 3).to_be_bytes(),
-        );
         let amount = proto::money::Money {
             minor_units: self.one_of(&AMOUNTS).unwrap_or(1),
             currency: self.text(&CURRENCIES),
@@ -102,7 +109,7 @@ impl Choices {
             correlation_id: 1,
             traceparent: String::new(),
             bank_id: "aurora".to_owned(),
-            uetr: uetr.into_uuid().to_string(),
+            uetr: self.uetr(),
             message_id: self.text(&REFERENCES),
             end_to_end_id: self.text(&REFERENCES),
             amount: Some(amount),
@@ -124,6 +131,39 @@ impl Choices {
         let enquiry = wire::StatusEnquiry { enquiry_id: self.text(&REFERENCES), return_request: None };
         self.instruction(wire::instruction::Message::StatusEnquiry(enquiry))
     }
+
+    /// A request for the return of some or all of the largest amount there is.
+    fn return_request(&mut self) -> wire::Instruction {
+        let request = wire::ReturnRequest {
+            original_message_id: self.text(&REFERENCES),
+            original_uetr: self.uetr(),
+            original_end_to_end_id: self.text(&REFERENCES),
+            original_amount: None,
+            original_accept_time: Some(self.time().into()),
+            reason_code: self.text(&["CUST", "DUPL", "TECH", "AC03"]),
+            text: if self.below(3) == 0 { String::new() } else { self.long_text() },
+        };
+        let mut instruction = self.instruction(wire::instruction::Message::ReturnRequest(request.clone()));
+        let whole =
+            proto::money::Money { minor_units: MAX_AMOUNT_MINOR_UNITS, currency: currency(&instruction) };
+        let request = wire::ReturnRequest { original_amount: Some(whole), ..request };
+        instruction.message = Some(wire::instruction::Message::ReturnRequest(request));
+        instruction
+    }
+
+    fn return_enquiry(&mut self) -> wire::Instruction {
+        let mut instruction = self.return_request();
+        if let Some(wire::instruction::Message::ReturnRequest(request)) = instruction.message.take() {
+            let enquiry =
+                wire::StatusEnquiry { enquiry_id: self.text(&REFERENCES), return_request: Some(request) };
+            instruction.message = Some(wire::instruction::Message::StatusEnquiry(enquiry));
+        }
+        instruction
+    }
+}
+
+fn currency(instruction: &wire::Instruction) -> String {
+    instruction.amount.as_ref().map(|amount| amount.currency.clone()).unwrap_or_default()
 }
 
 fn correspondents() -> Option<Correspondents> {
@@ -143,8 +183,10 @@ fn documents(make: impl Fn(&mut Choices) -> wire::Instruction) -> Result<Vec<Str
             Message::CreditTransfer(transfer) => {
                 pacs008::document(&instruction, transfer, &correspondents, created)
             }
-            Message::StatusEnquiry { enquiry_id } => {
-                pacs028::document(&instruction, enquiry_id, &correspondents, created)
+            Message::ReturnRequest(request) => camt056::document(&instruction, request, &correspondents),
+            Message::StatusEnquiry { enquiry_id, returned } => {
+                let enquiry = Enquiry::new(enquiry_id, &instruction, returned.as_ref());
+                pacs028::document(&enquiry, &correspondents, created)
             }
         });
     }
@@ -161,4 +203,17 @@ fn every_pacs_008_is_valid() {
 fn every_pacs_028_is_valid() {
     let documents = documents(Choices::status_enquiry).expect("well-formed instructions");
     harness::xsd::validate("pacs.028.001.03", &documents).expect("valid");
+}
+
+#[test]
+fn every_pacs_028_about_a_return_request_is_valid() {
+    let documents = documents(Choices::return_enquiry).expect("well-formed instructions");
+    assert!(documents.iter().all(|document| document.contains("<OrgnlMsgNmId>camt.056.001.08<")));
+    harness::xsd::validate("pacs.028.001.03", &documents).expect("valid");
+}
+
+#[test]
+fn every_camt_056_is_valid() {
+    let documents = documents(Choices::return_request).expect("well-formed instructions");
+    harness::xsd::validate("camt.056.001.08", &documents).expect("valid");
 }

@@ -8,6 +8,7 @@ use proto::{
         account_service_client::AccountServiceClient,
     },
     money::Money,
+    operations::operations_service_client::OperationsServiceClient,
     payments::{
         CreatePaymentRequest, GetPaymentRequest, Payee, Payment, get_payment_request::Key, payee,
         payment_service_client::PaymentServiceClient,
@@ -28,6 +29,8 @@ pub struct Client {
     pub payments: PaymentServiceClient<Channel>,
     /// The accounts' service, for calls that have no shortcut here.
     pub accounts: AccountServiceClient<Channel>,
+    /// The operators' service, for calls that have no shortcut here.
+    pub operations: OperationsServiceClient<Channel>,
     authorization: Option<MetadataValue<Ascii>>,
 }
 
@@ -50,7 +53,8 @@ impl Client {
         let authorization = if key.is_empty() { None } else { Some(format!("Bearer {key}").parse()?) };
         Ok(Self {
             payments: PaymentServiceClient::new(channel.clone()),
-            accounts: AccountServiceClient::new(channel),
+            accounts: AccountServiceClient::new(channel.clone()),
+            operations: OperationsServiceClient::new(channel),
             authorization,
         })
     }

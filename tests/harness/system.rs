@@ -16,89 +16,17 @@ use sqlx::postgres::PgConnectOptions;
 use crate::{
     BenchError, binaries,
     detour::{Detours, Link},
-    names::iban,
     postgres::Postgres,
     process::{KILLED_WITH_PARENT, Process},
 };
+use banks::{banks_file, directory_file, own_address_file};
+
+mod banks;
+
+pub use banks::{BANKS, BankSetup, BankTimes, QUICK};
 
 /// The database of the system.
 const DATABASE: &str = "rialto";
-
-/// A simulated bank.
-#[derive(Clone, Copy, Debug)]
-pub struct BankSetup {
-    /// Its id in the directory.
-    pub id: &'static str,
-    /// Its name.
-    pub name: &'static str,
-    /// Its BIC.
-    pub bic: &'static str,
-    /// The country and bank code of its IBANs; none if its accounts have plain numbers.
-    pub iban_code: Option<(&'static str, &'static str)>,
-    /// The currencies that it takes.
-    pub currencies: &'static [&'static str],
-}
-
-/// The three banks of the bench.
-pub const BANKS: [BankSetup; 3] = [
-    BankSetup {
-        id: "aurora",
-        name: "Aurora Bank",
-        bic: "AURODEF0XXX",
-        iban_code: Some(("DE", "37040044")),
-        currencies: &["EUR", "USD"],
-    },
-    BankSetup {
-        id: "meridian",
-        name: "Banque Meridian",
-        bic: "MERIFRP0XXX",
-        iban_code: Some(("FR", "20041")),
-        currencies: &["EUR"],
-    },
-    BankSetup {
-        id: "sakura",
-        name: "Sakura Bank",
-        bic: "SAKUJPJ0XXX",
-        iban_code: None,
-        currencies: &["JPY", "USD"],
-    },
-];
-
-impl BankSetup {
-    /// An account at the bank: an IBAN where it has them, else a plain number.
-    pub fn account(&self, number: u32) -> String {
-        match self.iban_code {
-            Some((country @ "DE", code)) => iban(country, &format!("{code}{number:010}")),
-            Some((country, code)) => {
-                let account = format!("{code}01005{number:011}");
-                iban(country, &format!("{account}{:02}", french_key(&account)))
-            }
-            None => format!("{number:010}"),
-        }
-    }
-}
-
-/// The national check digits of a French account (clé RIB).
-fn french_key(account: &str) -> u64 {
-    let part =
-        |from: usize, to: usize| account.get(from..to).and_then(|text| text.parse().ok()).unwrap_or(0_u64);
-    97 - (89 * part(0, 5) + 15 * part(5, 10) + 3 * part(10, 21)) % 97
-}
-
-/// The times by which the system treats its banks, in milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub struct BankTimes {
-    /// How long the channel waits for an answer.
-    pub answer_timeout_ms: u32,
-    /// How long after acceptance the first enquiry makes sense.
-    pub enquire_after_ms: u32,
-    /// How long after acceptance a bank still takes a payment.
-    pub valid_for_ms: u32,
-}
-
-/// Short, so that nobody waits long for what a demo or a test shows.
-pub const QUICK: BankTimes =
-    BankTimes { answer_timeout_ms: 1_500, enquire_after_ms: 1_800, valid_for_ms: 60_000 };
 
 /// How to start the system.
 #[derive(Clone, Debug)]
@@ -111,6 +39,8 @@ pub struct Setup {
     pub times: BankTimes,
     /// The banks' script (TOML), see `bank --help`.
     pub script: String,
+    /// Banks, by their ids, whose payments wait for them while they are down.
+    pub queueing: &'static [&'static str],
     /// Further flags, each for a service.
     pub flags: Vec<(Service, String)>,
     /// Further environment variables, each for a service: name and value.
@@ -131,6 +61,7 @@ impl Setup {
             gateway_listen: "127.0.0.1:0".to_owned(),
             times: QUICK,
             script: String::new(),
+            queueing: &[],
             flags: Vec::new(),
             variables: Vec::new(),
             database_settings: vec!["shared_buffers=256MB".to_owned()],
@@ -196,7 +127,10 @@ impl System {
             fs::write(setup.folder.join("database-made"), "")?;
         }
         let keys = keys::made(&setup.folder)?;
-        fs::write(setup.folder.join("banks.toml"), banks_file(setup.times))?;
+        for bank in BANKS {
+            // Addresses of an earlier run may be somebody else's by now.
+            let _ = fs::remove_file(own_address_file(&setup.folder, &bank));
+        }
         fs::write(setup.folder.join("script.toml"), &setup.script)?;
         let mut system = Self { setup, running: Vec::new(), postgres, keys };
         for service in Service::ALL {
@@ -239,6 +173,7 @@ impl System {
         command.args(["--listen", listen]).arg("--address-file").arg(&address_file);
         match service {
             Service::Bank => {
+                fs::write(folder.join("banks.toml"), banks_file(self.setup.times, folder))?;
                 command
                     .arg("--banks")
                     .arg(folder.join("banks.toml"))
@@ -247,13 +182,11 @@ impl System {
                 command.arg("--script").arg(folder.join("script.toml"));
             }
             Service::Channel => {
-                fs::write(
-                    folder.join("directory.toml"),
-                    directory_file(
-                        self.setup.times,
-                        &self.way(Link::ChannelToBank, self.address(Service::Bank))?,
-                    ),
-                )?;
+                let detour = match &self.setup.detours {
+                    Some(_) => Some(self.way(Link::ChannelToBank, self.address(Service::Bank))?),
+                    None => None,
+                };
+                fs::write(folder.join("directory.toml"), directory_file(&self.setup, detour.as_deref())?)?;
                 command.arg("--directory").arg(folder.join("directory.toml"));
             }
             Service::Platform => {
@@ -285,7 +218,8 @@ impl System {
         Service::ALL.iter().position(|one| *one == service).unwrap_or(0)
     }
 
-    /// Where a service listens.
+    /// Where a service listens. The banks answer there to whoever tests them; the channel reaches each of them at an
+    /// address of its own, which the bank can leave.
     pub fn address(&self, service: Service) -> &str {
         self.running.get(Self::place(service)).map(|(_, address)| address.as_str()).unwrap_or_default()
     }
@@ -358,35 +292,4 @@ impl System {
     pub async fn compare_with_banks(&self) -> Result<Vec<String>, BenchError> {
         crate::books::compare(&self.database(), self.address(Service::Bank)).await
     }
-}
-
-fn quoted(items: impl Iterator<Item = String>) -> String {
-    items.map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", ")
-}
-
-fn described(bank: &BankSetup) -> String {
-    let codes = quoted(bank.iban_code.iter().map(|(country, code)| format!("{country}{code}")));
-    let currencies = quoted(bank.currencies.iter().map(|&currency| currency.to_owned()));
-    let BankSetup { id, name, bic, .. } = bank;
-    format!(
-        "[[bank]]\nid = \"{id}\"\nname = \"{name}\"\nbic = \"{bic}\"\niban_bank_codes = [{codes}]\n\
-         currencies = [{currencies}]\n"
-    )
-}
-
-fn banks_file(times: BankTimes) -> String {
-    BANKS.iter().map(|bank| format!("{}valid_for_ms = {}\n\n", described(bank), times.valid_for_ms)).collect()
-}
-
-fn directory_file(times: BankTimes, banks: &str) -> String {
-    let BankTimes { answer_timeout_ms, enquire_after_ms, valid_for_ms } = times;
-    let entry = |bank: &BankSetup| {
-        format!(
-            "{}rail = \"iso20022\"\naddress = \"http://{banks}/{}\"\nanswer_timeout_ms = {answer_timeout_ms}\n\
-             enquire_after_ms = {enquire_after_ms}\nvalid_for_ms = {valid_for_ms}\nmax_in_flight = 1024\n\n",
-            described(bank),
-            bank.id
-        )
-    };
-    BANKS.iter().map(entry).collect()
 }

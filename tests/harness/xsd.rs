@@ -10,6 +10,8 @@ use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::binaries;
+
 /// What to do where neither way works.
 const ADVICE: &str =
     "install xmllint (Debian: libxml2-utils), or Python 3 with venv and access to the package lxml";
@@ -89,7 +91,7 @@ fn python_with_lxml() -> Result<PathBuf, String> {
     // Tests of one process take turns here; those of another make an environment of their own and rename it into place.
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().map_err(|_| "a test failed while it made the Python environment".to_owned())?;
-    let target = target_directory()?;
+    let target = binaries::target().map_err(|error| error.to_string())?;
     let environment = target.join("xsd-venv");
     let python = environment.join("bin/python");
     if has_lxml(&python) {
@@ -131,13 +133,6 @@ fn run(program: impl AsRef<std::ffi::OsStr>, arguments: &[OsString]) -> Result<(
         Ok(output) => Err(format!("{name}: {}; {ADVICE}", String::from_utf8_lossy(&output.stderr).trim())),
         Err(error) => Err(format!("{name}: {error}; {ADVICE}")),
     }
-}
-
-/// The target directory that this very program was built in.
-fn target_directory() -> Result<PathBuf, String> {
-    let program = std::env::current_exe().map_err(|error| format!("the running program: {error}"))?;
-    let tagged = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
-    tagged.map(Path::to_path_buf).ok_or_else(|| format!("no target directory above {}", program.display()))
 }
 
 /// A directory that goes with the validation.

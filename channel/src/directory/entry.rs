@@ -7,6 +7,7 @@ use std::{
 };
 
 use common::{bic::Bic, money::Currency, text};
+use proto::channel::OfflinePolicy;
 use reqwest::Url;
 use toml::{
     Spanned,
@@ -21,8 +22,16 @@ mod table;
 const MAX_ANSWER_TIMEOUT_MS: u32 = 120_000;
 /// The longest that a bank may still take a payment: a day.
 const MAX_VALID_FOR_MS: u32 = 86_400_000;
+/// The latest that somebody should look: a week.
+const MAX_OVERDUE_AFTER_MS: u32 = 604_800_000;
+const DEFAULT_OVERDUE_AFTER_MS: u32 = 60_000;
+/// How much later than the bank's refusal the default is at least: time for an enquiry or two.
+const OVERDUE_MARGIN_MS: u32 = 10_000;
 const MAX_IN_FLIGHT: u32 = 100_000;
 const DEFAULT_IN_FLIGHT: u32 = 512;
+const MAX_PER_S: u32 = 1_000_000;
+const DEFAULT_INSTRUCTIONS_PER_S: u32 = 10_000;
+const DEFAULT_ENQUIRIES_PER_S: u32 = 50;
 
 /// A bank as the file describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,14 +48,38 @@ pub struct BankEntry {
     pub currencies: Vec<Currency>,
     /// The rail that reaches it.
     pub rail: RailEntry,
+    /// What to expect of it, and when.
+    pub times: Times,
+    /// How much it may get.
+    pub limits: Limits,
+    /// What to do with payments while it cannot be reached.
+    pub offline_policy: OfflinePolicy,
+    /// Whether it takes return requests.
+    pub takes_return_requests: bool,
+}
+
+/// A bank's times, in milliseconds; but for the first, each counts from an instruction's acceptance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
     /// How long to wait for its answer.
     pub answer_timeout_ms: u32,
-    /// How long after a payment's acceptance the first enquiry makes sense.
+    /// When the first enquiry makes sense.
     pub enquire_after_ms: u32,
-    /// How long after a payment's acceptance it still takes the payment.
+    /// Until when it takes the instruction.
     pub valid_for_ms: u32,
-    /// How many instructions may be under way to it at once.
+    /// When an instruction's end is overdue and somebody should look.
+    pub overdue_after_ms: u32,
+}
+
+/// How much a bank may get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Credit transfers and return requests under way at once.
     pub max_in_flight: u32,
+    /// New instructions a second.
+    pub max_instructions_per_s: u32,
+    /// Enquiries a second.
+    pub max_enquiries_per_s: u32,
 }
 
 /// How a bank is reached.
@@ -61,7 +94,7 @@ pub enum RailEntry {
     },
 }
 
-impl BankEntry {
+impl Times {
     /// How long to wait for its answer.
     pub fn answer_timeout(&self) -> Duration {
         Duration::from_millis(u64::from(self.answer_timeout_ms))
@@ -129,20 +162,10 @@ fn entry(
     let rail = table.text("rail", "the one there is: iso20022", |rail| (rail == "iso20022").then_some(()));
     let address = table.text("address", "an address such as https://bank.example/iso20022", address);
     let ca = ca(&mut table, address.as_ref(), folder);
-    let answer_timeout_ms = table.number("answer_timeout_ms", None, 10..=MAX_ANSWER_TIMEOUT_MS);
-    let enquire_after_ms = table.number("enquire_after_ms", None, 10..=MAX_VALID_FOR_MS);
-    let valid_for_ms = table.number("valid_for_ms", None, 10..=MAX_VALID_FOR_MS);
-    let max_in_flight = table.number("max_in_flight", Some(DEFAULT_IN_FLIGHT), 1..=MAX_IN_FLIGHT);
-    if let (Some(answer), Some(enquire)) = (answer_timeout_ms, enquire_after_ms)
-        && answer > enquire
-    {
-        table.refuse("enquire_after_ms", &format!("{enquire} is less than answer_timeout_ms {answer}"));
-    }
-    if let (Some(enquire), Some(valid)) = (enquire_after_ms, valid_for_ms)
-        && enquire >= valid
-    {
-        table.refuse("valid_for_ms", &format!("{valid} is not more than enquire_after_ms {enquire}"));
-    }
+    let times = times(&mut table);
+    let limits = limits(&mut table);
+    let offline_policy = offline_policy(&mut table);
+    let takes_return_requests = table.boolean("takes_return_requests", true);
     table.refuse_unknown_keys();
     let ((), address) = (rail?, address?);
     Some(BankEntry {
@@ -152,10 +175,62 @@ fn entry(
         iban_bank_codes: codes?,
         currencies: currencies?,
         rail: RailEntry::Iso20022 { address, ca: ca? },
-        answer_timeout_ms: answer_timeout_ms?,
-        enquire_after_ms: enquire_after_ms?,
-        valid_for_ms: valid_for_ms?,
+        times: times?,
+        limits: limits?,
+        offline_policy: offline_policy?,
+        takes_return_requests: takes_return_requests?,
+    })
+}
+
+fn times(table: &mut BankTable<'_>) -> Option<Times> {
+    let answer = table.number("answer_timeout_ms", None, 10..=MAX_ANSWER_TIMEOUT_MS);
+    let enquire = table.number("enquire_after_ms", None, 10..=MAX_VALID_FOR_MS);
+    let valid = table.number("valid_for_ms", None, 10..=MAX_VALID_FOR_MS);
+    let default = DEFAULT_OVERDUE_AFTER_MS.max(valid.unwrap_or_default() + OVERDUE_MARGIN_MS);
+    let overdue = table.number("overdue_after_ms", Some(default), 10..=MAX_OVERDUE_AFTER_MS);
+    if let (Some(answer), Some(enquire)) = (answer, enquire)
+        && answer > enquire
+    {
+        table.refuse("enquire_after_ms", &format!("{enquire} is less than answer_timeout_ms {answer}"));
+    }
+    if let (Some(enquire), Some(valid)) = (enquire, valid)
+        && enquire >= valid
+    {
+        table.refuse("valid_for_ms", &format!("{valid} is not more than enquire_after_ms {enquire}"));
+    }
+    if let (Some(valid), Some(overdue)) = (valid, overdue)
+        && valid >= overdue
+    {
+        table.refuse("overdue_after_ms", &format!("{overdue} is not more than valid_for_ms {valid}"));
+    }
+    Some(Times {
+        answer_timeout_ms: answer?,
+        enquire_after_ms: enquire?,
+        valid_for_ms: valid?,
+        overdue_after_ms: overdue?,
+    })
+}
+
+fn limits(table: &mut BankTable<'_>) -> Option<Limits> {
+    let max_in_flight = table.number("max_in_flight", Some(DEFAULT_IN_FLIGHT), 1..=MAX_IN_FLIGHT);
+    let instructions =
+        table.number("max_instructions_per_s", Some(DEFAULT_INSTRUCTIONS_PER_S), 1..=MAX_PER_S);
+    let enquiries = table.number("max_enquiries_per_s", Some(DEFAULT_ENQUIRIES_PER_S), 1..=MAX_PER_S);
+    Some(Limits {
         max_in_flight: max_in_flight?,
+        max_instructions_per_s: instructions?,
+        max_enquiries_per_s: enquiries?,
+    })
+}
+
+fn offline_policy(table: &mut BankTable<'_>) -> Option<OfflinePolicy> {
+    if !table.has("offline_policy") {
+        return Some(OfflinePolicy::Refuse);
+    }
+    table.text("offline_policy", "refuse or queue", |policy| match policy {
+        "refuse" => Some(OfflinePolicy::Refuse),
+        "queue" => Some(OfflinePolicy::Queue),
+        _ => None,
     })
 }
 

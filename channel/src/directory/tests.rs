@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::instruction::tests::{return_enquiry, return_request};
 
 const GOOD: &str = r#"
 [[bank]]
@@ -41,9 +42,9 @@ impl File {
         Self(path)
     }
 
-    fn source(&self) -> DirectorySource {
+    pub(crate) fn source(&self) -> DirectorySource {
         let sender = Bic::parse("RLTOITV0XXX").expect("a BIC");
-        DirectorySource { file: self.0.clone(), sender, clock: Clock::system() }
+        DirectorySource { file: self.0.clone(), sender, clock: Clock::system(), changes: Arc::default() }
     }
 }
 
@@ -71,6 +72,33 @@ fn a_good_file_becomes_what_the_platform_needs() {
         (aurora.answer_timeout_ms, aurora.enquire_after_ms, aurora.valid_for_ms),
         (5_000, 7_000, 20_000)
     );
+    assert_eq!((aurora.max_instructions_per_s, aurora.max_enquiries_per_s), (10_000, 50));
+    assert_eq!(aurora.offline_policy(), wire::OfflinePolicy::Refuse);
+    assert!(aurora.takes_return_requests && aurora.online);
+    assert_eq!(aurora.overdue_after_ms, 60_000);
+}
+
+#[test]
+fn what_has_a_default_can_be_said() {
+    let said = GOOD.replace(
+        "max_in_flight = 8",
+        "max_in_flight = 8\nmax_instructions_per_s = 70\nmax_enquiries_per_s = 3\noffline_policy = \"queue\"\n\
+         takes_return_requests = false\noverdue_after_ms = 20_001",
+    );
+    let file = File::new("said", &said);
+    let directory = file.source().load(&Directory::default()).expect("good").to_wire();
+    let borealis = directory.banks.last().expect("a bank");
+    assert_eq!(
+        (borealis.max_in_flight, borealis.max_instructions_per_s, borealis.max_enquiries_per_s),
+        (8, 70, 3)
+    );
+    assert_eq!(borealis.offline_policy(), wire::OfflinePolicy::Queue);
+    assert!(!borealis.takes_return_requests);
+    assert_eq!(borealis.overdue_after_ms, 20_001);
+
+    let long = File::new("long", &GOOD.replace("valid_for_ms = 20000", "valid_for_ms = 60000"));
+    let directory = long.source().load(&Directory::default()).expect("good").to_wire();
+    assert_eq!(directory.banks.last().expect("a bank").overdue_after_ms, 70_000);
 }
 
 #[test]
@@ -120,6 +148,24 @@ fn each_problem_is_reported_with_line_bank_and_field() {
             "max_in_flight = 0",
             "bank \"borealis\": max_in_flight: expected a whole number from 1",
         ),
+        (
+            "max_in_flight = 8",
+            "overdue_after_ms = 20_000",
+            ":25: bank \"borealis\": overdue_after_ms: 20000 is not more than valid_for_ms 20000",
+        ),
+        (
+            "max_in_flight = 8",
+            "max_instructions_per_s = 0",
+            "max_instructions_per_s: expected a whole number from 1",
+        ),
+        ("max_in_flight = 8", "max_enquiries_per_s = \"3\"", "max_enquiries_per_s: expected a whole number"),
+        ("max_in_flight = 8", "offline_policy = \"Queue\"", "offline_policy: expected refuse or queue, got"),
+        (
+            "max_in_flight = 8",
+            "offline_policy = true",
+            "offline_policy: expected refuse or queue, got a bool",
+        ),
+        ("max_in_flight = 8", "takes_return_requests = 1", "takes_return_requests: expected true or false"),
         ("max_in_flight", "max_inflight", ":25: bank \"borealis\": max_inflight: unknown key"),
         (
             "valid_for_ms = 20_000",
@@ -178,4 +224,39 @@ fn a_bad_file_changes_nothing_and_an_unchanged_bank_keeps_its_way() {
     std::fs::remove_file(&file.0).expect("removed");
     source.reload(&published);
     assert!(bank("aurora").is_some());
+}
+
+#[tokio::test]
+async fn a_bank_without_return_requests_gets_none_and_is_still_asked_about_earlier_ones() {
+    let with = GOOD.replace("127.0.0.1:8080", "127.0.0.1:1");
+    let without = with.replacen("valid_for_ms", "takes_return_requests = false\nvalid_for_ms", 1);
+    for (name, text, instruction, reason) in [
+        ("returns-not", &without, return_request(), "RETURN_NOT_SUPPORTED"),
+        ("returns-asked", &without, return_enquiry(), "BANK_UNREACHABLE"),
+        ("returns", &with, return_request(), "BANK_UNREACHABLE"),
+    ] {
+        let directory = File::new(name, text).source().load(&Directory::default()).expect("good");
+        let instruction = Instruction::parse(instruction).expect("well-formed");
+        let Verdict::NotSent(not_sent) = directory.carry(&instruction).await else { panic!("sent") };
+        assert_eq!(not_sent.reason, reason);
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_a_bank_is_published() {
+    let file = File::new("told", GOOD);
+    let source = file.source();
+    let published = watch::Sender::new(Arc::new(source.load(&Directory::default()).expect("good")));
+    let mut directory = published.subscribe();
+    let told = async {
+        for _ in 0..3 {
+            source.changes.notify_one();
+            directory.changed().await.expect("open");
+            directory.mark_unchanged();
+        }
+    };
+    tokio::select! {
+        kept = source.keep_published(&published) => panic!("{kept:?}"),
+        told = tokio::time::timeout(std::time::Duration::from_secs(5), told) => told.expect("published"),
+    }
 }

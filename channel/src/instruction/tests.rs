@@ -1,5 +1,7 @@
 //! What is carried, and what is refused with which field.
 
+use common::money::MAX_AMOUNT_MINOR_UNITS;
+
 use super::*;
 
 /// A well-formed credit transfer over 12.34 EUR to bank `aurora`.
@@ -29,6 +31,41 @@ pub(crate) fn status_enquiry() -> wire::Instruction {
     wire::Instruction {
         message: Some(wire::instruction::Message::StatusEnquiry(enquiry)),
         ..credit_transfer()
+    }
+}
+
+/// A request for 5.00 EUR of that credit transfer.
+pub(crate) fn return_request() -> wire::Instruction {
+    wire::Instruction {
+        uetr: "1b2c3d4e-5f60-4718-8293-a4b5c6d7e8f9".to_owned(),
+        message_id: "RTN-1".to_owned(),
+        end_to_end_id: "REFUND-1".to_owned(),
+        amount: Some(proto::money::Money { minor_units: 500, currency: "EUR".to_owned() }),
+        accept_time: Some(prost_types::Timestamp { seconds: 1_795_428_060, nanos: 0 }),
+        message: Some(wire::instruction::Message::ReturnRequest(returned())),
+        ..credit_transfer()
+    }
+}
+
+/// An enquiry about that request.
+pub(crate) fn return_enquiry() -> wire::Instruction {
+    let enquiry = wire::StatusEnquiry { enquiry_id: "ENQ-2".to_owned(), return_request: Some(returned()) };
+    wire::Instruction {
+        message: Some(wire::instruction::Message::StatusEnquiry(enquiry)),
+        ..return_request()
+    }
+}
+
+fn returned() -> wire::ReturnRequest {
+    let original = credit_transfer();
+    wire::ReturnRequest {
+        original_message_id: original.message_id,
+        original_uetr: original.uetr,
+        original_end_to_end_id: original.end_to_end_id,
+        original_amount: original.amount,
+        original_accept_time: original.accept_time,
+        reason_code: "CUST".to_owned(),
+        text: "wrong size".to_owned(),
     }
 }
 
@@ -108,4 +145,44 @@ fn every_bad_field_is_named() {
         7,
         "every problem is reported at once"
     );
+}
+
+#[test]
+fn a_return_request_names_what_it_is_about_and_asks_for_no_more() {
+    for good in [return_request(), return_enquiry()] {
+        let instruction = Instruction::parse(good).expect("good");
+        assert_eq!(instruction.returned().map(Original::message_id), Some("MSG-1"));
+        assert_eq!(instruction.message_id(), "RTN-1");
+    }
+    assert!(Instruction::parse(status_enquiry()).expect("good").returned().is_none());
+    let request = |change: &dyn Fn(&mut wire::ReturnRequest)| {
+        let mut request = returned();
+        change(&mut request);
+        fields(|i| {
+            *i = wire::Instruction {
+                message: Some(wire::instruction::Message::ReturnRequest(request.clone())),
+                ..return_request()
+            };
+        })
+    };
+    assert_eq!(request(&|r| r.original_uetr.clear()), ["return_request.original_uetr"]);
+    assert_eq!(request(&|r| r.original_message_id.clear()), ["return_request.original_message_id"]);
+    assert_eq!(request(&|r| r.original_end_to_end_id.clear()), ["return_request.original_end_to_end_id"]);
+    assert_eq!(request(&|r| r.original_amount = None), ["return_request.original_amount"]);
+    assert_eq!(request(&|r| r.original_accept_time = None), ["return_request.original_accept_time"]);
+    assert_eq!(request(&|r| r.text = "x".repeat(141)), ["return_request.text"]);
+    for code in ["", "CUSTX", "cust", "CU T", "É"] {
+        assert_eq!(request(&|r| r.reason_code = code.to_owned()), ["return_request.reason_code"], "{code}");
+    }
+    let money = |minor_units, currency: &str| {
+        Some(proto::money::Money { minor_units, currency: currency.to_owned() })
+    };
+    for too_much in [money(1235, "EUR"), money(500, "USD"), money(1, "JPY")] {
+        for about in [return_request(), return_enquiry()] {
+            let found = fields(|i| *i = wire::Instruction { amount: too_much.clone(), ..about.clone() });
+            assert_eq!(found, ["amount"], "{too_much:?}");
+        }
+    }
+    let all = wire::Instruction { amount: money(1234, "EUR"), ..return_request() };
+    assert!(Instruction::parse(all).is_ok(), "all of it may be asked back");
 }

@@ -1,4 +1,4 @@
-//! The answers of one Exchange: the directory at once and after each change, and outcomes as they come.
+//! The answers of one Exchange: the directory at once and after each change, notices and outcomes as they come.
 
 use std::{
     pin::Pin,
@@ -6,26 +6,31 @@ use std::{
     task::{Context, Poll},
 };
 
-use proto::channel::{ExchangeResponse, Outcome};
+use proto::channel::{ExchangeResponse, Notice, Outcome};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, wrappers::WatchStream};
 use tonic::Status;
 
 use crate::directory::Directory;
 
-/// At most so many outcomes in one answer, so that it stays far below the size of a gRPC message.
-const MAX_OUTCOMES: usize = 1024;
+/// At most so many outcomes, and as many notices, in one answer, so that it stays far below the size of a gRPC message.
+const MAX_ITEMS: usize = 1024;
 
 /// Gathers into each answer whatever is ready; waits for nothing once something is.
 #[derive(Debug)]
 pub struct Answers {
     directory: WatchStream<Arc<Directory>>,
+    notices: mpsc::Receiver<Notice>,
     outcomes: mpsc::Receiver<Outcome>,
 }
 
 impl Answers {
-    pub(super) fn new(directory: watch::Receiver<Arc<Directory>>, outcomes: mpsc::Receiver<Outcome>) -> Self {
-        Self { directory: WatchStream::new(directory), outcomes }
+    pub(super) fn new(
+        directory: watch::Receiver<Arc<Directory>>,
+        notices: mpsc::Receiver<Notice>,
+        outcomes: mpsc::Receiver<Outcome>,
+    ) -> Self {
+        Self { directory: WatchStream::new(directory), notices, outcomes }
     }
 }
 
@@ -37,11 +42,15 @@ impl Stream for Answers {
             Poll::Ready(Some(directory)) => Some(directory.to_wire()),
             Poll::Ready(None) | Poll::Pending => None,
         };
-        let mut outcomes = Vec::new();
-        match (self.outcomes.poll_recv_many(cx, &mut outcomes, MAX_OUTCOMES), &directory) {
-            (Poll::Ready(0), None) => Poll::Ready(None),
-            (Poll::Pending, None) => Poll::Pending,
-            _ => Poll::Ready(Some(Ok(ExchangeResponse { outcomes, directory, notices: Vec::new() }))),
+        let (mut notices, mut outcomes) = (Vec::new(), Vec::new());
+        // The end is when there can be no more outcomes, whatever else there might be.
+        let noticed = self.notices.poll_recv_many(cx, &mut notices, MAX_ITEMS);
+        let answered = self.outcomes.poll_recv_many(cx, &mut outcomes, MAX_ITEMS);
+        let is_unasked = directory.is_some() || matches!(noticed, Poll::Ready(1..));
+        match answered {
+            Poll::Ready(0) if !is_unasked => Poll::Ready(None),
+            Poll::Pending if !is_unasked => Poll::Pending,
+            _ => Poll::Ready(Some(Ok(ExchangeResponse { outcomes, directory, notices }))),
         }
     }
 }

@@ -1,15 +1,19 @@
 //! The whole channel, started as its program starts it, between a platform's client and small banks.
 
 use std::{
+    net::SocketAddr,
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
 use clap::Parser;
 use common::rpc_server;
-use proto::channel::{ExchangeResponse, instruction_service_client::InstructionServiceClient};
+use proto::channel::{
+    ExchangeResponse, Notice, NoticeReceipt, instruction_service_client::InstructionServiceClient,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -21,24 +25,26 @@ use super::*;
 use crate::{
     config::Args,
     directory::tests::File,
-    instruction::tests::credit_transfer,
+    instruction::tests::{credit_transfer, status_enquiry},
     rails::iso20022::tests::{bank, good_answer, request},
 };
 
 /// How long the slow bank takes.
 const SLOW: Duration = Duration::from_millis(600);
 
-struct Running {
+pub(crate) struct Running {
     client: InstructionServiceClient<Channel>,
-    lifecycle: Lifecycle,
+    pub(crate) lifecycle: Lifecycle,
     server: JoinHandle<()>,
+    /// Where notices are taken.
+    pub(crate) notices: SocketAddr,
     file: File,
     /// How many answers of the slow bank were taken by a connection that stayed open.
     slow_answers_taken: Arc<AtomicUsize>,
 }
 
 /// Starts a channel with a fast and a slow bank.
-async fn start(name: &str, arguments: &[&str], slow_in_flight: u32) -> Running {
+pub(crate) async fn start(name: &str, arguments: &[&str], slow_in_flight: u32) -> Running {
     let fast = bank(|mut stream| async move {
         while request(&mut stream).await.is_some() {
             drop(stream.write_all(good_answer().as_bytes()).await);
@@ -76,10 +82,26 @@ async fn start(name: &str, arguments: &[&str], slow_in_flight: u32) -> Running {
     let listener = rpc_server::bind(&config.server).await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let lifecycle = Lifecycle::new();
-    let running = crate::run(config, listener, lifecycle.clone());
+    let notice_listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let notices = notice_listener.local_addr().expect("an address");
+    let running = crate::run(config, listener, Some(notice_listener), lifecycle.clone());
     let server = tokio::spawn(async move { running.await.expect("served") });
     let channel = common::rpc_client::connect(&url).expect("a URL");
-    Running { client: InstructionServiceClient::new(channel), lifecycle, server, file, slow_answers_taken }
+    Running {
+        client: InstructionServiceClient::new(channel),
+        lifecycle,
+        server,
+        notices,
+        file,
+        slow_answers_taken,
+    }
+}
+
+impl Running {
+    /// Hangs up, and returns what ends with the channel.
+    pub(crate) fn end(self) -> JoinHandle<()> {
+        self.server
+    }
 }
 
 fn to(bank_id: &str, correlation_id: u64) -> WireInstruction {
@@ -87,13 +109,13 @@ fn to(bank_id: &str, correlation_id: u64) -> WireInstruction {
 }
 
 /// A platform's end of an Exchange.
-struct Exchange {
+pub(crate) struct Exchange {
     requests: mpsc::Sender<ExchangeRequest>,
     answers: Streaming<ExchangeResponse>,
 }
 
 impl Exchange {
-    async fn open(running: &Running) -> Self {
+    pub(crate) async fn open(running: &Running) -> Self {
         let (requests, receiver) = mpsc::channel(16);
         let answers = running
             .client
@@ -112,8 +134,23 @@ impl Exchange {
             .expect("the channel listens");
     }
 
-    async fn next(&mut self) -> Option<ExchangeResponse> {
+    pub(crate) async fn next(&mut self) -> Option<ExchangeResponse> {
         timeout(Duration::from_secs(10), self.answers.message()).await.expect("in time").expect("no error")
+    }
+
+    /// The next notice.
+    pub(crate) async fn notice(&mut self) -> Notice {
+        loop {
+            let response = self.next().await.expect("an answer");
+            if let Some(notice) = response.notices.into_iter().next() {
+                return notice;
+            }
+        }
+    }
+
+    pub(crate) async fn receive(&self, receipt: NoticeReceipt) {
+        let request = ExchangeRequest { instructions: Vec::new(), receipts: vec![receipt] };
+        self.requests.send(request).await.expect("the channel listens");
     }
 
     /// The next outcomes in short, in order of their ids.
@@ -171,6 +208,19 @@ async fn full_bulkheads_answer_at_once_that_nothing_was_sent() {
 }
 
 #[tokio::test]
+async fn payments_keep_no_enquiry_out_and_enquiries_no_payment() {
+    let running = start("rooms", &["--max-in-flight", "1"], 1).await;
+    let mut exchange = Exchange::open(&running).await;
+    let enquiry =
+        |correlation_id| WireInstruction { correlation_id, bank_id: "slow".to_owned(), ..status_enquiry() };
+    exchange.send(vec![to("slow", 1), to("slow", 2)]).await;
+    exchange.send((3..8).map(enquiry).collect()).await;
+    let accepted = [(1, "accepted"), (2, "CHANNEL_BUSY"), (3, "accepted"), (4, "accepted")];
+    let rest = [(5, "accepted"), (6, "accepted"), (7, "CHANNEL_BUSY")];
+    assert_eq!(exchange.outcomes(7).await, expected(&[&accepted[..], &rest].concat()));
+}
+
+#[tokio::test]
 async fn what_is_under_way_is_carried_to_its_end_when_the_platform_goes_away() {
     let running = start("gone", &[], 10).await;
     let exchange = Exchange::open(&running).await;
@@ -194,8 +244,7 @@ async fn a_drain_answers_what_is_under_way_and_refuses_the_rest() {
     exchange.send(vec![to("fast", 2)]).await;
     assert_eq!(exchange.outcomes(2).await, expected(&[(1, "accepted"), (2, "CHANNEL_STOPPING")]));
     assert!(exchange.next().await.is_none(), "the stream ends");
-    drop(running.client);
-    timeout(Duration::from_secs(5), running.server).await.expect("in time").expect("stopped");
+    timeout(Duration::from_secs(5), running.end()).await.expect("in time").expect("stopped");
 }
 
 #[tokio::test]

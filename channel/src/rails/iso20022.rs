@@ -1,12 +1,17 @@
 //! The rail `iso20022`: one ISO 20022 message over HTTP, one answer (`docs/bank-profile.md`).
 
+pub mod answer;
+pub mod camt029;
+pub mod camt056;
+mod codes;
 pub mod gate;
-mod http;
+pub mod http;
 pub mod message;
+pub mod notice;
 pub mod pacs002;
+pub mod pacs004;
 pub mod pacs008;
 pub mod pacs028;
-mod status_reason;
 pub mod verdict;
 mod xml;
 
@@ -15,12 +20,14 @@ use std::time::Duration;
 use common::clock::Clock;
 use proto::channel::outcome::Verdict;
 use reqwest::Url;
+use uuid::Uuid;
 
-use super::{not_sent, unknown};
+use super::{Carried, Contact, not_sent, unknown};
 use crate::instruction::{Instruction, Message};
+use answer::Answer;
 use http::{BankClient, NoAnswer};
 use message::Correspondents;
-use pacs002::StatusReport;
+use pacs028::Enquiry;
 
 /// The way to one bank.
 #[derive(Debug)]
@@ -47,23 +54,40 @@ impl Iso20022 {
     }
 
     /// Carries an instruction and says what is known of the result.
-    pub async fn carry(&self, instruction: &Instruction) -> Verdict {
+    pub async fn carry(&self, instruction: &Instruction) -> Carried {
         let created = self.clock.now();
         let document = match instruction.message() {
             Message::CreditTransfer(transfer) => {
                 pacs008::document(instruction, transfer, &self.correspondents, created)
             }
-            Message::StatusEnquiry { enquiry_id } => {
-                pacs028::document(instruction, enquiry_id, &self.correspondents, created)
+            Message::ReturnRequest(request) => camt056::document(instruction, request, &self.correspondents),
+            Message::StatusEnquiry { enquiry_id, returned } => {
+                let enquiry = Enquiry::new(enquiry_id, instruction, returned.as_ref());
+                pacs028::document(&enquiry, &self.correspondents, created)
             }
         };
-        match self.client.post(document).await {
-            Ok(body) => match StatusReport::read(&body) {
-                Ok(report) => verdict::verdict(instruction, &report),
-                Err(unreadable) => unknown("ANSWER_UNREADABLE", unreadable.to_string()),
-            },
-            Err(no_answer) => without_answer(&no_answer),
+        match self.ask(document).await {
+            Ok(answer) => {
+                Carried { verdict: verdict::verdict(instruction, &answer), contact: Contact::Answered }
+            }
+            Err(no_answer) => Carried { verdict: without_answer(&no_answer), contact: contact(&no_answer) },
         }
+    }
+
+    /// Finds out whether the bank answers: asks what became of a payment that nobody has made.
+    pub async fn probe(&self) -> Contact {
+        let now = self.clock.now();
+        let (id, uetr) = (Uuid::new_v4().simple().to_string(), Uuid::new_v4().to_string());
+        let enquiry = Enquiry::about_nothing(&id, &uetr, now);
+        match self.ask(pacs028::document(&enquiry, &self.correspondents, now)).await {
+            Ok(_) => Contact::Answered,
+            Err(no_answer) => contact(&no_answer),
+        }
+    }
+
+    async fn ask(&self, document: String) -> Result<Answer, NoAnswer> {
+        let body = self.client.post(document).await?;
+        Answer::read(&body).map_err(NoAnswer::Unreadable)
     }
 }
 
@@ -73,9 +97,19 @@ fn without_answer(no_answer: &NoAnswer) -> Verdict {
         NoAnswer::TimedOut(_) => "ANSWER_TIMED_OUT",
         NoAnswer::Broken(_) => "CONNECTION_BROKEN",
         NoAnswer::Status(_) => "HTTP_STATUS",
-        NoAnswer::MediaType | NoAnswer::TooLong => "ANSWER_UNREADABLE",
+        NoAnswer::MediaType | NoAnswer::TooLong | NoAnswer::Unreadable(_) => "ANSWER_UNREADABLE",
     };
     unknown(reason, no_answer.to_string())
+}
+
+fn contact(no_answer: &NoAnswer) -> Contact {
+    match no_answer {
+        NoAnswer::Unreachable(_) | NoAnswer::TimedOut(_) | NoAnswer::Broken(_) => Contact::Failed,
+        NoAnswer::Status(500..) => Contact::Failed,
+        NoAnswer::Status(_) | NoAnswer::MediaType | NoAnswer::TooLong | NoAnswer::Unreadable(_) => {
+            Contact::Unclear
+        }
+    }
 }
 
 #[cfg(test)]

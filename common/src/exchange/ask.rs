@@ -37,10 +37,13 @@ pub trait Hop: Send + 'static {
     fn unpack(&mut self, message: Self::Incoming) -> Vec<(u64, Self::Answer)>;
 }
 
+/// A question, and where its answer is to go; nowhere for what is not answered.
+type Asked<H> = (<H as Hop>::Question, Option<oneshot::Sender<<H as Hop>::Answer>>);
+
 /// Asks over a hop. Clones share the stream.
 #[derive(Debug)]
 pub struct Asker<H: Hop> {
-    queue: mpsc::Sender<(H::Question, oneshot::Sender<H::Answer>)>,
+    queue: mpsc::Sender<Asked<H>>,
     open: watch::Receiver<bool>,
 }
 
@@ -76,8 +79,19 @@ impl<H: Hop> Asker<H> {
             return Err(NotAsked::Disconnected);
         }
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send((question, answer)).map_err(|_| NotAsked::Full)?;
+        self.queue.try_send((question, Some(answer))).map_err(|_| NotAsked::Full)?;
         Ok(async move { answered.await.map_err(|_| Lost) })
+    }
+
+    /// Hands over something that is not answered.
+    ///
+    /// # Errors
+    /// [`NotAsked`]; what was handed over may still get lost with the stream.
+    pub fn tell(&self, question: H::Question) -> Result<(), NotAsked> {
+        if !*self.open.borrow() {
+            return Err(NotAsked::Disconnected);
+        }
+        self.queue.try_send((question, None)).map_err(|_| NotAsked::Full)
     }
 
     /// Whether the stream is open now.
@@ -101,12 +115,10 @@ pub fn ask<H: Hop>(name: &'static str, hop: H, max_waiting: usize) -> Asker<H> {
     Asker { queue, open: opened }
 }
 
-type Waiting<H> = mpsc::Receiver<(<H as Hop>::Question, oneshot::Sender<<H as Hop>::Answer>)>;
-
 async fn keep_open<H: Hop>(
     name: &'static str,
     mut hop: H,
-    mut questions: Waiting<H>,
+    mut questions: mpsc::Receiver<Asked<H>>,
     open: watch::Sender<bool>,
 ) {
     let mut pause = FIRST_RECONNECT_PAUSE;
@@ -135,7 +147,7 @@ async fn keep_open<H: Hop>(
 /// Carries questions out and answers in until the stream ends; questions without an answer are lost then.
 async fn converse<H: Hop>(
     hop: &mut H,
-    questions: &mut Waiting<H>,
+    questions: &mut mpsc::Receiver<Asked<H>>,
     outgoing: mpsc::Sender<H::Outgoing>,
     mut incoming: Streaming<H::Incoming>,
 ) -> String {
@@ -154,7 +166,9 @@ async fn converse<H: Hop>(
                 }
                 let mut numbered = Vec::with_capacity(batch.len());
                 for (question, answer) in batch.drain(..) {
-                    asked.insert(next_number, answer);
+                    if let Some(answer) = answer {
+                        asked.insert(next_number, answer);
+                    }
                     numbered.push((next_number, question));
                     next_number += 1;
                 }

@@ -3,30 +3,33 @@
 //! Whatever moves money is a [`Command`], and [`decide`] is the only function that makes transfers. It is pure: the
 //! store loads a [`Snapshot`] under lock, and saves the [`Writes`] in the same transaction.
 
+mod authorization;
 mod command;
+mod conclude;
+mod deposit;
+mod late;
+mod pay;
+mod refund;
+mod resolve;
 mod writes;
 
 use std::time::SystemTime;
 
-use common::{
-    id::{AccountId, TransferId},
-    order::PayeeAccount,
-};
+use common::id::{AccountId, PaymentId, TransferId};
 
 pub use command::{
-    Arrival, BankRoute, Command, Conclude, Declined, Deposit, NoRoute, Outcome, Pay, RequestKey,
+    Arrival, BankRoute, Cancel, Capture, Command, Compensation, Conclude, Declined, Deposit, Expire, Finding,
+    NoRoute, Outcome, Pay, Refund, Request, RequestKey, Resolve, Submit, TransferIds, Witness,
 };
-pub use writes::{Delta, Event, QueueWrite, Snapshot, Writes};
+pub use late::return_request_id;
+pub use writes::{Alarm, Delta, Event, Proposal, QueueWrite, Snapshot, Writes};
 
 use super::{
-    account::{Account, Side},
-    payment::{Attempt, Evidence, Lease, Payment, State, Submission},
-    refusal::Reason,
+    account::Account,
+    payment::{Attempt, Kind, Lease, Operation, Original, Payment, Permit, State, Submission, Work},
+    refusal::{Reason, Refusal},
     transfer::{Cause, Transfer, TransferKind},
 };
-
-/// The number of the first lease, which the writer of a payment holds.
-pub const FIRST_TOKEN: i64 = 1;
 
 /// Decides the commands in order, each seeing what those before it did.
 pub fn decide(snapshot: Snapshot, commands: &[Command], now: SystemTime) -> (Vec<Outcome>, Writes) {
@@ -35,7 +38,13 @@ pub fn decide(snapshot: Snapshot, commands: &[Command], now: SystemTime) -> (Vec
         .iter()
         .map(|command| match command {
             Command::Pay(pay) => ledger.pay(pay),
+            Command::Capture(capture) => ledger.capture(capture),
+            Command::Cancel(cancel) => ledger.cancel(cancel),
+            Command::Expire(expire) => ledger.expire(expire),
+            Command::Refund(refund) => ledger.refund(refund),
+            Command::Submit(submit) => ledger.submit(submit),
             Command::Conclude(conclude) => ledger.conclude(conclude),
+            Command::Resolve(resolve) => ledger.resolve(resolve),
             Command::Deposit(arrival) => ledger.deposit(arrival),
         })
         .map(|result| result.unwrap_or_else(Outcome::Declined))
@@ -49,60 +58,17 @@ struct Ledger {
     now: SystemTime,
 }
 
-/// Where a payment's money goes.
-enum Route<'a> {
-    OnUs(AccountId),
-    Bank(&'a BankRoute),
-}
-
 impl Ledger {
-    fn pay(&mut self, pay: &Pay) -> Result<Outcome, Declined> {
-        let key = (pay.participant.clone(), pay.order.request_id.clone());
-        if let Some(earlier) = self.snapshot.payment_requests.get(&key) {
-            return match earlier.fingerprint == pay.fingerprint {
-                // Our own number means that this very command was saved before its commit's answer got lost.
-                // What is then to be sent goes to recovery, which asks the bank before it sends.
-                true if earlier.id == pay.id => Ok(Outcome::Payment(Box::new(earlier.clone()))),
-                true => Ok(Outcome::Replayed(Box::new(earlier.clone()))),
-                false => Err(Declined::RequestIdReused),
-            };
-        }
-        let payer = self.own_account(pay.order.payer_account, &pay.participant)?;
-        let amount = pay.order.amount;
-        if payer.currency != amount.currency() {
-            return Err(Declined::CurrencyMismatch("payer_account"));
-        }
-        let route = self.route(pay)?;
-        let (credit_account, bank) = match route {
-            Route::OnUs(account) => (account, None),
-            Route::Bank(bank) => (bank.settlement_account, Some(bank)),
-        };
-        let creditor = self.snapshot.accounts.get(&credit_account).ok_or(Declined::PayeeAccountNotFound)?;
-        if creditor.currency != amount.currency() {
-            return Err(Declined::CurrencyMismatch("payee"));
-        }
-        let checked = payer.check(Side::Debit, amount).and_then(|()| creditor.check(Side::Credit, amount));
-        if pay.validate_only {
-            return Ok(Outcome::Validated(checked));
-        }
-        let (debtor_name, debtor_iban) = (payer.display_name.clone(), payer.iban.clone());
-        let (state, reason) = match (checked, bank) {
-            (Err(refusal), _) => (State::Failed, Some(refusal.reason())),
-            (Ok(()), None) => (State::Succeeded, None),
-            (Ok(()), Some(_)) => (State::Submitted, None),
-        };
-        let payment = new_payment(pay, credit_account, bank, state, reason, self.now);
-        self.begin(&payment);
-        self.snapshot.payment_requests.insert(key, payment.clone());
-        let Some(bank) = bank.filter(|_| state == State::Submitted) else {
-            return Ok(Outcome::Payment(Box::new(payment)));
-        };
-        let attempt = Attempt { number: 1, accept_time: self.now, valid_until: self.now + bank.valid_for };
-        self.writes.attempts.push((payment.id, attempt));
-        let entry = QueueWrite::Enter(bank.bank_id.clone(), bank.lease);
-        self.writes.queue.insert(payment.id, entry);
-        let lease = Lease { token: FIRST_TOKEN, tries: 1 };
-        Ok(Outcome::Submitted(Box::new(Submission { payment, attempt, lease, debtor_name, debtor_iban })))
+    /// What an earlier command with this request id made, if there was one.
+    fn replay(&self, id: PaymentId, request: &Request) -> Option<Result<Outcome, Declined>> {
+        let earlier = self.snapshot.payment_requests.get(&request.key())?;
+        Some(match earlier.fingerprint == request.fingerprint {
+            // Our own number means that this very command was saved before its commit's answer got lost.
+            // What is then to be sent goes to recovery, which asks the bank before it sends.
+            true if earlier.id == id => Ok(Outcome::Payment(Box::new(earlier.clone()))),
+            true => Ok(Outcome::Replayed(Box::new(earlier.clone()))),
+            false => Err(Declined::RequestIdReused),
+        })
     }
 
     fn own_account(&self, id: AccountId, participant: &str) -> Result<&Account, Declined> {
@@ -110,54 +76,77 @@ impl Ledger {
         account.ok_or(Declined::AccountNotFound)
     }
 
-    fn route<'a>(&self, pay: &'a Pay) -> Result<Route<'a>, Declined> {
-        let on_us = match &pay.order.payee.account {
-            PayeeAccount::Ledger(account) => Some(*account),
-            PayeeAccount::Iban(iban, _) => self.snapshot.accounts_by_iban.get(iban.as_str()).copied(),
-            PayeeAccount::Number(..) => None,
-        };
-        match on_us {
-            Some(account) if account == pay.order.payer_account => Err(Declined::PaysItself),
-            Some(account) if self.snapshot.accounts.get(&account).is_some_and(|found| found.may_overdraw) => {
-                // A settlement account is the house's own and nobody's payee.
-                Err(Declined::PayeeAccountNotFound)
-            }
-            Some(account) => Ok(Route::OnUs(account)),
-            None => pay.bank.as_ref().map(Route::Bank).map_err(|none| Declined::NoRoute(none.clone())),
-        }
+    fn payment(&self, id: PaymentId) -> Result<(Payment, Option<Lease>), Declined> {
+        self.snapshot.payments.get(&id).cloned().ok_or(Declined::PaymentNotFound)
     }
 
-    /// Writes a new payment, its first event, and the transfer that its state asks for.
-    fn begin(&mut self, payment: &Payment) {
+    fn own_payment(&self, id: PaymentId, participant: &str) -> Result<(Payment, Option<Lease>), Declined> {
+        let own = self.payment(id).ok().filter(|(payment, _)| payment.participant == participant);
+        own.ok_or(Declined::PaymentNotFound)
+    }
+
+    /// Writes a payment that is new and was checked: its first event, the transfer that its state asks for, and what is to
+    /// be sent.
+    fn begin(&mut self, mut payment: Payment, bank: Option<&BankRoute>) -> Outcome {
         let kind = match payment.state {
-            State::Submitted | State::Unknown => Some(TransferKind::Hold),
+            State::Held | State::Authorized | State::Submitted => Some(TransferKind::Hold),
             State::Succeeded => Some(TransferKind::Posting),
-            State::Failed => None,
+            State::Unknown | State::Investigate | State::Failed | State::Cancelled | State::Expired => None,
         };
         if let Some(kind) = kind {
-            let transfer = payment_transfer(payment, payment.first_transfer(), kind, None, self.now);
-            self.book(transfer);
+            self.book_payment(&payment, payment.first_transfer(), kind, None, payment.amount.minor_units());
         }
-        self.writes.events.push(event(payment, "", self.now));
+        if let Some(authorization) = &mut payment.authorization
+            && kind == Some(TransferKind::Hold)
+        {
+            authorization.hold = Some(TransferId::from_uuid(payment.id.uuid()));
+        }
+        self.writes.events.push(event(&payment, "", self.now));
         self.writes.new_payments.push(payment.clone());
+        let key = (payment.participant.clone(), payment.request_id.clone());
+        self.snapshot.payment_requests.insert(key, payment.clone());
+        self.enqueue(payment, bank)
     }
 
-    fn conclude(&mut self, conclude: &Conclude) -> Result<Outcome, Declined> {
-        let (payment, lease) =
-            self.snapshot.payments.get(&conclude.payment).ok_or(Declined::PaymentNotFound)?.clone();
-        if payment.state.is_final() {
-            return Ok(Outcome::Payment(Box::new(payment)));
+    /// Puts a new payment into the queue of work, and its attempt on record if it is to be sent at once.
+    fn enqueue(&mut self, payment: Payment, bank: Option<&BankRoute>) -> Outcome {
+        let (work, due_after) = match (payment.state, bank) {
+            (State::Submitted, Some(bank)) => (Work::Enquire, bank.lease),
+            (State::Held, _) => (Work::Send, std::time::Duration::ZERO),
+            (State::Authorized, _) => {
+                let expires_at =
+                    payment.authorization.map_or(self.now, |authorization| authorization.expires_at);
+                (Work::Expire, expires_at.duration_since(self.now).unwrap_or_default())
+            }
+            _ => return Outcome::Payment(Box::new(payment)),
+        };
+        let bank_id = payment.bank_id.clone().filter(|_| work != Work::Expire);
+        self.writes.queue.insert(payment.id, QueueWrite::Enter { work, bank_id, due_after });
+        match (payment.state, bank) {
+            (State::Submitted, Some(bank)) => {
+                let attempt = Attempt::after(None, self.now, bank.valid_for);
+                self.submission(payment, attempt, Lease::FIRST)
+            }
+            _ => Outcome::Payment(Box::new(payment)),
         }
-        if lease.is_none_or(|lease| lease.token != conclude.token) {
-            return Err(Declined::LeaseLost);
-        }
-        let (state, reason) = conclude.evidence.verdict();
-        if let Evidence::Inconclusive { resume_after, .. } = conclude.evidence {
-            self.writes.queue.insert(payment.id, QueueWrite::Postpone(conclude.token, resume_after));
-        }
-        if !payment.state.may_become(state) {
-            return Ok(Outcome::Payment(Box::new(payment)));
-        }
+    }
+
+    /// Puts an attempt on record, to be sent by the holder of the lease.
+    fn submission(&mut self, payment: Payment, attempt: Attempt, lease: Lease) -> Outcome {
+        self.writes.attempts.push((payment.id, attempt));
+        let debtor = self.snapshot.accounts.get(&payment.payer_account);
+        let debtor_name = debtor.map(|account| account.display_name.clone()).unwrap_or_default();
+        let debtor_iban = debtor.and_then(|account| account.iban.clone());
+        let original = payment.original.filter(|_| payment.kind.is_taken_back()).and_then(|original| {
+            let (paid, _) = self.snapshot.payments.get(&original)?;
+            Some(Original::new(paid, self.snapshot.attempts.get(&original)?))
+        });
+        let submission = Submission { payment, attempt, lease, debtor_name, debtor_iban, original };
+        Outcome::Submitted(Box::new(submission))
+    }
+
+    /// Writes a payment's next step: its state, its event, and in the snapshot what the commands behind it see.
+    fn step(&mut self, payment: &Payment, state: State, reason: Option<Reason>, source: &str) -> Payment {
         let next = Payment {
             state,
             reason,
@@ -165,66 +154,40 @@ impl Ledger {
             updated_at: self.now,
             ..payment.clone()
         };
-        let kind = match state {
-            State::Succeeded => Some(TransferKind::HoldPosted),
-            State::Failed => Some(TransferKind::HoldReleased),
-            State::Submitted | State::Unknown => None,
-        };
-        if let Some(kind) = kind {
-            let hold = Some(payment.first_transfer());
-            self.book(payment_transfer(&next, conclude.transfer, kind, hold, self.now));
-            self.writes.queue.insert(payment.id, QueueWrite::Leave(conclude.token));
-        }
-        self.writes.events.push(event(&next, conclude.evidence.bank_message_id(), self.now));
+        self.writes.events.push(event(&next, source, self.now));
         self.writes.changed_payments.insert(next.id, next.clone());
-        self.snapshot.payments.insert(next.id, (next.clone(), lease));
-        if let Some(asked_again) =
-            self.snapshot.payment_requests.get_mut(&(next.participant.clone(), next.request_id.clone()))
-        {
+        if let Some((stored, _)) = self.snapshot.payments.get_mut(&next.id) {
+            *stored = next.clone();
+        }
+        let key = (next.participant.clone(), next.request_id.clone());
+        if let Some(asked_again) = self.snapshot.payment_requests.get_mut(&key) {
             *asked_again = next.clone();
         }
-        Ok(Outcome::Payment(Box::new(next)))
+        next
     }
 
-    fn deposit(&mut self, arrival: &Arrival) -> Result<Outcome, Declined> {
-        let order = &arrival.order;
-        let key = (arrival.participant.clone(), order.request_id.clone());
-        if let Some(earlier) = self.snapshot.deposit_requests.get(&key) {
-            return match earlier.fingerprint == arrival.fingerprint {
-                true => Ok(Outcome::Deposit(Box::new(earlier.clone()), earlier.id != arrival.id)),
-                false => Err(Declined::RequestIdReused),
-            };
+    fn leave_queue(&mut self, payment: PaymentId, lease: Option<Lease>) {
+        if let Some(lease) = lease {
+            self.writes.queue.insert(payment, QueueWrite::Leave(lease.token));
+            if let Some((_, lease)) = self.snapshot.payments.get_mut(&payment) {
+                *lease = None;
+            }
         }
-        let account = self.own_account(order.account, &arrival.participant)?;
-        if account.currency != order.amount.currency() {
-            return Err(Declined::CurrencyMismatch("account"));
-        }
-        let settlement =
-            self.snapshot.accounts.get(&arrival.settlement_account).ok_or(Declined::AccountNotFound)?;
-        settlement
-            .check(Side::Debit, order.amount)
-            .and_then(|()| account.check(Side::Credit, order.amount))
-            .map_err(Declined::DepositRefused)?;
-        let deposit = Deposit {
-            id: arrival.id,
-            participant: arrival.participant.clone(),
-            order: order.clone(),
-            fingerprint: arrival.fingerprint,
-            created_at: self.now,
-        };
-        self.book(Transfer {
-            id: arrival.transfer,
-            kind: TransferKind::Posting,
-            cause: Cause::Deposit(deposit.id),
-            hold: None,
-            debit: arrival.settlement_account,
-            credit: order.account,
-            amount: order.amount,
-            at: self.now,
-        });
-        self.writes.deposits.push(deposit.clone());
-        self.snapshot.deposit_requests.insert(key, deposit.clone());
-        Ok(Outcome::Deposit(Box::new(deposit), false))
+    }
+
+    /// Books a transfer between a payment's accounts.
+    fn book_payment(
+        &mut self,
+        payment: &Payment,
+        id: TransferId,
+        kind: TransferKind,
+        hold: Option<TransferId>,
+        minor_units: i64,
+    ) {
+        let cause = Cause::Payment(payment.id);
+        let (debit, credit) = (payment.payer_account, payment.credit_account);
+        let amount = common::money::Money::new(minor_units, payment.amount.currency());
+        self.book(Transfer { id, kind, cause, hold, debit, credit, amount, at: self.now });
     }
 
     /// Books a transfer whose sides were checked: the only place where sums change.
@@ -250,56 +213,80 @@ impl Ledger {
     }
 }
 
-fn new_payment(
-    pay: &Pay,
-    credit_account: AccountId,
-    bank: Option<&BankRoute>,
-    state: State,
-    reason: Option<Reason>,
-    now: SystemTime,
-) -> Payment {
-    let order = &pay.order;
-    Payment {
-        id: pay.id,
-        participant: pay.participant.clone(),
-        request_id: order.request_id.clone(),
-        fingerprint: pay.fingerprint,
-        payer_account: order.payer_account,
-        credit_account,
-        payee: order.payee.clone(),
-        amount: order.amount,
-        remittance_information: order.remittance_information.clone(),
-        end_to_end_id: order.end_to_end_id.clone().unwrap_or_else(|| pay.id.uuid().simple().to_string()),
-        metadata: order.metadata.clone(),
-        bank_id: bank.map(|bank| bank.bank_id.clone()),
-        uetr: pay.uetr,
-        state,
-        reason,
-        sequence: 1,
-        created_at: now,
-        updated_at: now,
+/// The state of a payment that is new: what a check found, and where its money goes.
+fn first_state(checked: Result<(), Refusal>, bank: Option<&BankRoute>) -> (State, Option<Reason>) {
+    match (checked, bank) {
+        (Err(refusal), _) => (State::Failed, Some(refusal.reason())),
+        (Ok(()), None) => (State::Succeeded, None),
+        (Ok(()), Some(bank)) if bank.waits => {
+            (State::Held, Some(Reason::new("BANK_OFFLINE", "", "waits until its bank can be reached")))
+        }
+        (Ok(()), Some(_)) => (State::Submitted, None),
     }
 }
 
-fn payment_transfer(
-    payment: &Payment,
-    id: TransferId,
-    kind: TransferKind,
-    hold: Option<TransferId>,
-    at: SystemTime,
-) -> Transfer {
-    let cause = Cause::Payment(payment.id);
-    let (debit, credit) = (payment.payer_account, payment.credit_account);
-    Transfer { id, kind, cause, hold, debit, credit, amount: payment.amount, at }
+/// Whether an operation is allowed, or was done before.
+fn permitted(payment: &Payment, operation: Operation) -> Result<Permit, Declined> {
+    match payment.state.permits(operation) {
+        Permit::No => Err(Declined::NotPermitted(operation, payment.state)),
+        permit => Ok(permit),
+    }
 }
 
-fn event(payment: &Payment, bank_message_id: &str, at: SystemTime) -> Event {
+fn event(payment: &Payment, source: &str, at: SystemTime) -> Event {
     Event {
         payment: payment.id,
         sequence: payment.sequence,
         state: payment.state,
         reason: payment.reason.clone(),
-        bank_message_id: bank_message_id.to_owned(),
+        bank_message_id: source.to_owned(),
         at,
+    }
+}
+
+impl TransferIds {
+    fn first(&self) -> TransferId {
+        self.0[0]
+    }
+
+    fn second(&self) -> TransferId {
+        self.0[1]
+    }
+
+    fn third(&self) -> TransferId {
+        self.0[2]
+    }
+}
+
+/// What a child of a payment is made from.
+struct Child<'a> {
+    id: PaymentId,
+    uetr: common::order::Uetr,
+    request: &'a Request,
+    kind: Kind,
+    minor_units: i64,
+}
+
+impl Child<'_> {
+    /// A payment that belongs to another one, between the same accounts.
+    fn of(&self, original: &Payment, state: State, reason: Option<Reason>, now: SystemTime) -> Payment {
+        Payment {
+            id: self.id,
+            participant: self.request.participant.clone(),
+            request_id: self.request.request_id.clone(),
+            fingerprint: self.request.fingerprint,
+            kind: self.kind,
+            original: Some(original.id),
+            amount: common::money::Money::new(self.minor_units, original.amount.currency()),
+            metadata: std::collections::BTreeMap::new(),
+            uetr: self.uetr,
+            state,
+            authorization: None,
+            reason,
+            sequence: 1,
+            created_at: now,
+            updated_at: now,
+            ..original.clone()
+        }
     }
 }

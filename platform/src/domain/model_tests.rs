@@ -11,8 +11,8 @@ use common::id::{AccountId, PaymentId};
 use proptest::prelude::*;
 
 use super::{
-    ledger::{Command, Declined, FIRST_TOKEN, Outcome},
-    payment::{Evidence, State},
+    ledger::{Command, Declined, Outcome},
+    payment::{Evidence, Lease, State},
 };
 use twin::Twin;
 use world::*;
@@ -137,7 +137,7 @@ impl Model {
         if state == State::Succeeded {
             self.add(credit, amount);
         }
-        self.payments.insert(id, Known { content, credit, state, token: FIRST_TOKEN });
+        self.payments.insert(id, Known { content, credit, state, token: Lease::FIRST.token });
         self.by_request.insert(request.to_owned(), id);
         match state {
             State::Submitted => format!("submitted {id}"),
@@ -155,15 +155,16 @@ impl Model {
             }
             known.state = match evidence {
                 Evidence::Accepted { .. } => State::Succeeded,
-                Evidence::Rejected { .. } | Evidence::NeverSent { .. } | Evidence::NeverReceived => {
+                Evidence::Rejected { .. } | Evidence::NeverSent { .. } | Evidence::NeverReceived { .. } => {
                     State::Failed
                 }
                 Evidence::Inconclusive { .. } => State::Unknown,
+                Evidence::Contradictory { .. } | Evidence::Resolved { .. } => State::Investigate,
             };
             match known.state {
                 State::Succeeded => self.add(credit, amount),
                 State::Failed => self.add(account(payer), amount),
-                State::Submitted | State::Unknown => {}
+                _ => {}
             }
         }
         format!("payment {id} {}", self.payments[&id].state.name())
@@ -203,6 +204,7 @@ fn words(command: &Command, outcome: &Outcome) -> String {
         Outcome::Replayed(payment) => format!("replayed {} {}", payment.id, payment.state.name()),
         Outcome::Validated(Ok(())) => "validated OK".to_owned(),
         Outcome::Validated(Err(refusal)) => format!("validated {}", refusal.reason().code),
+        Outcome::Resolution(..) => "resolution".to_owned(),
         Outcome::Deposit(_, false) => "deposit".to_owned(),
         Outcome::Deposit(_, true) => "deposit replayed".to_owned(),
         Outcome::Declined(declined) => match declined {
@@ -213,7 +215,7 @@ fn words(command: &Command, outcome: &Outcome) -> String {
             Declined::CurrencyMismatch(_) => "other currency",
             Declined::PaymentNotFound => "no such payment",
             Declined::LeaseLost => "lease lost",
-            Declined::NoRoute(_) | Declined::DepositRefused(_) => "never here",
+            _ => "never here",
         }
         .to_owned(),
     }

@@ -18,6 +18,7 @@ use crate::{
         ledger::{self, Command, Outcome},
         payment::Submission,
     },
+    gate::Place,
     store::{Store, StoreError, load, save},
 };
 
@@ -37,9 +38,27 @@ pub struct Book {
 #[derive(Debug)]
 struct Job {
     command: Command,
-    trace: TraceParent,
+    context: Context,
     outcome: oneshot::Sender<Result<Outcome, NotWritten>>,
 }
+
+/// What travels with a command to whoever carries on with what came of it.
+#[derive(Debug)]
+pub struct Context {
+    /// The trace.
+    pub trace: TraceParent,
+    /// The place at the bank, if the payment is to be sent at once.
+    pub place: Option<Place>,
+}
+
+impl From<TraceParent> for Context {
+    fn from(trace: TraceParent) -> Self {
+        Self { trace, place: None }
+    }
+}
+
+/// A payment that is written and is to be sent.
+pub type ToSend = (Submission, Context);
 
 /// Why a command has no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +98,7 @@ pub struct BookConfig {
 
 impl Book {
     /// Starts the writers. Payments that are to be sent to a bank go to the returned receiver once they are committed.
-    pub fn open(
-        store: &Store,
-        clock: &Clock,
-        config: BookConfig,
-    ) -> (Self, mpsc::UnboundedReceiver<(Submission, TraceParent)>) {
+    pub fn open(store: &Store, clock: &Clock, config: BookConfig) -> (Self, mpsc::UnboundedReceiver<ToSend>) {
         let (queue, jobs) = mpsc::channel(config.max_waiting);
         let (submissions, to_send) = mpsc::unbounded_channel();
         let jobs = std::sync::Arc::new(Mutex::new(jobs));
@@ -110,9 +125,9 @@ impl Book {
     ///
     /// # Errors
     /// See [`NotWritten`].
-    pub async fn write(&self, command: Command, trace: TraceParent) -> Result<Outcome, NotWritten> {
+    pub async fn write(&self, command: Command, context: impl Into<Context>) -> Result<Outcome, NotWritten> {
         let (outcome, written) = oneshot::channel();
-        let job = Job { command, trace, outcome };
+        let job = Job { command, context: context.into(), outcome };
         self.queue.try_send(job).map_err(|_| NotWritten::Overloaded)?;
         written.await.unwrap_or(Err(NotWritten::Unavailable))
     }
@@ -121,7 +136,7 @@ impl Book {
 struct Writer {
     store: Store,
     clock: Clock,
-    submissions: mpsc::UnboundedSender<(Submission, TraceParent)>,
+    submissions: mpsc::UnboundedSender<ToSend>,
     connection: Option<PgConnection>,
 }
 
@@ -139,21 +154,21 @@ impl Writer {
     /// Commits a batch; one that the database refuses is split, so that a bad command harms nobody but its sender.
     async fn commit(&mut self, jobs: Vec<Job>) {
         let (commands, askers): (Vec<_>, Vec<_>) =
-            jobs.into_iter().map(|job| (job.command, (job.trace, job.outcome))).unzip();
+            jobs.into_iter().map(|job| (job.command, (job.context, job.outcome))).unzip();
         match self.commit_with_retries(&commands).await {
             Ok(outcomes) => {
-                for (outcome, (trace, asker)) in outcomes.into_iter().zip(askers) {
-                    self.deliver(outcome, trace, asker);
+                for (outcome, (context, asker)) in outcomes.into_iter().zip(askers) {
+                    self.deliver(outcome, context, asker);
                 }
             }
             Err(NotWritten::Defect) if commands.len() > 1 => {
-                for (command, (trace, asker)) in commands.into_iter().zip(askers) {
+                for (command, (context, asker)) in commands.into_iter().zip(askers) {
                     match self
                         .commit_with_retries(std::slice::from_ref(&command))
                         .await
                         .map(|mut one| one.pop())
                     {
-                        Ok(Some(outcome)) => self.deliver(outcome, trace, asker),
+                        Ok(Some(outcome)) => self.deliver(outcome, context, asker),
                         Ok(None) => drop(asker.send(Err(NotWritten::Defect))),
                         Err(why) => drop(asker.send(Err(why))),
                     }
@@ -171,12 +186,12 @@ impl Writer {
     fn deliver(
         &self,
         outcome: Outcome,
-        trace: TraceParent,
+        context: Context,
         asker: oneshot::Sender<Result<Outcome, NotWritten>>,
     ) {
         if let Outcome::Submitted(submission) = &outcome {
             // The receiver lives as long as the process; what it does not get, recovery takes from the queue of work.
-            let _ = self.submissions.send((submission.as_ref().clone(), trace));
+            let _ = self.submissions.send((submission.as_ref().clone(), context));
         }
         let _ = asker.send(Ok(outcome));
     }

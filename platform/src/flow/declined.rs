@@ -2,7 +2,13 @@
 
 use common::fault::{Fault, Violation};
 
-use crate::domain::ledger::{Declined, NoRoute};
+use crate::{
+    domain::{
+        ledger::{Declined, NoRoute},
+        payment::{Operation, State},
+    },
+    store::StoreError,
+};
 
 impl From<Declined> for Fault {
     fn from(declined: Declined) -> Self {
@@ -31,8 +37,58 @@ impl From<Declined> for Fault {
                 };
                 Fault::precondition(code, reason.message)
             }
+            Declined::NotPermitted(operation, state) => not_permitted(operation, state),
+            Declined::CaptureExceedsAuthorized(left) => Fault::precondition(
+                "CAPTURE_EXCEEDS_AUTHORIZED",
+                format!("the authorization still holds {left} minor units"),
+            ),
+            Declined::RefundExceedsCaptured(left) => Fault::precondition(
+                "REFUND_EXCEEDS_CAPTURED",
+                format!("{left} minor units are not refunded yet, refunds under way included"),
+            ),
+            Declined::RefundByPayeeOnly => Fault::precondition(
+                "REFUND_BY_PAYEE_ONLY",
+                "a payment on this ledger is refunded by the payee's participant, from the account that was paid",
+            ),
+            Declined::ExpireTimeOutOfRange => Fault::invalid(vec![Violation::new(
+                "expire_time",
+                "must be from one minute to 30 days ahead",
+            )]),
+            Declined::ResolutionDiffers => Fault::precondition(
+                "RESOLUTION_DIFFERS",
+                "another operator proposed something else: agree on it first",
+            ),
             Declined::PaymentNotFound => Fault::not_found("payment"),
             Declined::LeaseLost => Fault::internal(),
+        }
+    }
+}
+
+fn not_permitted(operation: Operation, state: State) -> Fault {
+    let (reason, what) = match operation {
+        Operation::Capture => {
+            ("PAYMENT_NOT_CAPTURABLE", "only what is AUTHORIZED, and not closed, can be captured")
+        }
+        Operation::Cancel => ("PAYMENT_NOT_CANCELLABLE", "only what was never sent can be cancelled"),
+        Operation::Refund => {
+            ("PAYMENT_NOT_REFUNDABLE", "only a payment or capture that SUCCEEDED can be refunded")
+        }
+        Operation::Resolve => {
+            ("PAYMENT_NOT_RESOLVABLE", "only what is UNKNOWN or INVESTIGATE can be resolved")
+        }
+        Operation::Expire | Operation::Submit | Operation::Conclude => return Fault::internal(),
+    };
+    Fault::precondition(reason, format!("{what}: this one is {}", state.name()))
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        if error.is_passing() {
+            tracing::warn!(%error, "the database is not there");
+            Fault::unavailable("LEDGER_UNAVAILABLE", "the ledger is not there: send the same request again")
+        } else {
+            tracing::error!(%error, "the database refuses a statement");
+            Fault::internal()
         }
     }
 }
@@ -48,6 +104,17 @@ impl From<NoRoute> for Fault {
                 "CURRENCY_NOT_SUPPORTED",
                 format!("bank {bank} does not take this currency"),
             ),
+            NoRoute::Offline(bank) => Fault::unavailable(
+                "BANK_OFFLINE",
+                format!("bank {bank} cannot be reached; nothing was begun: send the same request later"),
+            ),
+            NoRoute::Busy(bank) => Fault::exhausted(
+                "BANK_BUSY",
+                format!("bank {bank} has as much under way as it takes; nothing was begun"),
+            ),
+            NoRoute::NoReturns(bank) => {
+                Fault::precondition("RETURN_NOT_SUPPORTED", format!("bank {bank} takes no return requests"))
+            }
             NoRoute::NoChannel => Fault::unavailable(
                 "CHANNEL_UNAVAILABLE",
                 "no bank can be instructed at present; nothing was begun: send the same request again",

@@ -5,18 +5,28 @@ use std::time::Duration;
 use common::{
     deadline::Deadline,
     fault::Fault,
-    id::{DepositId, PaymentId, TransferId},
-    order::{DepositOrder, PaymentOrder},
+    id::{AlarmId, DepositId, PaymentId, TransferId},
+    order::{CaptureOrder, DepositOrder, PaymentOrder, RefundOrder},
     trace::TraceParent,
 };
 use tokio::time::{timeout, timeout_at};
 use uuid::Uuid;
 
-use super::{Flow, book::NotWritten};
-use crate::domain::{
-    ledger::{Arrival, Command, Deposit, NoRoute, Outcome, Pay},
-    payment::{Fingerprint, Payment},
-    refusal::Refusal,
+use super::{
+    Flow,
+    book::{Context, NotWritten},
+};
+use crate::{
+    directory::Admitted,
+    domain::{
+        ledger::{
+            Arrival, Cancel, Capture, Command, Deposit, Finding, NoRoute, Outcome, Pay, Refund, Request,
+            Resolve, TransferIds,
+        },
+        payment::{Fingerprint, Payment, State},
+        refusal::Refusal,
+    },
+    gate::Place,
 };
 
 /// How often to look in the database for a payment that another process may be settling.
@@ -27,13 +37,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub struct Caller {
     /// The participant.
     pub participant: String,
+    /// Whose credential it was.
+    pub actor: String,
     /// The trace.
     pub trace: TraceParent,
     /// When the answer must be there.
     pub deadline: Deadline,
 }
 
-/// What came of an order to pay.
+impl Caller {
+    fn request(&self, request_id: &str, fingerprint: Fingerprint) -> Request {
+        Request { participant: self.participant.clone(), request_id: request_id.to_owned(), fingerprint }
+    }
+}
+
+/// What came of an order.
 #[derive(Debug)]
 pub enum Paid {
     /// A payment, and whether an earlier request made it.
@@ -54,31 +72,166 @@ impl Flow {
         fingerprint: Fingerprint,
         validate_only: bool,
     ) -> Result<Paid, Fault> {
+        self.has_room(caller)?;
+        let (bank, place) =
+            self.directory.admit(&order.payee, order.amount.currency(), self.channel.is_open());
+        let id = PaymentId::new(&self.clock);
+        let request = caller.request(&order.request_id, fingerprint);
+        let pay = Pay { id, uetr: Uuid::new_v4(), request, order, bank, validate_only };
+        self.make(caller, id, Command::Pay(Box::new(pay)), place).await
+    }
+
+    /// Captures (part of) an authorization and waits for the capture's end, or for the caller's deadline.
+    ///
+    /// # Errors
+    /// When no capture came to be, or when it is not known yet whether one did.
+    pub async fn capture(
+        &self,
+        caller: &Caller,
+        order: CaptureOrder,
+        fingerprint: Fingerprint,
+    ) -> Result<Paid, Fault> {
+        self.has_room(caller)?;
+        let payment = self.read(order.payment).await?;
+        let (bank, place) = self.admit_for(&payment);
+        let id = PaymentId::new(&self.clock);
+        let capture = Capture {
+            id,
+            uetr: Uuid::new_v4(),
+            request: caller.request(&order.request_id, fingerprint),
+            payment: payment.id,
+            amount: order.amount,
+            bank,
+            transfers: TransferIds::new(&self.clock),
+        };
+        self.make(caller, id, Command::Capture(Box::new(capture)), place).await
+    }
+
+    /// Refunds (part of) a payment and waits for the refund's end, or for the caller's deadline.
+    ///
+    /// # Errors
+    /// When no refund came to be, or when it is not known yet whether one did.
+    pub async fn refund(
+        &self,
+        caller: &Caller,
+        order: RefundOrder,
+        fingerprint: Fingerprint,
+    ) -> Result<Paid, Fault> {
+        self.has_room(caller)?;
+        let payment = self.read(order.payment).await?;
+        let returns = payment.bank_id.as_deref().and_then(|bank| self.directory.bank_by_id(bank));
+        let (bank, place) = match returns {
+            Some(bank) if !bank.takes_returns => (Err(NoRoute::NoReturns(bank.id.clone())), None),
+            _ => self.admit_for(&payment),
+        };
+        let id = PaymentId::new(&self.clock);
+        let refund = Refund {
+            id,
+            uetr: Uuid::new_v4(),
+            request: caller.request(&order.request_id, fingerprint),
+            payment: payment.id,
+            amount: order.amount,
+            remittance_information: order.remittance_information,
+            bank,
+        };
+        self.make(caller, id, Command::Refund(Box::new(refund)), place).await
+    }
+
+    /// Releases what is held of a payment and was never sent.
+    ///
+    /// # Errors
+    /// When it was not released, or when it is not known yet whether it was.
+    pub async fn cancel(&self, caller: &Caller, payment: PaymentId) -> Result<Payment, Fault> {
+        let original = self.read(payment).await?.original;
+        let cancel = Cancel {
+            participant: caller.participant.clone(),
+            payment,
+            original,
+            transfers: TransferIds::new(&self.clock),
+        };
+        match self.write(caller, Command::Cancel(Box::new(cancel)), None).await? {
+            Outcome::Payment(payment) => {
+                self.waiters.tell(&payment);
+                Ok(*payment)
+            }
+            Outcome::Declined(declined) => Err(declined.into()),
+            _ => Err(Fault::internal()),
+        }
+    }
+
+    /// Takes note of what an operator found out about a payment. Returns it, and whether a second one has to approve.
+    ///
+    /// # Errors
+    /// When it was not recorded, or when it is not known yet whether it was.
+    pub async fn resolve(
+        &self,
+        caller: &Caller,
+        payment: PaymentId,
+        finding: Finding,
+    ) -> Result<(Payment, bool), Fault> {
+        let original = self.read(payment).await?.original;
+        let resolve = Resolve {
+            participant: caller.participant.clone(),
+            actor: caller.actor.clone(),
+            payment,
+            original,
+            finding,
+            transfers: TransferIds::new(&self.clock),
+            alarm: AlarmId::new(&self.clock),
+        };
+        match self.write(caller, Command::Resolve(Box::new(resolve)), None).await? {
+            Outcome::Resolution(payment, awaits_approval) => {
+                self.waiters.tell(&payment);
+                Ok((*payment, awaits_approval))
+            }
+            Outcome::Declined(declined) => Err(declined.into()),
+            _ => Err(Fault::internal()),
+        }
+    }
+
+    fn has_room(&self, caller: &Caller) -> Result<(), Fault> {
         if caller.deadline.is_too_short() {
             return Err(Fault::deadline_too_short());
         }
         if self.settling.len() >= self.limits.max_under_way {
             return Err(NotWritten::Overloaded.into());
         }
-        let bank = self.directory.route(&order.payee, order.amount.currency());
-        let bank = if self.channel.is_open() { bank } else { bank.and(Err(NoRoute::NoChannel)) };
-        let id = PaymentId::new(&self.clock);
-        let pay = Pay {
-            id,
-            uetr: Uuid::new_v4(),
-            participant: caller.participant.clone(),
-            order,
-            fingerprint,
-            bank,
-            validate_only,
-        };
+        Ok(())
+    }
+
+    /// A payment's unchanging parts, whosever it is: the rules say who may do what with it.
+    async fn read(&self, payment: PaymentId) -> Result<Payment, Fault> {
+        let read = self.store.any_payment(payment).await?;
+        read.ok_or_else(|| Fault::not_found("payment"))
+    }
+
+    fn admit_for(&self, payment: &Payment) -> Admitted {
+        match &payment.bank_id {
+            Some(bank) => self.directory.admit_at(bank, payment.amount.currency(), self.channel.is_open()),
+            None => (Err(NoRoute::NoChannel), None),
+        }
+    }
+
+    /// Has a command written, as long as the caller waits.
+    async fn write(&self, caller: &Caller, command: Command, place: Option<Place>) -> Result<Outcome, Fault> {
+        let writing = self.book.write(command, Context { trace: caller.trace, place });
+        let written = timeout_at(caller.deadline.answer_by(), writing).await;
+        Ok(written.map_err(|_| Fault::deadline_exceeded())??)
+    }
+
+    /// Has a command that makes a payment written, and waits for the payment's end as long as the caller does.
+    async fn make(
+        &self,
+        caller: &Caller,
+        id: PaymentId,
+        command: Command,
+        place: Option<Place>,
+    ) -> Result<Paid, Fault> {
         let mut waiter = self.waiters.wait_for(id);
-        let answer_by = caller.deadline.answer_by();
-        let writing = self.book.write(Command::Pay(Box::new(pay)), caller.trace);
-        let outcome = timeout_at(answer_by, writing).await.map_err(|_| Fault::deadline_exceeded())??;
-        match outcome {
+        match self.write(caller, command, place).await? {
             Outcome::Validated(found) => Ok(Paid::Validated(found)),
             Outcome::Submitted(submission) => {
+                let answer_by = caller.deadline.answer_by();
                 let payment = match timeout_at(answer_by, waiter.finished()).await {
                     Ok(payment) => payment,
                     Err(_) => waiter.latest().unwrap_or(submission.payment),
@@ -92,7 +245,7 @@ impl Flow {
                 Ok(Paid::Payment(Box::new(self.end_of(*payment, caller).await), true))
             }
             Outcome::Declined(declined) => Err(declined.into()),
-            Outcome::Deposit(..) => Err(Fault::internal()),
+            Outcome::Deposit(..) | Outcome::Resolution(..) => Err(Fault::internal()),
         }
     }
 
@@ -100,12 +253,17 @@ impl Flow {
     async fn end_of(&self, mut payment: Payment, caller: &Caller) -> Payment {
         let answer_by = caller.deadline.answer_by();
         let mut waiter = self.waiters.wait_for(payment.id);
-        while !payment.state.is_final() && tokio::time::Instant::now() < answer_by {
+        // Nobody knows how long these last: their callers hear of them at once.
+        let waits_elsewhere = |state| matches!(state, State::Held | State::Authorized | State::Investigate);
+        while !payment.state.is_final()
+            && !waits_elsewhere(payment.state)
+            && tokio::time::Instant::now() < answer_by
+        {
             let pause = LOOK_EVERY.min(caller.deadline.remaining());
             if let Ok(finished) = timeout(pause, waiter.finished()).await {
                 return finished;
             }
-            if let Ok(Some(read)) = self.store.payment(&caller.participant, payment.id).await {
+            if let Ok(Some(read)) = self.store.any_payment(payment.id).await {
                 payment = read;
             }
         }
@@ -135,14 +293,10 @@ impl Flow {
             fingerprint,
             settlement_account,
         };
-        let writing = self.book.write(Command::Deposit(Box::new(arrival)), caller.trace);
-        let outcome = timeout_at(caller.deadline.answer_by(), writing).await;
-        match outcome.map_err(|_| Fault::deadline_exceeded())?? {
+        match self.write(caller, Command::Deposit(Box::new(arrival)), None).await? {
             Outcome::Deposit(deposit, replayed) => Ok((*deposit, replayed)),
             Outcome::Declined(declined) => Err(declined.into()),
-            Outcome::Submitted(_) | Outcome::Payment(_) | Outcome::Replayed(_) | Outcome::Validated(_) => {
-                Err(Fault::internal())
-            }
+            _ => Err(Fault::internal()),
         }
     }
 }

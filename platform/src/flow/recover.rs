@@ -1,29 +1,39 @@
-//! Recovery: takes over payments whose worker died or whose bank has not answered, and goes on where they were left.
+//! Recovery: takes over what is due in the queue of work, and goes on where it was left: payments whose worker died, whose
+//! bank has not answered or was not there, authorizations that nobody captured.
+//!
+//! Each bank has its own budget of enquiries and instructions, taken before the work is claimed: what the bank cannot take
+//! stays in the queue, oldest first, and a bank that hangs takes nobody else's places.
 
 use std::{sync::Arc, time::Duration};
 
-use common::{lifecycle::Lifecycle, trace::TraceParent};
-use tokio::sync::Semaphore;
+use common::{id::AlarmId, lifecycle::Lifecycle, trace::TraceParent};
 use tracing::Instrument;
 
-use super::{Flow, settle};
+use super::{Flow, book::Context, settle};
+use crate::{
+    domain::{
+        alarm::AlarmKind,
+        ledger::{Alarm, Command, Expire, Submit, TransferIds, Witness},
+        payment::{MAX_FRUITLESS, Work},
+    },
+    gate::Place,
+    store::{StoreError, dispatches::Claimed},
+};
 
 /// How often to look for work when there was none.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How soon to look again when a bank's budget was used up.
+const BUDGET_REFILLS: Duration = Duration::from_millis(50);
 /// How long to wait when the database is not there.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
-/// Payments taken over at once by one process.
-const MAX_AT_ONCE: usize = 128;
-/// Payments taken over by one statement.
-const MAX_A_CLAIM: usize = 32;
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(500);
+/// Pieces of work taken over by one statement.
+const MAX_A_CLAIM: usize = 64;
 
 /// Recovers until the lifecycle drains.
 pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
-    let places = Arc::new(Semaphore::new(MAX_AT_ONCE));
     while !lifecycle.is_draining() {
-        let pause = match take_over(&flow, &places).await {
-            Ok(0) => LOOK_EVERY,
-            Ok(_) => Duration::ZERO,
+        let pause = match take_over(&flow).await {
+            Ok(pause) => pause,
             Err(error) => {
                 tracing::warn!(%error, "recovery cannot look for work");
                 PAUSE_AFTER_ERROR
@@ -36,31 +46,124 @@ pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
     }
 }
 
-async fn take_over(flow: &Arc<Flow>, places: &Arc<Semaphore>) -> Result<usize, crate::store::StoreError> {
-    // Without a channel nobody can be asked: the payments stay where they are.
-    flow.channel.opened().await;
-    let free = places.available_permits().min(MAX_A_CLAIM);
-    if free == 0 {
-        return Ok(0);
+/// Takes over what is due and may be done now; returns how long to wait before the next look.
+async fn take_over(flow: &Arc<Flow>) -> Result<Duration, StoreError> {
+    let mut pause = LOOK_EVERY;
+    for (bank_id, work) in flow.store.banks_with_due_work().await? {
+        let places = places(flow, bank_id.as_deref(), work);
+        if places.is_empty() {
+            pause = pause.min(BUDGET_REFILLS);
+            continue;
+        }
+        let limit = i64::try_from(places.len()).unwrap_or(1);
+        let lease = flow.directory.recovery_lease();
+        let claimed = flow.store.claim_due(bank_id.as_deref(), work, limit, lease).await?;
+        if claimed.len() == places.len() {
+            pause = pause.min(BUDGET_REFILLS);
+        }
+        for (claimed, place) in claimed.into_iter().zip(places) {
+            go_on(flow, claimed, work, place);
+        }
     }
-    let limit = i64::try_from(free).unwrap_or(1);
-    let claimed = flow.store.claim_due(limit, flow.directory.recovery_lease()).await?;
-    let count = claimed.len();
-    for submission in claimed {
-        let Ok(place) = Arc::clone(places).try_acquire_owned() else { break };
-        let recovering = Arc::clone(flow);
-        let trace = TraceParent::new_root();
-        let span = settle::span(&submission, trace);
-        let trace = trace.adopt(&span);
-        flow.settling.spawn(
-            async move {
-                tracing::info!(tries = submission.lease.tries, "taken over");
-                let evidence = recovering.enquire(&submission, trace).await;
-                recovering.conclude(&submission, evidence, trace).await;
-                drop(place);
+    Ok(pause)
+}
+
+/// Places for as much work as may be done now; none while the bank is known to be down.
+fn places(flow: &Flow, bank_id: Option<&str>, work: Work) -> Vec<Option<Place>> {
+    let Some(bank_id) = bank_id else { return (0..MAX_A_CLAIM).map(|_| None).collect() };
+    if !flow.channel.is_open() {
+        return Vec::new();
+    }
+    let Some(bank) = flow.directory.bank_by_id(bank_id) else {
+        // A bank that has left the directory: one at a time, until it is back or operators have found out.
+        return vec![None];
+    };
+    if !bank.online {
+        return Vec::new();
+    }
+    let take = || match work {
+        Work::Send => bank.gate.instruction(),
+        Work::Enquire | Work::Expire => bank.gate.enquiry(),
+    };
+    std::iter::from_fn(take).take(MAX_A_CLAIM).map(Some).collect()
+}
+
+/// Goes on with one piece of work, in a task of its own.
+fn go_on(flow: &Arc<Flow>, claimed: Claimed, work: Work, place: Option<Place>) {
+    let recovering = Arc::clone(flow);
+    let trace = TraceParent::new_root();
+    let span = settle::span(&claimed.payment, trace);
+    let trace = trace.adopt(&span);
+    flow.settling.spawn(
+        async move {
+            let Claimed { lease, .. } = claimed;
+            tracing::info!(
+                work = work.name(),
+                tries = lease.tries,
+                fruitless = lease.fruitless,
+                "taken over"
+            );
+            if lease.fruitless > MAX_FRUITLESS {
+                recovering.quarantined(&claimed).await;
             }
-            .instrument(span),
-        );
+            match work {
+                Work::Send => recovering.send_again(claimed, Context { trace, place }).await,
+                Work::Expire => recovering.expire(claimed, trace).await,
+                Work::Enquire => recovering.ask_again(claimed, trace).await,
+            }
+        }
+        .instrument(span),
+    );
+}
+
+impl Flow {
+    async fn ask_again(&self, claimed: Claimed, trace: TraceParent) {
+        let Some(submission) = claimed.submission else {
+            return tracing::error!("there is nothing to ask about: no attempt is on record");
+        };
+        let evidence = self.enquire(&submission, trace).await;
+        self.conclude(&claimed.payment, Witness::Lease(claimed.lease.token), evidence, trace).await;
     }
-    Ok(count)
+
+    /// Has an attempt written; the book hands it to be sent once it is committed.
+    async fn send_again(&self, claimed: Claimed, context: Context) {
+        let payment = claimed.payment;
+        let Some(bank) = payment.bank_id.as_deref().and_then(|id| self.directory.bank_by_id(id)) else {
+            return tracing::warn!("the bank has left the directory: the payment waits until it is back");
+        };
+        let submit = Submit {
+            payment: payment.id,
+            original: payment.original,
+            token: claimed.lease.token,
+            valid_for: bank.valid_for,
+            lease: bank.lease(),
+        };
+        if let Err(why) = self.book.write(Command::Submit(Box::new(submit)), context).await {
+            tracing::warn!(?why, "not submitted; the payment stays in the queue");
+        }
+    }
+
+    async fn expire(&self, claimed: Claimed, trace: TraceParent) {
+        let expire = Expire {
+            payment: claimed.payment.id,
+            token: claimed.lease.token,
+            transfers: TransferIds::new(&self.clock),
+        };
+        if let Err(why) = self.book.write(Command::Expire(Box::new(expire)), trace).await {
+            tracing::warn!(?why, "not expired; the authorization stays in the queue");
+        }
+    }
+
+    async fn quarantined(&self, claimed: &Claimed) {
+        let alarm = Alarm {
+            id: AlarmId::new(&self.clock),
+            kind: AlarmKind::WorkQuarantined,
+            payment: claimed.payment.id,
+            detail: format!("taken over {} times and never brought to an end", claimed.lease.fruitless),
+            at: self.clock.now(),
+        };
+        if let Err(error) = self.store.raise(alarm).await {
+            tracing::warn!(%error, "the alarm is not on record");
+        }
+    }
 }

@@ -5,25 +5,35 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use common::{id::TransferId, order::PayeeAccount, trace::TraceParent};
-use proto::{
-    channel::{
-        self, CreditTransfer, Instruction, Party, StatusEnquiry, instruction::Message, outcome::Verdict,
-        party,
-    },
-    convert,
+use common::{
+    id::{AlarmId, PaymentId},
+    trace::TraceParent,
 };
+use proto::channel::{self, StatusEnquiry, instruction::Message, outcome::Verdict};
 use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
+use uuid::Uuid;
 
-use super::{Flow, book::NotWritten};
+use super::{
+    Flow,
+    book::{NotWritten, ToSend},
+    message::{instruction, order, return_request},
+};
 use crate::{
+    channel_link::ToChannel,
     directory::SEND_WINDOW,
     domain::{
-        ledger::{Command, Conclude, Declined, Outcome},
-        payment::{Attempt, Evidence, Submission},
+        ledger::{Command, Compensation, Conclude, Declined, Outcome, TransferIds, Witness},
+        payment::{Attempt, Evidence, Kind, Payment, Submission},
     },
 };
+
+/// How long a payment waits for its bank before it is looked at again.
+const NEXT_ATTEMPT_AFTER: Duration = Duration::from_secs(1);
+/// Reasons of the channel that no repetition changes.
+const NEVER_SENDABLE: [&str; 3] = ["INVALID_INSTRUCTION", "BANK_NOT_IN_DIRECTORY", "RETURN_NOT_SUPPORTED"];
+/// Reasons of the channel by which the bank speaks of something else than what was sent.
+const CONTRADICTIONS: [&str; 1] = ["ANSWER_CONTRADICTS_AMOUNT"];
 
 const FIRST_SEND_PAUSE: Duration = Duration::from_millis(100);
 
@@ -51,23 +61,22 @@ enum Sent {
 /// What the channel said of an instruction; what it does not say is as uncertain as it can be.
 enum Heard {
     Evidence(Evidence),
-    NotSent(String),
+    NotSent { reason: String, detail: String },
     NotFound,
 }
 
 /// Settles what the book has written, each payment in a task of its own.
-pub(super) async fn run(
-    flow: Arc<Flow>,
-    mut submissions: mpsc::UnboundedReceiver<(Submission, TraceParent)>,
-) {
-    while let Some((submission, trace)) = submissions.recv().await {
+pub(super) async fn run(flow: Arc<Flow>, mut submissions: mpsc::UnboundedReceiver<ToSend>) {
+    while let Some((submission, context)) = submissions.recv().await {
         let settling = Arc::clone(&flow);
-        let span = span(&submission, trace);
-        let trace = trace.adopt(&span);
+        let span = span(&submission.payment, context.trace);
+        let trace = context.trace.adopt(&span);
         flow.settling.spawn(
             async move {
                 let evidence = settling.send(&submission, Sent::Never, trace).await;
-                settling.conclude(&submission, evidence, trace).await;
+                let witness = Witness::Lease(submission.lease.token);
+                settling.conclude(&submission.payment, witness, evidence, trace).await;
+                drop(context.place);
             }
             .instrument(span),
         );
@@ -75,9 +84,9 @@ pub(super) async fn run(
 }
 
 /// The span of the work on a payment: the log's lines in it carry trace and payment.
-pub(super) fn span(submission: &Submission, trace: TraceParent) -> tracing::Span {
-    let bank = submission.payment.bank_id.as_deref().unwrap_or_default();
-    tracing::info_span!("settle", trace_id = %trace.trace_id(), payment = %submission.payment.id, bank)
+pub(super) fn span(payment: &Payment, trace: TraceParent) -> tracing::Span {
+    let bank = payment.bank_id.as_deref().unwrap_or_default();
+    tracing::info_span!("settle", trace_id = %trace.trace_id(), payment = %payment.id, bank)
 }
 
 impl Flow {
@@ -89,8 +98,8 @@ impl Flow {
         loop {
             let late = self.clock.now() >= submission.attempt.valid_until;
             let heard = match late {
-                true => Heard::NotSent("the bank no longer takes the payment".to_owned()),
-                false => self.ask_channel(submission, credit_transfer(submission), trace).await,
+                true => Heard::not_sent("TOO_LATE", "the bank no longer takes the payment"),
+                false => self.ask_channel(submission, order(submission), trace).await,
             };
             match heard {
                 Heard::Evidence(evidence) if binds(&evidence, sent) => return evidence,
@@ -101,28 +110,41 @@ impl Flow {
                 Heard::NotFound => {
                     return self.inconclusive(submission, "ANSWER_UNREADABLE", "not an enquiry's answer");
                 }
-                Heard::NotSent(detail) if sent == Sent::Perhaps => {
-                    return self.inconclusive(submission, "BANK_UNREACHABLE", &detail);
+                Heard::NotSent { reason, detail } if sent == Sent::Perhaps => {
+                    return self.inconclusive(submission, &reason, &detail);
                 }
-                Heard::NotSent(detail) if late || Instant::now() + pause >= give_up => {
-                    return Evidence::NeverSent { detail };
+                Heard::NotSent { reason, detail } => {
+                    let is_hopeless = late || reason == "BANK_OFFLINE";
+                    let is_final = NEVER_SENDABLE.contains(&reason.as_str());
+                    if is_hopeless || is_final || Instant::now() + pause >= give_up {
+                        let next_attempt_after = self.next_attempt(submission).filter(|_| !is_final);
+                        return Evidence::NeverSent { detail, next_attempt_after };
+                    }
+                    tokio::time::sleep(pause).await;
                 }
-                Heard::NotSent(_) => tokio::time::sleep(pause).await,
             }
             pause *= 2;
         }
+    }
+
+    /// When another attempt is made after a binding negative, if the payment waits for its bank at all. What the house
+    /// takes back waits at every bank.
+    fn next_attempt(&self, submission: &Submission) -> Option<Duration> {
+        let bank = submission.payment.bank_id.as_deref().and_then(|id| self.directory.bank_by_id(id));
+        let waits = submission.payment.kind == Kind::Return || bank.is_some_and(|bank| bank.waits);
+        (waits && submission.attempt.may_be_followed()).then_some(NEXT_ATTEMPT_AFTER)
     }
 
     /// Goes on with a payment of which it is not known how far it came: asks the bank, and sends only what it never received
     /// and still takes.
     pub(super) async fn enquire(&self, submission: &Submission, trace: TraceParent) -> Evidence {
         let enquiry = Message::StatusEnquiry(StatusEnquiry {
-            enquiry_id: format!("e{}", uuid::Uuid::new_v4().simple()),
-            return_request: None,
+            enquiry_id: format!("e{}", Uuid::new_v4().simple()),
+            return_request: return_request(submission),
         });
         match self.ask_channel(submission, enquiry, trace).await {
             Heard::Evidence(evidence) => evidence,
-            Heard::NotSent(detail) => self.inconclusive(submission, "BANK_UNREACHABLE", &detail),
+            Heard::NotSent { reason, detail } => self.inconclusive(submission, &reason, &detail),
             Heard::NotFound => {
                 match after_not_found(&submission.attempt, self.clock.now(), self.limits.max_clock_skew) {
                     AfterNotFound::SendAgain => self.send(submission, Sent::Perhaps, trace).await,
@@ -132,7 +154,9 @@ impl Flow {
                             .to_owned(),
                         resume_after,
                     },
-                    AfterNotFound::NeverReceived => Evidence::NeverReceived,
+                    AfterNotFound::NeverReceived => {
+                        Evidence::NeverReceived { next_attempt_after: self.next_attempt(submission) }
+                    }
                 }
             }
         }
@@ -140,9 +164,12 @@ impl Flow {
 
     async fn ask_channel(&self, submission: &Submission, message: Message, trace: TraceParent) -> Heard {
         let instruction = instruction(submission, message, trace);
-        let answer = match self.channel.ask(instruction) {
+        let answer = match self.channel.ask(ToChannel::Instruction(Box::new(instruction))) {
             Ok(answer) => answer,
-            Err(not_asked) => return Heard::NotSent(format!("the channel is not there: {not_asked:?}")),
+            Err(not_asked) => {
+                let detail = format!("the channel is not there: {not_asked:?}");
+                return Heard::not_sent("CHANNEL_UNAVAILABLE", &detail);
+            }
         };
         match answer.await {
             Ok(outcome) => self.heard(submission, outcome),
@@ -164,9 +191,12 @@ impl Flow {
                 bank_message_id: rejected.bank_message_id,
             }),
             Some(Verdict::NotSent(not_sent)) => {
-                Heard::NotSent(format!("{}: {}", not_sent.reason, not_sent.detail))
+                Heard::NotSent { reason: not_sent.reason, detail: not_sent.detail }
             }
             Some(Verdict::NotFound(_)) => Heard::NotFound,
+            Some(Verdict::Unknown(unknown)) if CONTRADICTIONS.contains(&unknown.reason.as_str()) => {
+                Heard::Evidence(Evidence::Contradictory { reason: unknown.reason, detail: unknown.detail })
+            }
             Some(Verdict::Unknown(unknown)) => {
                 Heard::Evidence(self.inconclusive(submission, &unknown.reason, &unknown.detail))
             }
@@ -179,8 +209,9 @@ impl Flow {
 
     /// Nothing is certain: the hold stays, and the bank is asked once its clock has run, then ever more rarely.
     fn inconclusive(&self, submission: &Submission, reason: &str, detail: &str) -> Evidence {
-        let bank = submission.payment.bank_id.as_deref().unwrap_or_default();
-        let first_enquiry = submission.attempt.accept_time + self.directory.enquire_after(bank);
+        let bank = submission.payment.bank_id.as_deref().and_then(|id| self.directory.bank_by_id(id));
+        let enquire_after = bank.map_or(Duration::ZERO, |bank| bank.enquire_after);
+        let first_enquiry = submission.attempt.accept_time + enquire_after;
         let to_first = first_enquiry.duration_since(self.clock.now()).unwrap_or_default();
         let tries = usize::try_from(submission.lease.tries.saturating_sub(1)).unwrap_or(0);
         let pause = ENQUIRY_PAUSES[tries.min(ENQUIRY_PAUSES.len() - 1)];
@@ -188,14 +219,23 @@ impl Flow {
         Evidence::Inconclusive { reason: reason.to_owned(), detail: detail.to_owned(), resume_after: pause }
     }
 
-    /// Has the book take note of the evidence, and tells who waits. What can't be written now is learnt again by recovery.
-    pub(super) async fn conclude(&self, submission: &Submission, evidence: Evidence, trace: TraceParent) {
-        let accepted = matches!(evidence, Evidence::Accepted { .. });
+    /// Has the book take note of the evidence, and tells who waits. Returns whether it is on record; what is not is learnt
+    /// again by recovery, or told again by the bank.
+    pub(super) async fn conclude(
+        &self,
+        payment: &Payment,
+        witness: Witness,
+        evidence: Evidence,
+        trace: TraceParent,
+    ) -> bool {
         let conclude = Conclude {
-            payment: submission.payment.id,
-            token: submission.lease.token,
+            payment: payment.id,
+            original: payment.original,
+            witness,
             evidence,
-            transfer: TransferId::new(&self.clock),
+            transfers: TransferIds::new(&self.clock),
+            alarm: AlarmId::new(&self.clock),
+            compensation: self.compensation(payment),
         };
         let outcome = loop {
             match self.book.write(Command::Conclude(Box::new(conclude.clone())), trace).await {
@@ -207,19 +247,38 @@ impl Flow {
             Ok(Outcome::Payment(payment)) => {
                 let state = payment.state.name();
                 let reason = payment.reason.as_ref().map(|reason| reason.code.as_str()).unwrap_or_default();
-                if accepted && payment.state != crate::domain::payment::State::Succeeded {
-                    tracing::error!(state, reason, "ALARM: the bank accepted a payment that is final here");
-                }
                 tracing::info!(state, reason, "concluded");
                 self.waiters.tell(&payment);
+                true
             }
             Ok(Outcome::Declined(Declined::LeaseLost)) => {
                 tracing::warn!(
                     "another worker has taken the payment over; what was learnt here is left to it"
                 );
+                false
             }
-            other => tracing::warn!(?other, "not recorded; recovery will ask the bank"),
+            other => {
+                tracing::warn!(?other, "not recorded; recovery will ask the bank");
+                false
+            }
         }
+    }
+
+    /// What a success would be taken back with, should it turn out to come late.
+    fn compensation(&self, payment: &Payment) -> Option<Compensation> {
+        let bank = self.directory.bank_by_id(payment.bank_id.as_deref()?)?;
+        Some(Compensation {
+            suspense_account: bank.house_account(payment.amount.currency(), true)?,
+            payment: PaymentId::new(&self.clock),
+            uetr: Uuid::new_v4(),
+            bank_id: bank.id.clone(),
+        })
+    }
+}
+
+impl Heard {
+    fn not_sent(reason: &str, detail: &str) -> Self {
+        Self::NotSent { reason: reason.to_owned(), detail: detail.to_owned() }
     }
 }
 
@@ -248,39 +307,6 @@ fn after_not_found(attempt: &Attempt, now: SystemTime, max_clock_skew: Duration)
     } else {
         AfterNotFound::NeverReceived
     }
-}
-
-fn instruction(submission: &Submission, message: Message, trace: TraceParent) -> Instruction {
-    let payment = &submission.payment;
-    Instruction {
-        correlation_id: 0,
-        traceparent: trace.to_string(),
-        bank_id: payment.bank_id.clone().unwrap_or_default(),
-        uetr: payment.uetr.to_string(),
-        message_id: submission.attempt.message_id(payment.id),
-        end_to_end_id: payment.end_to_end_id.clone(),
-        amount: Some(convert::money_to_wire(payment.amount)),
-        accept_time: Some(convert::time_to_wire(submission.attempt.accept_time)),
-        message: Some(message),
-    }
-}
-
-fn credit_transfer(submission: &Submission) -> Message {
-    let payment = &submission.payment;
-    let debtor = match &submission.debtor_iban {
-        Some(iban) => party::Account::Iban(iban.clone()),
-        None => party::Account::AccountNumber(payment.payer_account.uuid().simple().to_string()),
-    };
-    let creditor = match &payment.payee.account {
-        PayeeAccount::Iban(iban, _) => party::Account::Iban(iban.as_str().to_owned()),
-        PayeeAccount::Number(number, _) => party::Account::AccountNumber(number.clone()),
-        PayeeAccount::Ledger(account) => party::Account::AccountNumber(account.uuid().simple().to_string()),
-    };
-    Message::CreditTransfer(CreditTransfer {
-        debtor: Some(Party { name: submission.debtor_name.clone(), account: Some(debtor) }),
-        creditor: Some(Party { name: payment.payee.name.clone(), account: Some(creditor) }),
-        remittance_information: payment.remittance_information.clone(),
-    })
 }
 
 #[cfg(test)]

@@ -178,36 +178,36 @@ impl Store {
         rows.into_iter().map(OwnAccount::try_from).collect()
     }
 
-    /// The settlement account of a bank in a currency, opened if it is new.
+    /// The house's account with a bank in a currency, opened if it is new: the settlement account, or the one that holds
+    /// in suspense what the bank paid and nobody here has.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn settlement_account(
+    pub async fn house_account(
         &self,
         id: AccountId,
-        bank_id: &str,
-        bank_name: &str,
+        (bank_id, bank_name): (&str, &str),
         currency: Currency,
+        is_suspense: bool,
         now: SystemTime,
     ) -> Result<AccountId, StoreError> {
         sqlx::query(
-            "INSERT INTO accounts (id, participant_id, display_name, currency, bank_id, may_overdraw, created_at) \
-             VALUES ($1, $2, $3, $4, $5, true, $6) \
+            "INSERT INTO accounts (id, participant_id, display_name, currency, bank_id, may_overdraw, created_at, \
+             is_suspense) VALUES ($1, $2, $3, $4, $5, true, $6, $7) \
              ON CONFLICT ON CONSTRAINT accounts_one_settlement_account DO NOTHING",
         )
         .bind(id.uuid())
         .bind(common::text::HOUSE)
-        .bind(format!("Settlement with {bank_name}"))
+        .bind(format!("{} with {bank_name}", if is_suspense { "Suspense" } else { "Settlement" }))
         .bind(currency.code())
         .bind(bank_id)
         .bind(to_sql(now))
+        .bind(is_suspense)
         .execute(self.pool())
         .await?;
-        let id: Uuid = sqlx::query_scalar("SELECT id FROM accounts WHERE bank_id = $1 AND currency = $2")
-            .bind(bank_id)
-            .bind(currency.code())
-            .fetch_one(self.pool())
-            .await?;
+        let sql = "SELECT id FROM accounts WHERE bank_id = $1 AND currency = $2 AND is_suspense = $3";
+        let query = sqlx::query_scalar(sql).bind(bank_id).bind(currency.code()).bind(is_suspense);
+        let id: Uuid = query.fetch_one(self.pool()).await?;
         Ok(AccountId::from_uuid(id))
     }
 }

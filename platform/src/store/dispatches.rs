@@ -2,53 +2,106 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
+use common::{
+    id::PaymentId,
+    money::{Currency, Money},
+};
+use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{Store, StoreError, payments, to_micros};
-use crate::domain::payment::{Attempt, Lease, Submission};
+use crate::domain::payment::{Attempt, Lease, MAX_FRUITLESS, Original, Payment, Submission, Work};
 
-/// Takes over what is due, oldest first, skipping what others are taking, and returns it with its newest attempt. What is
-/// due is found by `statement_timestamp()`: an index cannot be searched by the volatile `clock_timestamp()`, so that every
-/// look would read the whole queue.
+/// How long work that never came to an end is left alone before it is tried once more.
+const QUARANTINE: Duration = Duration::from_secs(60 * 60);
+
+/// Takes over what is due of one kind of work with one bank, oldest first, skipping what others are taking. What is due is
+/// found by `statement_timestamp()`: an index cannot be searched by the volatile `clock_timestamp()`, so that every look
+/// would read the whole queue.
 const CLAIM: &str = const_format::concatcp!(
     "WITH claimed AS ( \
-       UPDATE dispatches SET due_at = clock_timestamp() + $2 * interval '1 microsecond', token = token + 1, \
-         tries = tries + 1 \
+       UPDATE dispatches SET due_at = clock_timestamp() + CASE WHEN fruitless >= $5 THEN $6 ELSE $4 END * \
+         interval '1 microsecond', token = token + 1, tries = tries + 1, fruitless = fruitless + 1 \
        WHERE payment_id = ANY(ARRAY( \
-         SELECT payment_id FROM dispatches WHERE due_at <= statement_timestamp() ORDER BY due_at LIMIT $1 \
-         FOR NO KEY UPDATE SKIP LOCKED)) \
-       RETURNING payment_id, token, tries) \
+         SELECT payment_id FROM dispatches WHERE bank_id = $1 AND work = $2 AND due_at <= statement_timestamp() \
+         ORDER BY due_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED)) \
+         AND due_at <= clock_timestamp() \
+       RETURNING payment_id, token, tries, fruitless) \
      SELECT ",
     payments::COLUMNS,
-    ", c.token, c.tries, t.number, t.accept_time, t.valid_until, a.display_name AS debtor_name, \
-       a.iban AS debtor_iban \
+    ", c.token, c.tries, c.fruitless, t.number, t.accept_time, t.valid_until, a.display_name AS debtor_name, \
+       a.iban AS debtor_iban, o.id AS o_id, o.uetr AS o_uetr, o.end_to_end_id AS o_end_to_end_id, \
+       o.amount AS o_amount, o.currency AS o_currency, ot.number AS o_number, ot.accept_time AS o_accept_time, \
+       ot.valid_until AS o_valid_until \
      FROM claimed c JOIN payments p ON p.id = c.payment_id JOIN accounts a ON a.id = p.payer_account \
-     CROSS JOIN LATERAL (SELECT number, accept_time, valid_until FROM attempts WHERE payment_id = c.payment_id \
-       ORDER BY number DESC LIMIT 1) t"
+     LEFT JOIN LATERAL (SELECT number, accept_time, valid_until FROM attempts WHERE payment_id = c.payment_id \
+       ORDER BY number DESC LIMIT 1) t ON true \
+     LEFT JOIN payments o ON o.id = p.original_id AND p.kind IN ('REFUND', 'RETURN') \
+     LEFT JOIN LATERAL (SELECT number, accept_time, valid_until FROM attempts WHERE payment_id = o.id \
+       ORDER BY number DESC LIMIT 1) ot ON true \
+     ORDER BY p.id"
 );
 
+/// Work that somebody has to do: whoever took it over holds its lease.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The payment.
+    pub payment: Payment,
+    /// The lease.
+    pub lease: Lease,
+    /// Its newest attempt with all that is to be said of it; none for a payment that nothing was sent of.
+    pub submission: Option<Submission>,
+}
+
 impl Store {
-    /// Takes over up to `limit` payments whose lease has run out or whose pause is over.
+    /// Takes over up to `limit` pieces of one kind of work with one bank (none: the house's own) that are due. Work that
+    /// never comes to an end is taken ever more rarely.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn claim_due(&self, limit: i64, lease: Duration) -> Result<Vec<Submission>, StoreError> {
-        let rows = sqlx::query(CLAIM).bind(limit).bind(to_micros(lease)).fetch_all(self.pool()).await?;
-        rows.iter()
-            .map(|row| {
-                let attempt = Attempt {
-                    number: row.try_get("number")?,
-                    accept_time: row.try_get::<OffsetDateTime, _>("accept_time")?.into(),
-                    valid_until: row.try_get::<OffsetDateTime, _>("valid_until")?.into(),
-                };
-                Ok(Submission {
-                    payment: payments::from_row(row)?,
-                    attempt,
-                    lease: Lease { token: row.try_get("token")?, tries: row.try_get("tries")? },
-                    debtor_name: row.try_get("debtor_name")?,
-                    debtor_iban: row.try_get("debtor_iban")?,
-                })
+    pub async fn claim_due(
+        &self,
+        bank_id: Option<&str>,
+        work: Work,
+        limit: i64,
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let rows = sqlx::query(CLAIM)
+            .bind(bank_id.unwrap_or_default())
+            .bind(work.name())
+            .bind(limit)
+            .bind(to_micros(lease))
+            .bind(MAX_FRUITLESS)
+            .bind(to_micros(QUARANTINE))
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(claimed).collect()
+    }
+
+    /// The banks with which work is due, and the work; none for the house's own. Each is found by a look at the index, however
+    /// long the queue is.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn banks_with_due_work(&self) -> Result<Vec<(Option<String>, Work)>, StoreError> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "WITH RECURSIVE lanes (bank_id, work) AS ( \
+               (SELECT bank_id, work FROM dispatches ORDER BY bank_id, work LIMIT 1) \
+               UNION ALL \
+               SELECT next.bank_id, next.work FROM lanes CROSS JOIN LATERAL ( \
+                 SELECT bank_id, work FROM dispatches WHERE (bank_id, work) > (lanes.bank_id, lanes.work) \
+                 ORDER BY bank_id, work LIMIT 1) next) \
+             SELECT bank_id, work FROM lanes WHERE EXISTS (SELECT FROM dispatches d \
+               WHERE d.bank_id = lanes.bank_id AND d.work = lanes.work AND d.due_at <= statement_timestamp())",
+        )
+        .fetch_all(self.pool())
+        .await?;
+        rows.into_iter()
+            .map(|(bank_id, name)| {
+                let work = Work::ALL.into_iter().find(|work| work.name() == name);
+                let work = work.ok_or(StoreError::Corrupt("dispatches.work"))?;
+                Ok((Some(bank_id).filter(|id| !id.is_empty()), work))
             })
             .collect()
     }
@@ -58,6 +111,75 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn payments_under_way(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT count(*) FROM dispatches").fetch_one(self.pool()).await?)
+        let sql = "SELECT count(*) FROM dispatches WHERE work <> 'EXPIRE'";
+        Ok(sqlx::query_scalar(sql).fetch_one(self.pool()).await?)
     }
+}
+
+fn claimed(row: &PgRow) -> Result<Claimed, StoreError> {
+    let payment = payments::from_row(row)?;
+    let lease = Lease {
+        token: row.try_get("token")?,
+        tries: row.try_get("tries")?,
+        fruitless: row.try_get("fruitless")?,
+    };
+    let submission = match attempt(row, ["number", "accept_time", "valid_until"])? {
+        None => None,
+        Some(attempt) => Some(Submission {
+            payment: payment.clone(),
+            attempt,
+            lease,
+            debtor_name: row.try_get("debtor_name")?,
+            debtor_iban: row.try_get("debtor_iban")?,
+            original: original(row)?,
+        }),
+    };
+    Ok(Claimed { payment, lease, submission })
+}
+
+fn attempt(row: &PgRow, columns: [&str; 3]) -> Result<Option<Attempt>, StoreError> {
+    let [number, accept_time, valid_until] = columns;
+    let Some(number) = row.try_get(number)? else { return Ok(None) };
+    Ok(Some(Attempt {
+        number,
+        accept_time: row.try_get::<OffsetDateTime, _>(accept_time)?.into(),
+        valid_until: row.try_get::<OffsetDateTime, _>(valid_until)?.into(),
+    }))
+}
+
+fn original(row: &PgRow) -> Result<Option<Original>, StoreError> {
+    let Some(attempt) = attempt(row, ["o_number", "o_accept_time", "o_valid_until"])? else {
+        return Ok(None);
+    };
+    let currency: String = row.try_get("o_currency")?;
+    let currency = Currency::parse(&currency).ok_or(StoreError::Corrupt("payments.currency"))?;
+    Ok(Some(Original {
+        message_id: attempt.message_id(PaymentId::from_uuid(row.try_get("o_id")?)),
+        uetr: row.try_get::<Uuid, _>("o_uetr")?,
+        end_to_end_id: row.try_get("o_end_to_end_id")?,
+        amount: Money::new(row.try_get("o_amount")?, currency),
+        accept_time: attempt.accept_time,
+    }))
+}
+
+/// Reads the newest attempts of payments, inside a transaction.
+pub(super) async fn newest_attempts(
+    connection: &mut sqlx::PgConnection,
+    payments: Vec<Uuid>,
+) -> Result<std::collections::BTreeMap<PaymentId, Attempt>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT k.id, t.number, t.accept_time, t.valid_until FROM unnest($1::uuid[]) AS k (id) \
+         CROSS JOIN LATERAL (SELECT number, accept_time, valid_until FROM attempts WHERE payment_id = k.id \
+           ORDER BY number DESC LIMIT 1) t",
+    )
+    .bind(payments)
+    .fetch_all(connection)
+    .await?;
+    let mut attempts = std::collections::BTreeMap::new();
+    for row in &rows {
+        if let Some(attempt) = attempt(row, ["number", "accept_time", "valid_until"])? {
+            attempts.insert(PaymentId::from_uuid(row.try_get("id")?), attempt);
+        }
+    }
+    Ok(attempts)
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use common::{
     bic::Bic,
     iban::Iban,
-    id::{AccountId, PaymentId},
+    id::{AccountId, PaymentId, TransferId},
     money::{Currency, Money},
     order::{BankKey, Payee, PayeeAccount},
 };
@@ -19,14 +19,15 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::domain::{
-    payment::{Payment, State},
+    payment::{Authorization, Kind, Payment, State},
     refusal::Reason,
 };
 
 /// The columns of a payment, in a statement whose payments are called `p`.
 pub(super) const COLUMNS: &str = "p.id, p.participant_id, p.request_id, p.request_fingerprint, p.payer_account, \
      p.credit_account, p.payee, p.amount, p.currency, p.remittance_information, p.end_to_end_id, p.metadata, p.bank_id, \
-     p.uetr, p.state, p.reason_code, p.reason_iso_code, p.reason_message, p.sequence, p.created_at, p.updated_at";
+     p.uetr, p.state, p.reason_code, p.reason_iso_code, p.reason_message, p.sequence, p.created_at, p.updated_at, p.kind, \
+     p.original_id, p.held, p.hold_id, p.capturing, p.captured, p.closing, p.expires_at";
 
 #[derive(sqlx::FromRow)]
 struct PaymentRow {
@@ -51,6 +52,34 @@ struct PaymentRow {
     sequence: i32,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
+    kind: String,
+    original_id: Option<Uuid>,
+    #[sqlx(flatten)]
+    authorization: AuthorizationColumns,
+}
+
+#[derive(sqlx::FromRow)]
+struct AuthorizationColumns {
+    held: Option<i64>,
+    hold_id: Option<Uuid>,
+    capturing: Option<i64>,
+    captured: Option<i64>,
+    closing: Option<String>,
+    expires_at: Option<OffsetDateTime>,
+}
+
+impl AuthorizationColumns {
+    fn into_authorization(self) -> Result<Option<Authorization>, StoreError> {
+        let sums = (self.held, self.capturing, self.captured, self.expires_at);
+        let (Some(held), Some(capturing), Some(captured), Some(expires_at)) = sums else { return Ok(None) };
+        let closing = match self.closing.as_deref() {
+            None => None,
+            Some(name) => Some(State::from_name(name).ok_or(StoreError::Corrupt("payments.closing"))?),
+        };
+        let hold = self.hold_id.map(TransferId::from_uuid);
+        let expires_at = expires_at.into();
+        Ok(Some(Authorization { held, hold, capturing, captured, closing, expires_at }))
+    }
 }
 
 /// The payee as the column keeps it.
@@ -131,6 +160,8 @@ impl TryFrom<PaymentRow> for Payment {
             fingerprint: fingerprint(&row.request_fingerprint)?,
             payer_account: AccountId::from_uuid(row.payer_account),
             credit_account: AccountId::from_uuid(row.credit_account),
+            kind: Kind::from_name(&row.kind).ok_or(StoreError::Corrupt("payments.kind"))?,
+            original: row.original_id.map(PaymentId::from_uuid),
             payee: row.payee.0.into_payee().ok_or(StoreError::Corrupt("payments.payee"))?,
             amount: Money::new(row.amount, currency),
             remittance_information: row.remittance_information,
@@ -139,6 +170,7 @@ impl TryFrom<PaymentRow> for Payment {
             bank_id: row.bank_id,
             uetr: row.uetr,
             state: State::from_name(&row.state).ok_or(StoreError::Corrupt("payments.state"))?,
+            authorization: row.authorization.into_authorization()?,
             reason,
             sequence: row.sequence,
             created_at: row.created_at.into(),
@@ -165,6 +197,8 @@ pub struct PaymentFilter {
     pub payer_account: Option<AccountId>,
     /// Only those in this state.
     pub state: Option<State>,
+    /// Only the captures and refunds of this payment.
+    pub original: Option<PaymentId>,
 }
 
 impl Store {
@@ -176,6 +210,16 @@ impl Store {
         let sql = format!("SELECT {COLUMNS} FROM payments p WHERE p.id = $1 AND p.participant_id || '' = $2");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.uuid()).bind(participant);
         query.fetch_optional(self.pool()).await?.as_ref().map(from_row).transpose()
+    }
+
+    /// A payment, whosever it is.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn any_payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        let sql = const_format::concatcp!("SELECT ", COLUMNS, " FROM payments p WHERE p.id = $1");
+        let row = sqlx::query(sql).bind(id.uuid()).fetch_optional(self.pool()).await?;
+        row.as_ref().map(from_row).transpose()
     }
 
     /// A participant's payment, by the id of the request that made it.
@@ -207,7 +251,7 @@ impl Store {
         let sql = format!(
             "SELECT {COLUMNS} FROM payments p WHERE p.participant_id COLLATE \"C\" = $1 AND p.id < $2 \
              AND ($3::uuid IS NULL OR p.payer_account = $3) AND ($4::text IS NULL OR p.state = $4) \
-             ORDER BY p.id DESC LIMIT $5"
+             AND ($6::uuid IS NULL OR p.original_id = $6) ORDER BY p.id DESC LIMIT $5"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(participant)
@@ -215,6 +259,7 @@ impl Store {
             .bind(filter.payer_account.map(AccountId::uuid))
             .bind(filter.state.map(State::name))
             .bind(limit)
+            .bind(filter.original.map(PaymentId::uuid))
             .fetch_all(self.pool())
             .await?;
         rows.iter().map(from_row).collect()

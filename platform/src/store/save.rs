@@ -1,4 +1,5 @@
-//! Saves what the rules decided: one fused statement, one round trip, all or nothing.
+//! Saves what the rules decided: one fused statement, one round trip, all or nothing. What is rare (alarms, refunds,
+//! resolutions) has statements of its own in the same transaction, only when there is any.
 //!
 //! Every part counts the rows it wrote, and any other number than was sent undoes the whole unit of work. Payments and
 //! deposits are inserted in the order of their request ids, so that two platforms that race for the same ids cannot deadlock;
@@ -9,70 +10,73 @@ use std::collections::BTreeMap;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{StoreError, payments::PayeeColumn, to_micros, to_sql};
+use super::{StoreError, alarms, payments::PayeeColumn, refunds, resolutions, to_micros, to_sql};
 use crate::domain::{
     ledger::{QueueWrite, Writes},
-    payment::Payment,
+    payment::{Authorization, Payment, State, Work},
     transfer::Cause,
 };
+use common::id::{PaymentId, TransferId};
 
 const SAVE: &str = "
 WITH new_payments AS (
   INSERT INTO payments (id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee, amount,
     currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, reason_iso_code,
-    reason_message, sequence, created_at, updated_at)
+    reason_message, sequence, created_at, updated_at, kind, original_id, held, hold_id, capturing, captured, expires_at)
   SELECT id, participant_id, request_id, fingerprint, payer, credit, payee::jsonb, amount, currency, remittance, end_to_end,
-    metadata::jsonb, bank_id, uetr, state, code, iso, message, 1, at, at
+    metadata::jsonb, bank_id, uetr, state, code, iso, message, 1, at, at, kind, original, held, hold, capturing, captured, expires
   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::text[],
     $10::text[], $11::text[], $12::text[], $13::text[], $14::uuid[], $15::text[], $16::text[], $17::text[], $18::text[],
-    $19::timestamptz[])
+    $19::timestamptz[], $20::text[], $21::uuid[], $22::bigint[], $23::uuid[], $24::bigint[], $25::bigint[], $26::timestamptz[])
     AS g (id, participant_id, request_id, fingerprint, payer, credit, payee, amount, currency, remittance, end_to_end,
-      metadata, bank_id, uetr, state, code, iso, message, at)
+      metadata, bank_id, uetr, state, code, iso, message, at, kind, original, held, hold, capturing, captured, expires)
   RETURNING 1
 ), changed_payments AS (
   UPDATE payments p SET state = g.state, reason_code = g.code, reason_iso_code = g.iso, reason_message = g.message,
-    sequence = g.sequence, updated_at = g.at
-  FROM unnest($20::uuid[], $21::text[], $22::text[], $23::text[], $24::text[], $25::int[], $26::timestamptz[])
-    AS g (id, state, code, iso, message, sequence, at)
+    sequence = g.sequence, updated_at = g.at, held = g.held, hold_id = g.hold, capturing = g.capturing,
+    captured = g.captured, closing = g.closing
+  FROM unnest($27::uuid[], $28::text[], $29::text[], $30::text[], $31::text[], $32::int[], $33::timestamptz[],
+    $34::bigint[], $35::uuid[], $36::bigint[], $37::bigint[], $38::text[])
+    AS g (id, state, code, iso, message, sequence, at, held, hold, capturing, captured, closing)
   WHERE p.id = g.id
   RETURNING 1
 ), new_deposits AS (
   INSERT INTO deposits (id, participant_id, request_id, request_fingerprint, account_id, amount, currency, bank_id, reference,
     created_at)
-  SELECT * FROM unnest($27::uuid[], $28::text[], $29::text[], $30::bytea[], $31::uuid[], $32::bigint[], $33::text[],
-    $34::text[], $35::text[], $36::timestamptz[])
+  SELECT * FROM unnest($39::uuid[], $40::text[], $41::text[], $42::bytea[], $43::uuid[], $44::bigint[], $45::text[],
+    $46::text[], $47::text[], $48::timestamptz[])
   RETURNING 1
 ), new_transfers AS (
   INSERT INTO transfers (id, kind, payment_id, deposit_id, hold_id, debit_account, credit_account, amount, created_at)
-  SELECT * FROM unnest($37::uuid[], $38::text[], $39::uuid[], $40::uuid[], $41::uuid[], $42::uuid[], $43::uuid[],
-    $44::bigint[], $45::timestamptz[])
+  SELECT * FROM unnest($49::uuid[], $50::text[], $51::uuid[], $52::uuid[], $53::uuid[], $54::uuid[], $55::uuid[],
+    $56::bigint[], $57::timestamptz[])
   RETURNING 1
 ), new_events AS (
   INSERT INTO payment_events (payment_id, sequence, state, reason_code, reason_iso_code, bank_message_id, created_at)
-  SELECT * FROM unnest($46::uuid[], $47::int[], $48::text[], $49::text[], $50::text[], $51::text[], $52::timestamptz[])
+  SELECT * FROM unnest($58::uuid[], $59::int[], $60::text[], $61::text[], $62::text[], $63::text[], $64::timestamptz[])
   RETURNING 1
 ), new_attempts AS (
   INSERT INTO attempts (payment_id, number, accept_time, valid_until)
-  SELECT * FROM unnest($53::uuid[], $54::int[], $55::timestamptz[], $56::timestamptz[])
+  SELECT * FROM unnest($65::uuid[], $66::int[], $67::timestamptz[], $68::timestamptz[])
   RETURNING 1
 ), entered AS (
-  INSERT INTO dispatches (payment_id, bank_id, due_at)
-  SELECT id, bank_id, clock_timestamp() + lease * interval '1 microsecond'
-  FROM unnest($57::uuid[], $58::text[], $59::bigint[]) AS g (id, bank_id, lease)
+  INSERT INTO dispatches (payment_id, bank_id, work, due_at)
+  SELECT id, bank_id, work, clock_timestamp() + due_after * interval '1 microsecond'
+  FROM unnest($69::uuid[], $70::text[], $71::text[], $72::bigint[]) AS g (id, bank_id, work, due_after)
   RETURNING 1
 ), postponed AS (
-  UPDATE dispatches d SET due_at = clock_timestamp() + g.pause * interval '1 microsecond'
-  FROM unnest($60::uuid[], $61::bigint[], $62::bigint[]) AS g (id, token, pause)
+  UPDATE dispatches d SET due_at = clock_timestamp() + g.due_after * interval '1 microsecond', work = g.work, fruitless = 0
+  FROM unnest($73::uuid[], $74::bigint[], $75::text[], $76::bigint[]) AS g (id, token, work, due_after)
   WHERE d.payment_id = g.id AND d.token = g.token
   RETURNING 1
 ), left_queue AS (
-  DELETE FROM dispatches d USING unnest($63::uuid[], $64::bigint[]) AS g (id, token)
+  DELETE FROM dispatches d USING unnest($77::uuid[], $78::bigint[]) AS g (id, token)
   WHERE d.payment_id = g.id AND d.token = g.token
   RETURNING 1
 ), moved AS (
   UPDATE accounts a SET debits_pending = a.debits_pending + g.dp, debits_posted = a.debits_posted + g.d,
     credits_pending = a.credits_pending + g.cp, credits_posted = a.credits_posted + g.c
-  FROM unnest($65::uuid[], $66::bigint[], $67::bigint[], $68::bigint[], $69::bigint[]) AS g (id, dp, d, cp, c)
+  FROM unnest($79::uuid[], $80::bigint[], $81::bigint[], $82::bigint[], $83::bigint[]) AS g (id, dp, d, cp, c)
   WHERE a.id = g.id
   RETURNING 1
 )
@@ -99,7 +103,7 @@ pub async fn writes(connection: &mut PgConnection, writes: &Writes) -> Result<()
     let query = bind_events(query, writes);
     let query = bind_attempts(query, writes);
     let query = queue.bind(query);
-    let row = bind_deltas(query, writes).fetch_one(connection).await?;
+    let row = bind_deltas(query, writes).fetch_one(&mut *connection).await?;
     expect(&row, "new_payments", new_payments.len())?;
     expect(&row, "changed_payments", writes.changed_payments.len())?;
     expect(&row, "new_deposits", writes.deposits.len())?;
@@ -109,7 +113,10 @@ pub async fn writes(connection: &mut PgConnection, writes: &Writes) -> Result<()
     expect(&row, "entered", queue.entered.len())?;
     expect(&row, "postponed", queue.postponed.len())?;
     expect(&row, "left_queue", queue.left.len())?;
-    expect(&row, "moved", writes.deltas.len())
+    expect(&row, "moved", writes.deltas.len())?;
+    refunds::save(connection, &writes.refunded).await?;
+    resolutions::save(connection, &writes.proposals).await?;
+    alarms::save(connection, &writes.alarms).await
 }
 
 fn expect(row: &PgRow, part: &'static str, sent: usize) -> Result<(), StoreError> {
@@ -119,6 +126,11 @@ fn expect(row: &PgRow, part: &'static str, sent: usize) -> Result<(), StoreError
 
 fn column<'a, S, T>(rows: &'a [S], value: impl Fn(&'a S) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
+}
+
+/// A column that only authorizations have.
+fn sums<T>(rows: &[&Payment], value: impl Fn(&Authorization) -> T) -> Vec<Option<T>> {
+    rows.iter().map(|payment| payment.authorization.as_ref().map(&value)).collect()
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
@@ -148,7 +160,19 @@ fn bind_new_payments<'q>(query: Query<'q>, rows: &[&'q Payment]) -> Result<Query
         .bind(column(rows, |p| p.reason.as_ref().map(|reason| reason.code.as_str())))
         .bind(column(rows, |p| p.reason.as_ref().map(|reason| reason.iso_code.as_str())))
         .bind(column(rows, |p| p.reason.as_ref().map(|reason| reason.message.as_str())))
-        .bind(column(rows, |p| to_sql(p.created_at))))
+        .bind(column(rows, |p| to_sql(p.created_at)))
+        .bind(column(rows, |p| p.kind.name()))
+        .bind(column(rows, |p| p.original.map(PaymentId::uuid)))
+        .bind(sums(rows, |sums| sums.held))
+        .bind(
+            sums(rows, |sums| sums.hold.map(TransferId::uuid))
+                .into_iter()
+                .map(Option::flatten)
+                .collect::<Vec<_>>(),
+        )
+        .bind(sums(rows, |sums| sums.capturing))
+        .bind(sums(rows, |sums| sums.captured))
+        .bind(sums(rows, |sums| to_sql(sums.expires_at))))
 }
 
 fn bind_changed_payments<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
@@ -161,6 +185,21 @@ fn bind_changed_payments<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> 
         .bind(column(&rows, |p| p.reason.as_ref().map(|reason| reason.message.as_str())))
         .bind(column(&rows, |p| p.sequence))
         .bind(column(&rows, |p| to_sql(p.updated_at)))
+        .bind(sums(&rows, |sums| sums.held))
+        .bind(
+            sums(&rows, |sums| sums.hold.map(TransferId::uuid))
+                .into_iter()
+                .map(Option::flatten)
+                .collect::<Vec<_>>(),
+        )
+        .bind(sums(&rows, |sums| sums.capturing))
+        .bind(sums(&rows, |sums| sums.captured))
+        .bind(
+            sums(&rows, |sums| sums.closing.map(State::name))
+                .into_iter()
+                .map(Option::flatten)
+                .collect::<Vec<_>>(),
+        )
 }
 
 fn bind_deposits<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
@@ -225,8 +264,8 @@ fn bind_attempts<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
 /// The writes to the queue of work, by kind.
 #[derive(Default)]
 struct Queue<'a> {
-    entered: Vec<(Uuid, &'a str, i64)>,
-    postponed: Vec<(Uuid, i64, i64)>,
+    entered: Vec<(Uuid, &'a str, Work, i64)>,
+    postponed: Vec<(Uuid, i64, Work, i64)>,
     left: Vec<(Uuid, i64)>,
 }
 
@@ -236,8 +275,13 @@ impl<'a> Queue<'a> {
         for (payment, write) in &writes.queue {
             let id = payment.uuid();
             match write {
-                QueueWrite::Enter(bank, lease) => queue.entered.push((id, bank, to_micros(*lease))),
-                QueueWrite::Postpone(token, pause) => queue.postponed.push((id, *token, to_micros(*pause))),
+                QueueWrite::Enter { work, bank_id, due_after } => {
+                    let bank_id = bank_id.as_deref().unwrap_or_default();
+                    queue.entered.push((id, bank_id, *work, to_micros(*due_after)));
+                }
+                QueueWrite::Postpone { token, work, due_after } => {
+                    queue.postponed.push((id, *token, *work, to_micros(*due_after)));
+                }
                 QueueWrite::Leave(token) => queue.left.push((id, *token)),
             }
         }
@@ -249,12 +293,14 @@ impl<'a> Queue<'a> {
         'a: 'q,
     {
         query
-            .bind(column(&self.entered, |(id, _, _)| *id))
-            .bind(column(&self.entered, |(_, bank, _)| *bank))
-            .bind(column(&self.entered, |(_, _, lease)| *lease))
-            .bind(column(&self.postponed, |(id, _, _)| *id))
-            .bind(column(&self.postponed, |(_, token, _)| *token))
-            .bind(column(&self.postponed, |(_, _, pause)| *pause))
+            .bind(column(&self.entered, |(id, ..)| *id))
+            .bind(column(&self.entered, |(_, bank, ..)| *bank))
+            .bind(column(&self.entered, |(_, _, work, _)| work.name()))
+            .bind(column(&self.entered, |(.., due_after)| *due_after))
+            .bind(column(&self.postponed, |(id, ..)| *id))
+            .bind(column(&self.postponed, |(_, token, ..)| *token))
+            .bind(column(&self.postponed, |(_, _, work, _)| work.name()))
+            .bind(column(&self.postponed, |(.., due_after)| *due_after))
             .bind(column(&self.left, |(id, _)| *id))
             .bind(column(&self.left, |(_, token)| *token))
     }

@@ -6,18 +6,23 @@ use common::{
     bic::Bic,
     fault::Violation,
     iban::Iban,
-    id::AccountId,
-    order::{AccountOrder, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
+    id::{AccountId, PaymentId},
+    order::{
+        AccountOrder, BankKey, Capture, CaptureOrder, DepositOrder, Payee, PayeeAccount, PaymentOrder,
+        RefundOrder,
+    },
     text,
 };
 
-use super::{amount, currency, id, money_to_wire};
+use super::{amount, currency, id, money_to_wire, time, time_to_wire};
 use crate::{
     accounts::{CreateAccountRequest, DepositRequest},
-    payments::{self, CreatePaymentRequest, payee},
+    payments::{self, CaptureMode, CapturePaymentRequest, CreatePaymentRequest, RefundPaymentRequest, payee},
 };
 
 const MAX_TEXT_CHARS: usize = 140;
+/// `AddtlInf` of a camt.056 is `Max105Text`.
+const MAX_REFUND_TEXT_CHARS: usize = 105;
 const MAX_METADATA_ENTRIES: usize = 20;
 const MAX_METADATA_BYTES: usize = 4096;
 
@@ -41,15 +46,79 @@ pub fn payment_order(wire: &CreatePaymentRequest) -> Result<PaymentOrder, Vec<Vi
         check("end_to_end_id", text::bank_reference(&wire.end_to_end_id), &mut violations);
     }
     metadata(&wire.metadata, &mut violations);
-    match (payer, payee, amount) {
-        (Some(payer_account), Some(payee), Some(amount)) if violations.is_empty() => Ok(PaymentOrder {
+    let capture = capture(wire, &mut violations);
+    match (payer, payee, amount, capture) {
+        (Some(payer_account), Some(payee), Some(amount), Some(capture)) if violations.is_empty() => {
+            Ok(PaymentOrder {
+                request_id: wire.request_id.clone(),
+                payer_account,
+                payee,
+                amount,
+                remittance_information: wire.remittance_information.clone(),
+                end_to_end_id: Some(wire.end_to_end_id.clone()).filter(|id| !id.is_empty()),
+                metadata: wire.metadata.clone(),
+                capture,
+            })
+        }
+        _ => Err(violations),
+    }
+}
+
+fn capture(wire: &CreatePaymentRequest, violations: &mut Vec<Violation>) -> Option<Capture> {
+    let mode = CaptureMode::try_from(wire.capture);
+    let expires_at = match &wire.expire_time {
+        None => None,
+        Some(expire_time) => match time(expire_time) {
+            Some(expires_at) => Some(expires_at),
+            None => return wrong("expire_time", "must be a time from 1970 to 9999", violations),
+        },
+    };
+    match mode {
+        Ok(CaptureMode::Manual) => Some(Capture::Manual(expires_at)),
+        Ok(CaptureMode::Unspecified | CaptureMode::Automatic) if expires_at.is_none() => {
+            Some(Capture::Automatic)
+        }
+        Ok(_) => wrong("expire_time", "only allowed with capture CAPTURE_MODE_MANUAL", violations),
+        Err(_) => wrong("capture", "must be a capture mode, or absent", violations),
+    }
+}
+
+/// Reads what is to be captured.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn capture_order(wire: &CapturePaymentRequest) -> Result<CaptureOrder, Vec<Violation>> {
+    let mut violations = Vec::new();
+    check("request_id", text::request_id(&wire.request_id), &mut violations);
+    let payment = id("payment", &wire.payment, "pay_", PaymentId::parse, &mut violations);
+    let amount = wire.amount.as_ref().map(|wire| amount("amount", Some(wire), &mut violations));
+    match (payment, amount) {
+        (Some(payment), None | Some(Some(_))) if violations.is_empty() => {
+            Ok(CaptureOrder { request_id: wire.request_id.clone(), payment, amount: amount.flatten() })
+        }
+        _ => Err(violations),
+    }
+}
+
+/// Reads what is to be given back.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn refund_order(wire: &RefundPaymentRequest) -> Result<RefundOrder, Vec<Violation>> {
+    let mut violations = Vec::new();
+    check("request_id", text::request_id(&wire.request_id), &mut violations);
+    let payment = id("payment", &wire.payment, "pay_", PaymentId::parse, &mut violations);
+    let amount = wire.amount.as_ref().map(|wire| amount("amount", Some(wire), &mut violations));
+    if !wire.remittance_information.is_empty() {
+        let text = text::readable(&wire.remittance_information, MAX_REFUND_TEXT_CHARS);
+        check("remittance_information", text, &mut violations);
+    }
+    match (payment, amount) {
+        (Some(payment), None | Some(Some(_))) if violations.is_empty() => Ok(RefundOrder {
             request_id: wire.request_id.clone(),
-            payer_account,
-            payee,
-            amount,
+            payment,
+            amount: amount.flatten(),
             remittance_information: wire.remittance_information.clone(),
-            end_to_end_id: Some(wire.end_to_end_id.clone()).filter(|id| !id.is_empty()),
-            metadata: wire.metadata.clone(),
         }),
         _ => Err(violations),
     }
@@ -66,6 +135,15 @@ pub fn payment_order_to_wire(order: &PaymentOrder) -> CreatePaymentRequest {
         end_to_end_id: order.end_to_end_id.clone().unwrap_or_default(),
         metadata: order.metadata.clone(),
         validate_only: false,
+        capture: match order.capture {
+            // As a request without the field: what was recorded before there was one stays its repeat.
+            Capture::Automatic => CaptureMode::Unspecified.into(),
+            Capture::Manual(_) => CaptureMode::Manual.into(),
+        },
+        expire_time: match order.capture {
+            Capture::Automatic => None,
+            Capture::Manual(expires_at) => expires_at.map(time_to_wire),
+        },
     }
 }
 

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::gate::{Unreadable, unreadable};
 
 /// Most digits of an amount in the schema.
 const MAX_DIGITS: usize = 18;
 
-/// An amount of money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An amount of money. As JSON it stands twice, in minor units and as decimal text, and both must agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "AmountText", try_from = "AmountText")]
 pub struct Amount {
     /// In the currency's smallest unit.
     pub minor_units: u64,
@@ -54,6 +57,33 @@ impl fmt::Display for Amount {
         let text = format!("{:0width$}", self.minor_units, width = digits + 1);
         let (whole, fraction) = text.split_at(text.len() - digits);
         write!(f, "{whole}.{fraction}")
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct AmountText {
+    minor_units: u64,
+    amount: String,
+    currency: String,
+}
+
+impl From<Amount> for AmountText {
+    fn from(amount: Amount) -> Self {
+        let Amount { minor_units, currency } = amount;
+        Self { minor_units, amount: amount.to_string(), currency: currency.to_string() }
+    }
+}
+
+impl TryFrom<AmountText> for Amount {
+    type Error = Unreadable;
+
+    fn try_from(text: AmountText) -> Result<Self, Unreadable> {
+        let amount = Self::read(&text.amount, text.currency.parse()?)?;
+        if amount.minor_units == text.minor_units {
+            Ok(amount)
+        } else {
+            unreadable("amount and minor_units differ")
+        }
     }
 }
 

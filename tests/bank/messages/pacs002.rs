@@ -1,83 +1,72 @@
-//! pacs.002.001.10, a payment status report: what became of a pacs.008.
+//! pacs.002.001.10, a payment status report: what became of a pacs.008, or that a camt.056 was never received.
 
 use quick_xml::escape::escape;
-use time::OffsetDateTime;
 
+use super::References;
 use super::amount::Amount;
-use super::{Reason, References, Stamp};
+use super::answer::Header;
+use super::reason::{Code, Reason};
 
+/// The message's name.
+pub const MESSAGE: &str = "pacs.002.001.10";
 /// The longest `AddtlInf`.
 pub const MAX_ADDITIONAL_INFORMATION: usize = 105;
+/// `TxSts`: the creditor is credited.
+pub const CREDITED: &str = "ACSC";
+/// `TxSts`: still in process.
+pub const PENDING: &str = "PDNG";
+/// `TxSts`: not credited, and not going to be.
+pub const REJECTED: &str = "RJCT";
 
-/// The `TxSts` values that this bank uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransactionStatus {
-    /// `ACSC`: the creditor is credited.
-    Credited,
-    /// `PDNG`: still in process.
-    Pending,
-    /// `RJCT`: not credited, and not going to be.
-    Rejected,
-}
-
-impl TransactionStatus {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Credited => "ACSC",
-            Self::Pending => "PDNG",
-            Self::Rejected => "RJCT",
-        }
-    }
-}
-
-/// One report, ready to be written.
-#[derive(Debug)]
-pub struct Report<'a> {
-    /// The bank's own message id.
-    pub message_id: &'a str,
-    /// When the report is made.
-    pub created_at: OffsetDateTime,
-    /// The payment that it is about.
-    pub original: &'a References,
-    /// Its status.
-    pub status: TransactionStatus,
+/// One report.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The name of the message that it is about.
+    pub original_message: &'static str,
+    /// The references of that message.
+    pub original: References,
+    /// `TxSts`; anything of 1 to 4 characters when a script asks for it.
+    pub status: Box<str>,
     /// Why, when it is rejected.
-    pub reason: Option<&'a Reason>,
+    pub reason: Option<Reason>,
     /// Its amount, when the bank knows the payment.
     pub amount: Option<Amount>,
 }
 
-impl Report<'_> {
+impl Report {
+    /// Says of a message of that name that it never arrived.
+    pub fn never_received(message: &'static str, original: &References) -> Self {
+        Self {
+            original_message: message,
+            original: original.clone(),
+            status: REJECTED.into(),
+            reason: Some(Reason::new(Code::NeverReceived, "it was never received")),
+            amount: None,
+        }
+    }
+
     /// The XML document, its elements in the order of the schema.
-    pub fn to_xml(&self) -> String {
+    pub fn to_xml(&self, header: &Header) -> String {
         let message = escape(&*self.original.message_id);
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
              <Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pacs.002.001.10\"><FIToFIPmtStsRpt>\
              <GrpHdr><MsgId>{id}</MsgId><CreDtTm>{created}</CreDtTm></GrpHdr><TxInfAndSts>\
              <OrgnlGrpInf><OrgnlMsgId>{message}</OrgnlMsgId>\
-             <OrgnlMsgNmId>pacs.008.001.08</OrgnlMsgNmId></OrgnlGrpInf>\
+             <OrgnlMsgNmId>{name}</OrgnlMsgNmId></OrgnlGrpInf>\
              <OrgnlInstrId>{message}</OrgnlInstrId><OrgnlEndToEndId>{end_to_end}</OrgnlEndToEndId>\
              <OrgnlTxId>{message}</OrgnlTxId><OrgnlUETR>{uetr}</OrgnlUETR>\
              <TxSts>{status}</TxSts>{reason}{amount}</TxInfAndSts></FIToFIPmtStsRpt></Document>",
-            id = self.message_id,
-            created = Stamp(self.created_at),
+            id = header.message_id,
+            created = header.created_at,
+            name = self.original_message,
             end_to_end = escape(&*self.original.end_to_end_id),
             uetr = self.original.uetr.hyphenated(),
-            status = self.status.as_str(),
-            reason = self.reason.map(reason_xml).unwrap_or_default(),
+            status = escape(&*self.status),
+            reason = self.reason.as_ref().map(|reason| reason.to_xml("StsRsnInf")).unwrap_or_default(),
             amount = self.amount.map(amount_xml).unwrap_or_default(),
         )
     }
-}
-
-fn reason_xml(reason: &Reason) -> String {
-    let code = reason.code.as_deref().map(|code| format!("<Rsn><Cd>{}</Cd></Rsn>", escape(code)));
-    let text = reason.text.as_deref().map(|text| format!("<AddtlInf>{}</AddtlInf>", escape(text)));
-    if code.is_none() && text.is_none() {
-        return String::new();
-    }
-    format!("<StsRsnInf>{}{}</StsRsnInf>", code.unwrap_or_default(), text.unwrap_or_default())
 }
 
 fn amount_xml(amount: Amount) -> String {

@@ -3,7 +3,7 @@
 use time::{Date, OffsetDateTime};
 
 use super::amount::Amount;
-use super::{References, read_bic, read_time};
+use super::{References, read_amount, read_bic, read_date, read_time};
 use crate::fields::{Fields, Fingerprint, Shape};
 use crate::gate::{Unreadable, unreadable};
 
@@ -110,10 +110,9 @@ impl Payment {
         fields.required("CdtTrfTxInf/Dbtr/Nm", MAX_NAME)?;
         fields.required("CdtTrfTxInf/Cdtr/Nm", MAX_NAME)?;
         Account::read(fields, "CdtTrfTxInf/DbtrAcct/Id/IBAN", "CdtTrfTxInf/DbtrAcct/Id/Othr/Id")?;
-        let currency = fields.required("CdtTrfTxInf/IntrBkSttlmAmt@Ccy", 3)?.parse()?;
         Ok(Self {
             references,
-            amount: Amount::read(fields.required("CdtTrfTxInf/IntrBkSttlmAmt", 19)?, currency)?,
+            amount: read_amount(fields, "CdtTrfTxInf/IntrBkSttlmAmt")?,
             settlement_date: read_date(fields, "CdtTrfTxInf/IntrBkSttlmDt")?,
             accepted_at: read_time(fields, "CdtTrfTxInf/AccptncDtTm")?,
             creditor_agent: read_bic(fields, "CdtTrfTxInf/CdtrAgt/FinInstnId/BICFI")?.into(),
@@ -124,14 +123,6 @@ impl Payment {
             )?,
             fingerprint: fields.fingerprint(),
         })
-    }
-}
-
-fn read_date(fields: &Fields, path: &str) -> Result<Date, Unreadable> {
-    let format = time::macros::format_description!("[year]-[month]-[day]");
-    match Date::parse(fields.required(path, 10)?, &format) {
-        Ok(date) => Ok(date),
-        Err(_) => unreadable(format!("{path} is not a date")),
     }
 }
 
@@ -174,7 +165,7 @@ fn has_iban_form(text: &str) -> bool {
 mod tests {
     #[test]
     fn the_shapes_are_sorted_for_their_binary_searches() {
-        for shape in [&super::SHAPE, &crate::messages::pacs028::SHAPE] {
+        for shape in [&super::SHAPE, &crate::messages::pacs028::SHAPE, &crate::messages::camt056::SHAPE] {
             assert!(shape.groups.is_sorted() && shape.leaves.is_sorted());
             assert!(shape.groups.len() <= 64, "one bit per group");
         }

@@ -183,6 +183,7 @@ fn shape_rows(given: &Given) -> Vec<Row> {
                 "end_to_end_id",
                 "metadata",
                 "metadata",
+                "capture",
             ],
             |r| {
                 *r = CreatePaymentRequest {
@@ -198,6 +199,8 @@ fn shape_rows(given: &Given) -> Vec<Row> {
                     end_to_end_id: "//".to_owned(),
                     metadata: labels(&[("", "4111111111111111")]),
                     validate_only: false,
+                    capture: 7,
+                    expire_time: None,
                 };
             },
         ),

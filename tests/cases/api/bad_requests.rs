@@ -264,6 +264,7 @@ fn page_sizes_and_page_tokens_are_checked_by_every_list() {
             page_token: own[0].clone(),
             payer_account: account.clone(),
             state: 0,
+            original_payment: String::new(),
         };
         for request in
             [filtered.clone(), ListPaymentsRequest { payer_account: String::new(), state: 3, ..filtered }]
@@ -285,7 +286,7 @@ fn filters_are_checked() {
     run(async |bench| {
         let shop = bench.client(0);
         let mut problems = Vec::new();
-        for state in [-1, 5, 99, i32::MAX] {
+        for state in [-1, 10, 99, i32::MAX] {
             let request = ListPaymentsRequest { state, ..ListPaymentsRequest::default() };
             let found = shop.payments.clone().list_payments(shop.request(request, None)).await;
             note(&mut problems, &format!("state {state}"), refused(found), &Refused::invalid(&["state"]));
@@ -303,9 +304,10 @@ fn filters_are_checked() {
             page_token: "x".to_owned(),
             payer_account: "x".to_owned(),
             state: 77,
+            original_payment: "pay_".to_owned(),
         };
         let found = shop.payments.clone().list_payments(shop.request(all, None)).await;
-        let fields = ["payer_account", "state", "page_size", "page_token"];
+        let fields = ["payer_account", "original_payment", "state", "page_size", "page_token"];
         note(&mut problems, "everything at once", refused(found), &Refused::invalid(&fields));
         assert!(problems.is_empty(), "{}", problems.join("\n"));
         Ok(())

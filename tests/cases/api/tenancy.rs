@@ -12,7 +12,11 @@ use proto::{
     accounts::{
         CreateAccountRequest, DepositRequest, GetAccountRequest, ListAccountsRequest, ListEntriesRequest,
     },
-    payments::{CreatePaymentRequest, GetPaymentRequest, ListPaymentsRequest, get_payment_request::Key},
+    operations::{ListAlarmsRequest, Resolution, ResolvePaymentRequest},
+    payments::{
+        CancelPaymentRequest, CaptureMode, CapturePaymentRequest, CreatePaymentRequest, GetPaymentRequest,
+        ListPaymentsRequest, RefundPaymentRequest, get_payment_request::Key,
+    },
 };
 use tonic::{Code, Request, Status, metadata::MetadataMap};
 
@@ -30,14 +34,19 @@ enum Call {
     ListAccounts,
     ListEntries,
     Deposit,
+    CapturePayment,
+    CancelPayment,
+    RefundPayment,
+    ResolvePayment,
+    ListAlarms,
 }
 
 use Call::{
-    CreateAccount, CreatePayment, Deposit, GetAccount, GetPayment, GetPaymentByRequest, ListAccounts,
-    ListEntries, ListPayments,
+    CancelPayment, CapturePayment, CreateAccount, CreatePayment, Deposit, GetAccount, GetPayment,
+    GetPaymentByRequest, ListAccounts, ListAlarms, ListEntries, ListPayments, RefundPayment, ResolvePayment,
 };
 
-const ALL: [Call; 9] = [
+const ALL: [Call; 14] = [
     CreatePayment,
     GetPayment,
     GetPaymentByRequest,
@@ -47,6 +56,11 @@ const ALL: [Call; 9] = [
     ListAccounts,
     ListEntries,
     Deposit,
+    CapturePayment,
+    CancelPayment,
+    RefundPayment,
+    ResolvePayment,
+    ListAlarms,
 ];
 
 /// What a participant has, to be asked for by others.
@@ -55,13 +69,21 @@ struct Things {
     account: String,
     payment: String,
     request_id: String,
+    authorization: String,
+    cancelled: String,
 }
 
 impl Things {
     async fn of(bench: &Bench, client: &Client) -> Result<Self, BenchError> {
         let account = bench.funded(client, "EUR", 1_000).await?;
         let payment = bench.pay(client, &account, &BANKS[0].account(1), 10).await?.payment;
-        Ok(Self { account, payment: payment.id, request_id: payment.request_id })
+        let authorize = async || {
+            let mut request = euros(&unique("tenancy"), &account, &BANKS[0].account(1), 20);
+            request.set_capture(CaptureMode::Manual);
+            client.pay(request, None).await.map(|made| made.payment.id)
+        };
+        let (authorization, cancelled) = (authorize().await?, authorize().await?);
+        Ok(Self { account, payment: payment.id, request_id: payment.request_id, authorization, cancelled })
     }
 }
 
@@ -130,6 +152,38 @@ impl Call {
                 };
                 accounts.deposit(with(metadata, message)).await.map(|_| 1)
             }
+            CapturePayment => {
+                let (request_id, amount) = (unique("tenancy"), Some(money(1, "EUR")));
+                let message =
+                    CapturePaymentRequest { request_id, payment: things.authorization.clone(), amount };
+                payments.capture_payment(with(metadata, message)).await.map(|_| 1)
+            }
+            CancelPayment => {
+                let message = CancelPaymentRequest { payment: things.cancelled.clone() };
+                payments.cancel_payment(with(metadata, message)).await.map(|_| 1)
+            }
+            RefundPayment => {
+                let message = RefundPaymentRequest {
+                    request_id: unique("tenancy"),
+                    payment: things.payment.clone(),
+                    amount: Some(money(1, "EUR")),
+                    remittance_information: String::new(),
+                };
+                payments.refund_payment(with(metadata, message)).await.map(|_| 1)
+            }
+            ResolvePayment => {
+                let message = ResolvePaymentRequest {
+                    payment: things.payment.clone(),
+                    resolution: Resolution::Succeeded.into(),
+                    evidence_reference: "statement 7, line 3".to_owned(),
+                };
+                client.operations.clone().resolve_payment(with(metadata, message)).await.map(|_| 1)
+            }
+            ListAlarms => {
+                let message = ListAlarmsRequest::default();
+                let page = client.operations.clone().list_alarms(with(metadata, message)).await?.into_inner();
+                Ok(page.alarms.len())
+            }
         }
     }
 
@@ -137,16 +191,34 @@ impl Call {
     fn seen_by_others(self) -> Result<usize, Code> {
         match self {
             CreateAccount => Ok(1),
-            ListPayments | ListAccounts => Ok(0),
-            CreatePayment | GetPayment | GetPaymentByRequest | GetAccount | ListEntries | Deposit => {
-                Err(Code::NotFound)
-            }
+            ListPayments | ListAccounts | ListAlarms => Ok(0),
+            CreatePayment | GetPayment | GetPaymentByRequest | GetAccount | ListEntries | Deposit
+            | CapturePayment | CancelPayment | RefundPayment | ResolvePayment => Err(Code::NotFound),
+        }
+    }
+
+    /// Whether a participant sees what it should of its own things: a payment that has succeeded is not to be resolved, and
+    /// none of them raised an alarm.
+    fn is_seen_by_owner(self, found: &Result<usize, Status>) -> bool {
+        match self {
+            ResolvePayment => found.as_ref().is_err_and(|status| status.code() == Code::FailedPrecondition),
+            ListAlarms => matches!(found, Ok(0)),
+            _ => matches!(found, Ok(1..)),
         }
     }
 
     /// Whether a key that may only read may make the call.
     fn is_reading(self) -> bool {
-        !matches!(self, CreatePayment | CreateAccount | Deposit)
+        matches!(
+            self,
+            GetPayment
+                | GetPaymentByRequest
+                | ListPayments
+                | GetAccount
+                | ListAccounts
+                | ListEntries
+                | ListAlarms
+        )
     }
 }
 
@@ -159,7 +231,7 @@ fn bearer(key: &str) -> MetadataMap {
 #[test]
 fn the_list_of_calls_is_complete() {
     let set = prost_types::FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap();
-    let public = ["rialto.payments.v1", "rialto.accounts.v1"];
+    let public = ["rialto.payments.v1", "rialto.accounts.v1", "rialto.operations.v1"];
     let files = set.file.iter().filter(|file| public.contains(&file.package()));
     let methods: BTreeSet<String> = files
         .flat_map(|file| &file.service)
@@ -180,7 +252,7 @@ fn nobody_sees_anothers_things() {
             for (client, key, things, others) in [(&shop, 0, &own, &foreign), (&other, 1, &foreign, &own)] {
                 let metadata = bearer(bench.system.credential(key));
                 let found = call.make(client, metadata.clone(), things).await;
-                assert!(matches!(found, Ok(1..)), "{call:?} of one's own: {found:?}");
+                assert!(call.is_seen_by_owner(&found), "{call:?} of one's own: {found:?}");
                 let found = call.make(client, metadata.clone(), others).await;
                 let seen = found.map_err(|status| status.code());
                 assert_eq!(seen, call.seen_by_others(), "{call:?} of another's");
@@ -194,8 +266,9 @@ fn nobody_sees_anothers_things() {
             }
         }
         let balance = other.account(&foreign.account).await?.balance.unwrap_or_default();
-        // Its own call of each kind that moves money, twice a round: one payment of 10, then one of 1, one deposit of 1.
-        assert_eq!(balance.posted_minor_units, 1_000 - 10 - 1 + 1);
+        // Its own call of each kind that moves money: a payment of 10, then one of 1, a deposit of 1, a capture of 1, a
+        // refund of 1.
+        assert_eq!(balance.posted_minor_units, 1_000 - 10 - 1 + 1 - 1 + 1);
         Ok(())
     });
 }

@@ -16,7 +16,11 @@ use crate::bench::{Alone, Done, channel, run, run_on_system};
 /// What a service serves for itself.
 fn services(service: Service) -> &'static [&'static str] {
     match service {
-        Service::Gateway => &["rialto.payments.v1.PaymentService", "rialto.accounts.v1.AccountService"],
+        Service::Gateway => &[
+            "rialto.payments.v1.PaymentService",
+            "rialto.accounts.v1.AccountService",
+            "rialto.operations.v1.OperationsService",
+        ],
         Service::Platform => &["rialto.platform.v1.PlatformService"],
         Service::Channel => &["rialto.channel.v1.InstructionService"],
         Service::Bank => &[],

@@ -8,17 +8,19 @@ use std::{
 use common::{
     clock::Clock,
     iban::Iban,
-    id::{AccountId, DepositId, PaymentId, TransferId},
+    id::{AccountId, AlarmId, DepositId, PaymentId, TransferId},
     money::{Currency, Money},
-    order::{AccountOrder, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
+    order::{self, AccountOrder, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
     trace::TraceParent,
 };
 use harness::postgres::{Postgres, own_folder};
 use platform::{
     domain::{
         account::Balances,
-        ledger::{Arrival, BankRoute, Command, Conclude, NoRoute, Outcome, Pay},
-        payment::{Evidence, Payment, State, Submission},
+        ledger::{
+            Arrival, BankRoute, Command, Conclude, NoRoute, Outcome, Pay, Request, TransferIds, Witness,
+        },
+        payment::{Evidence, Payment, State, Submission, Work},
     },
     flow::book::{Book, BookConfig, NotWritten},
     store::{Store, StoreError, schema},
@@ -116,7 +118,7 @@ impl World {
         let (store, clock) = (Store::new(options.clone(), 4), Clock::system());
         let id = AccountId::new(&clock);
         let settlement = store
-            .settlement_account(id, "aurora", "Banca Aurora", eur(1).currency(), clock.now())
+            .house_account(id, ("aurora", "Banca Aurora"), eur(1).currency(), false, clock.now())
             .await
             .unwrap();
         let alice = open(&store, "alice", "Alice", None).await;
@@ -160,12 +162,13 @@ impl World {
                 settlement_account: self.settlement,
                 valid_for: Duration::from_secs(20),
                 lease: Duration::from_secs(60),
+                waits: false,
             }),
         };
         Pay {
             id: PaymentId::new(&self.clock),
             uetr: Uuid::new_v4(),
-            participant: payer.0.to_owned(),
+            request: Request { participant: payer.0.to_owned(), request_id: request.to_owned(), fingerprint },
             order: PaymentOrder {
                 request_id: request.to_owned(),
                 payer_account: payer.1,
@@ -174,8 +177,8 @@ impl World {
                 remittance_information: "Invoice '42'; DROP TABLE payments --".to_owned(),
                 end_to_end_id: None,
                 metadata: [("order".to_owned(), "\"7\" \\ \u{1}".to_owned())].into(),
+                capture: order::Capture::Automatic,
             },
-            fingerprint,
             bank,
             validate_only: false,
         }
@@ -199,8 +202,21 @@ impl World {
     }
 
     pub fn conclude(&self, payment: PaymentId, token: i64, evidence: Evidence) -> Command {
-        let transfer = TransferId::new(&self.clock);
-        Command::Conclude(Box::new(Conclude { payment, token, evidence, transfer }))
+        Command::Conclude(Box::new(Conclude {
+            payment,
+            original: None,
+            witness: Witness::Lease(token),
+            evidence,
+            transfers: TransferIds::new(&self.clock),
+            alarm: AlarmId::new(&self.clock),
+            compensation: None,
+        }))
+    }
+
+    /// Takes over enquiries with the bank that are due.
+    pub async fn claim_due(&self, limit: i64, lease: Duration) -> Result<Vec<Submission>, StoreError> {
+        let claimed = self.store.claim_due(Some("aurora"), Work::Enquire, limit, lease).await?;
+        Ok(claimed.into_iter().map(|claimed| claimed.submission.expect("an attempt")).collect())
     }
 
     pub async fn balances(&self, participant: &str, account: AccountId) -> Balances {
@@ -308,7 +324,7 @@ pub fn inconclusive(resume_after: Duration) -> Evidence {
 }
 
 pub fn never_sent() -> Evidence {
-    Evidence::NeverSent { detail: "connection refused".to_owned() }
+    Evidence::NeverSent { detail: "connection refused".to_owned(), next_attempt_after: None }
 }
 
 /// Whether a payment is over.

@@ -23,7 +23,7 @@ async fn work(world: &World, book: &Book, name: &str) {
             .map(|number| write(book, command(world.pay_iban(&format!("i{}", request(number)), iban, 1)))))
         .await;
         all((0..8).map(|number| write(book, world.deposit("alice", &request(number), world.alice, 1)))).await;
-        world.store.claim_due(32, Duration::from_secs(60)).await.unwrap();
+        world.claim_due(32, Duration::from_secs(60)).await.unwrap();
         world.store.payment_by_request("alice", &request(0)).await.unwrap();
         world.store.payments("alice", &Default::default(), None, 10).await.unwrap();
         world.store.accounts("alice", None, 10).await.unwrap();

@@ -31,10 +31,10 @@ async fn submit(world: &World, count: usize) -> Vec<Submission> {
 async fn what_is_taken_over_is_all_that_its_instruction_needs() {
     let world = World::new().await;
     let made = submit(&world, 1).await.remove(0);
-    let taken = world.store.claim_due(10, LONG).await.unwrap().remove(0);
+    let taken = world.claim_due(10, LONG).await.unwrap().remove(0);
     assert_eq!((taken.lease.token, taken.lease.tries), (2, 2));
     assert_eq!(Submission { lease: made.lease, ..taken }, made);
-    assert!(world.store.claim_due(10, LONG).await.unwrap().is_empty(), "its lease is running");
+    assert!(world.claim_due(10, LONG).await.unwrap().is_empty(), "its lease is running");
 }
 
 #[tokio::test]
@@ -42,19 +42,19 @@ async fn a_lease_that_runs_is_left_alone_and_tokens_grow() {
     let world = World::new().await;
     let id = submit(&world, 1).await[0].payment.id;
     for token in 2..6 {
-        let taken = world.store.claim_due(10, Duration::ZERO).await.unwrap();
+        let taken = world.claim_due(10, Duration::ZERO).await.unwrap();
         assert_eq!(
             taken.iter().map(|taken| (taken.payment.id, taken.lease.token)).collect::<Vec<_>>(),
             [(id, token)]
         );
     }
     let book = world.book(1);
-    let token = world.store.claim_due(10, LONG).await.unwrap()[0].lease.token;
+    let token = world.claim_due(10, LONG).await.unwrap()[0].lease.token;
     // A pause ends the lease early or late, whatever was left of it.
     write(&book, world.conclude(id, token, inconclusive(LONG))).await;
-    assert!(world.store.claim_due(10, LONG).await.unwrap().is_empty());
+    assert!(world.claim_due(10, LONG).await.unwrap().is_empty());
     write(&book, world.conclude(id, token, inconclusive(Duration::ZERO))).await;
-    assert_eq!(world.store.claim_due(10, LONG).await.unwrap()[0].lease.token, token + 1);
+    assert_eq!(world.claim_due(10, LONG).await.unwrap()[0].lease.token, token + 1);
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn who_lost_the_lease_changes_nothing() {
     let world = World::new().await;
     let book = world.book(1);
     let id = submit(&world, 1).await[0].payment.id;
-    let token = world.store.claim_due(10, LONG).await.unwrap()[0].lease.token;
+    let token = world.claim_due(10, LONG).await.unwrap()[0].lease.token;
     let everything = "SELECT sum(hashtext(t::text))::bigint FROM (SELECT p::text FROM payments p UNION ALL \
         SELECT d::text FROM dispatches d UNION ALL SELECT a::text FROM accounts a UNION ALL \
         SELECT f::text FROM transfers f UNION ALL SELECT e::text FROM payment_events e) AS t (t)";
@@ -76,7 +76,7 @@ async fn who_lost_the_lease_changes_nothing() {
     assert_eq!(number(&world.options, everything).await, before);
     assert_eq!(payment(write(&book, world.conclude(id, token, accepted())).await).state, State::Succeeded);
     assert_eq!(number(&world.options, "SELECT count(*) FROM dispatches").await, 0);
-    assert!(world.store.claim_due(10, LONG).await.unwrap().is_empty());
+    assert!(world.claim_due(10, LONG).await.unwrap().is_empty());
     world.assert_balanced().await;
 }
 
@@ -99,7 +99,7 @@ async fn a_lease_that_is_lost_while_the_writer_decides_is_noticed() {
     });
     // The writer has read the lease, and waits for the accounts.
     crate::bench::wait_until(&world.options, crate::bench::WAITING, |waiting| waiting == 1).await;
-    let taken = world.store.claim_due(10, LONG).await.unwrap().remove(0);
+    let taken = world.claim_due(10, LONG).await.unwrap().remove(0);
     transaction.rollback().await.unwrap();
     assert_eq!(concluding.await.unwrap(), Outcome::Declined(Declined::LeaseLost));
     assert_eq!(world.alice().await, (9_999, 1));
@@ -114,7 +114,7 @@ async fn takers_at_once_never_get_the_same() {
     submit(&world, 300).await;
     let mut seen = BTreeMap::new();
     loop {
-        let taken = all((0..4).map(|_| world.store.claim_due(16, LONG))).await;
+        let taken = all((0..4).map(|_| world.claim_due(16, LONG))).await;
         let taken: Vec<_> = taken.into_iter().flat_map(Result::unwrap).collect();
         if taken.is_empty() {
             break;
@@ -138,7 +138,7 @@ async fn what_another_taker_is_taking_is_skipped() {
         .execute(&mut *transaction)
         .await
         .unwrap();
-    assert_eq!(world.store.claim_due(10, LONG).await.unwrap().len(), 1);
+    assert_eq!(world.claim_due(10, LONG).await.unwrap().len(), 1);
     transaction.rollback().await.unwrap();
-    assert_eq!(world.store.claim_due(10, LONG).await.unwrap().len(), 2);
+    assert_eq!(world.claim_due(10, LONG).await.unwrap().len(), 2);
 }

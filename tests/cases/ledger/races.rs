@@ -141,7 +141,7 @@ async fn everything_at_once_on_four_hot_accounts_stays_balanced_in_every_snapsho
     };
     let recovery = async {
         while !over.load(Ordering::Relaxed) {
-            for claimed in world.store.claim_due(16, Duration::from_millis(100)).await.unwrap() {
+            for claimed in world.claim_due(16, Duration::from_millis(100)).await.unwrap() {
                 write(&books[0], world.conclude(claimed.payment.id, claimed.lease.token, accepted())).await;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

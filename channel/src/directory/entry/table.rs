@@ -100,7 +100,7 @@ impl<'a> BankTable<'a> {
         range: RangeInclusive<u32>,
     ) -> Option<u32> {
         let kind = format!("a whole number from {} to {}", range.start(), range.end());
-        if default.is_some() && !self.table.contains_key(field) {
+        if default.is_some() && !self.has(field) {
             return default;
         }
         let value = self.required(field, &kind)?;
@@ -111,6 +111,19 @@ impl<'a> BankTable<'a> {
             self.refuse(field, &format!("expected {kind}, got {}", shown(value)));
         }
         number
+    }
+
+    /// Reads true or false.
+    pub(super) fn boolean(&mut self, field: &'static str, default: bool) -> Option<bool> {
+        if !self.has(field) {
+            return Some(default);
+        }
+        let value = self.required(field, "true or false")?;
+        let boolean = value.as_bool();
+        if boolean.is_none() {
+            self.refuse(field, &format!("expected true or false, got {}", shown(value)));
+        }
+        boolean
     }
 
     /// Notes every key that nobody asked for.

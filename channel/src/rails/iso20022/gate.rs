@@ -22,6 +22,15 @@ const MAX_ATTRIBUTES: usize = 16;
 const MAX_TEXT_BYTES: usize = 4 * 1024;
 const MAX_NAME_BYTES: usize = 64;
 
+/// What a message's elements may be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// The namespace of them all.
+    pub namespace: &'static str,
+    /// Those that may stand more than once in their parent, besides those that may in every message.
+    pub repeatable: &'static [&'static str],
+}
+
 /// Why a bank's answer can't be read. The texts name no content: it may be personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
@@ -72,21 +81,30 @@ pub enum Unreadable {
     Amount,
 }
 
-/// Reads a document whose elements all belong to `namespace`, except those in an envelope for supplementary data.
+/// Reads a document whose root belongs to one of `schemas`, and so do all its elements, except those in an envelope for
+/// supplementary data. Says which schema it is.
 ///
 /// # Errors
 /// When anything about it could be read in two ways, or is too much.
-pub fn read(bytes: &[u8], namespace: &str) -> Result<Element, Unreadable> {
+pub fn read<'s>(bytes: &[u8], schemas: &[&'s Schema]) -> Result<(&'s Schema, Element), Unreadable> {
     let mut reader = NsReader::from_str(checked_text(bytes)?);
     let config = reader.config_mut();
     config.check_comments = true;
     config.expand_empty_elements = true;
     let mut tree = Tree::default();
+    let mut chosen: Option<&Schema> = None;
     let mut is_first = true;
     loop {
         match reader.read_event().map_err(|_| Unreadable::Malformed)? {
-            Event::Start(start) => tree.open(element(&reader, &start, namespace, tree.is_in_envelope())?)?,
-            Event::End(_) => tree.close()?,
+            Event::Start(start) => {
+                let schema = match chosen {
+                    Some(schema) => schema,
+                    None => schema_of(&reader, &start, schemas)?,
+                };
+                chosen = Some(schema);
+                tree.open(element(&reader, &start, schema.namespace, tree.is_in_envelope())?)?;
+            }
+            Event::End(_) => tree.close(chosen.map_or(&[], |schema| schema.repeatable))?,
             Event::Text(text) if text.contains("]]>") => return Err(Unreadable::Malformed),
             Event::Text(text) => tree.text(&text.xml10_content())?,
             Event::CData(text) => tree.literal(&text.xml10_content())?,
@@ -95,7 +113,9 @@ pub fn read(bytes: &[u8], namespace: &str) -> Result<Element, Unreadable> {
             Event::Decl(_) | Event::Empty(_) => return Err(Unreadable::Malformed),
             Event::DocType(_) => return Err(Unreadable::Doctype),
             Event::Comment(_) | Event::PI(_) => {}
-            Event::Eof => return tree.finish(),
+            Event::Eof => {
+                return chosen.ok_or(Unreadable::Malformed).and_then(|schema| Ok((schema, tree.finish()?)));
+            }
         }
         is_first = false;
     }
@@ -140,6 +160,17 @@ fn referenced(reference: &BytesRef<'_>) -> Result<String, Unreadable> {
         Some(text) => Ok(text.to_owned()),
         None => Err(Unreadable::Entity),
     }
+}
+
+/// The schema that the root belongs to.
+fn schema_of<'s>(
+    reader: &NsReader<&[u8]>,
+    root: &BytesStart<'_>,
+    schemas: &[&'s Schema],
+) -> Result<&'s Schema, Unreadable> {
+    let (bound, _) = reader.resolver().resolve_element(root.name());
+    let ResolveResult::Bound(Namespace(found)) = bound else { return Err(Unreadable::Namespace) };
+    schemas.iter().copied().find(|schema| schema.namespace == found).ok_or(Unreadable::Namespace)
 }
 
 /// Checks an element's names, namespaces and attributes. Inside an envelope any namespace that is declared will do.

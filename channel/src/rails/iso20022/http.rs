@@ -7,11 +7,11 @@ use std::{error::Error, time::Duration};
 
 use reqwest::{
     Certificate, Client, Response, StatusCode, Url,
-    header::{ACCEPT, CONTENT_TYPE},
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap},
     redirect, retry, tls,
 };
 
-use super::gate;
+use super::gate::{self, Unreadable};
 
 /// How long a connection may take at most; half of the bank's answer time if that is less, so that a connection that
 /// doesn't come about is told from an answer that doesn't come.
@@ -41,6 +41,9 @@ pub(super) enum NoAnswer {
     /// The answer is longer than any message.
     #[error("longer than {} bytes", gate::MAX_BYTES)]
     TooLong,
+    /// The answer is no message that a bank may answer with.
+    #[error("{0}")]
+    Unreadable(Unreadable),
 }
 
 /// A bank's address, with connections of its own.
@@ -98,7 +101,7 @@ impl BankClient {
         if response.status() != StatusCode::OK {
             return Err(NoAnswer::Status(response.status().as_u16()));
         }
-        if !is_xml(&response) {
+        if !is_xml(response.headers()) {
             return Err(NoAnswer::MediaType);
         }
         body(response).await
@@ -117,9 +120,8 @@ async fn body(mut response: Response) -> Result<Vec<u8>, NoAnswer> {
 }
 
 /// Whether the media type is XML's, and its charset, if any, UTF-8.
-fn is_xml(response: &Response) -> bool {
-    let content_type =
-        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+pub fn is_xml(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = content_type.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default();
     let is_utf8 = |parameter: &str| match parameter.split_once('=') {

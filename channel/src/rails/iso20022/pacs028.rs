@@ -1,38 +1,69 @@
-//! pacs.028.001.03: what became of the credit transfer with these references?
+//! pacs.028.001.03: what became of the credit transfer, or of the return request, with these references?
 
 use std::time::SystemTime;
 
 use super::{
+    camt056,
     message::{Correspondents, agent, date_time},
     pacs008,
     xml::XmlWriter,
 };
-use crate::instruction::Instruction;
+use crate::instruction::{Instruction, Original};
 
-/// Writes the message that asks about the credit transfer whose references the instruction carries. `enquiry_id` is the
-/// enquiry's own message id.
-pub fn document(
-    instruction: &Instruction,
-    enquiry_id: &str,
-    correspondents: &Correspondents,
-    created: SystemTime,
-) -> String {
+/// What is asked about, and the message id of the question.
+#[derive(Debug)]
+pub struct Enquiry<'a> {
+    enquiry_id: &'a str,
+    message_id: &'a str,
+    message_name: &'static str,
+    end_to_end_id: &'a str,
+    uetr: &'a str,
+    accept_time: SystemTime,
+}
+
+impl<'a> Enquiry<'a> {
+    /// About the instruction whose references `instruction` carries: a credit transfer, or, with `returned`, the request
+    /// to return that.
+    pub fn new(enquiry_id: &'a str, instruction: &'a Instruction, returned: Option<&'a Original>) -> Self {
+        let (message_name, end_to_end_id, uetr) = match returned {
+            None => (pacs008::NAME, instruction.end_to_end_id(), instruction.uetr()),
+            Some(original) => (camt056::NAME, original.end_to_end_id(), original.uetr()),
+        };
+        let (message_id, accept_time) = (instruction.message_id(), instruction.accept_time());
+        Self { enquiry_id, message_id, message_name, end_to_end_id, uetr, accept_time }
+    }
+
+    /// About a credit transfer that nobody has made: `id` and `uetr` are nobody else's.
+    pub fn about_nothing(id: &'a str, uetr: &'a str, now: SystemTime) -> Self {
+        Self {
+            enquiry_id: id,
+            message_id: id,
+            message_name: pacs008::NAME,
+            end_to_end_id: id,
+            uetr,
+            accept_time: now,
+        }
+    }
+}
+
+/// Writes the message that asks.
+pub fn document(enquiry: &Enquiry<'_>, correspondents: &Correspondents, created: SystemTime) -> String {
     XmlWriter::document("pacs.028.001.03", |xml| {
         xml.element("FIToFIPmtStsReq", |xml| {
             xml.element("GrpHdr", |xml| {
-                xml.text("MsgId", enquiry_id);
+                xml.text("MsgId", enquiry.enquiry_id);
                 xml.text("CreDtTm", &date_time(created));
             });
             xml.element("TxInf", |xml| {
                 xml.element("OrgnlGrpInf", |xml| {
-                    xml.text("OrgnlMsgId", instruction.message_id());
-                    xml.text("OrgnlMsgNmId", pacs008::NAME);
+                    xml.text("OrgnlMsgId", enquiry.message_id);
+                    xml.text("OrgnlMsgNmId", enquiry.message_name);
                 });
-                xml.text("OrgnlInstrId", instruction.message_id());
-                xml.text("OrgnlEndToEndId", instruction.end_to_end_id());
-                xml.text("OrgnlTxId", instruction.message_id());
-                xml.text("OrgnlUETR", instruction.uetr());
-                xml.text("AccptncDtTm", &date_time(instruction.accept_time()));
+                xml.text("OrgnlInstrId", enquiry.message_id);
+                xml.text("OrgnlEndToEndId", enquiry.end_to_end_id);
+                xml.text("OrgnlTxId", enquiry.message_id);
+                xml.text("OrgnlUETR", enquiry.uetr);
+                xml.text("AccptncDtTm", &date_time(enquiry.accept_time));
                 agent(xml, "InstgAgt", &correspondents.sender);
                 agent(xml, "InstdAgt", &correspondents.bank);
             });

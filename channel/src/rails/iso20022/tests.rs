@@ -16,14 +16,15 @@ use tokio::{
 };
 
 use super::*;
-use crate::instruction::tests::{credit_transfer, status_enquiry};
+use crate::instruction::tests::{credit_transfer, return_enquiry, return_request, status_enquiry};
 
 const REPORT: &str = "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pacs.002.001.10\"><FIToFIPmtStsRpt>\
     <GrpHdr><MsgId>BANK-1</MsgId><CreDtTm>2026-11-23T10:00:00.000Z</CreDtTm></GrpHdr><TxInfAndSts>\
     <OrgnlUETR>8a562c67-ca16-48ba-b074-65581be6f001</OrgnlUETR><TxSts>ACSC</TxSts>\
     </TxInfAndSts></FIToFIPmtStsRpt></Document>";
 
-fn answer(head: &str, body: &str) -> String {
+/// An HTTP answer: its first lines, and its body.
+pub(crate) fn answer(head: &str, body: &str) -> String {
     format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -50,7 +51,14 @@ pub(crate) async fn request(stream: &mut TcpStream) -> Option<String> {
 pub(crate) async fn bank<F: Future<Output = ()> + Send>(
     serve: impl Fn(TcpStream) -> F + Send + Sync + 'static,
 ) -> Url {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    bank_on(TcpListener::bind("127.0.0.1:0").await.expect("a port"), serve)
+}
+
+/// A server on that port that hands each connection to `serve`.
+pub(crate) fn bank_on<F: Future<Output = ()> + Send>(
+    listener: TcpListener,
+    serve: impl Fn(TcpStream) -> F + Send + Sync + 'static,
+) -> Url {
     let address = format!("http://{}/bank", listener.local_addr().expect("an address"));
     let serve = Arc::new(serve);
     tokio::spawn(async move {
@@ -63,7 +71,7 @@ pub(crate) async fn bank<F: Future<Output = ()> + Send>(
 }
 
 /// A server that reads one request on each connection, writes `bytes` and closes.
-async fn bank_that_says(bytes: impl Into<Vec<u8>>) -> Url {
+pub(crate) async fn bank_that_says(bytes: impl Into<Vec<u8>>) -> Url {
     let bytes: Arc<[u8]> = bytes.into().into();
     bank(move |mut stream| {
         let bytes = Arc::clone(&bytes);
@@ -87,7 +95,7 @@ fn instruction() -> Instruction {
 }
 
 /// The verdict in short: its kind, and the reason where it has one.
-fn short(verdict: Verdict) -> String {
+pub(crate) fn short(verdict: Verdict) -> String {
     match verdict {
         Verdict::Accepted(_) => "accepted".to_owned(),
         Verdict::Rejected(_) => "rejected".to_owned(),
@@ -98,7 +106,7 @@ fn short(verdict: Verdict) -> String {
 }
 
 async fn carried(address: &Url, answer_timeout_ms: u64) -> String {
-    short(way(address, answer_timeout_ms).carry(&instruction()).await)
+    short(way(address, answer_timeout_ms).carry(&instruction()).await.verdict)
 }
 
 #[tokio::test]
@@ -262,7 +270,7 @@ async fn a_connection_that_the_bank_closed_while_idle_loses_nothing() {
     .await;
     let way = way(&closing, 2_000);
     for round in 0..50 {
-        assert_eq!(short(way.carry(&instruction()).await), "accepted", "round {round}");
+        assert_eq!(short(way.carry(&instruction()).await.verdict), "accepted", "round {round}");
         sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(requests.load(Ordering::SeqCst), 50, "every request arrived once");
@@ -287,7 +295,7 @@ async fn connections_are_kept_and_requests_are_as_the_profile_says() {
     let way = way(&keeping, 2_000);
     let enquiry = Instruction::parse(status_enquiry()).expect("well-formed");
     for instruction in [&instruction(), &instruction(), &enquiry] {
-        assert_eq!(short(way.carry(instruction).await), "accepted");
+        assert_eq!(short(way.carry(instruction).await.verdict), "accepted");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     let mut next = || received.try_recv().expect("a request");
@@ -311,6 +319,56 @@ async fn connections_are_kept_and_requests_are_as_the_profile_says() {
     };
     assert_eq!(body(&first), body(&again), "a re-send differs in CreDtTm alone");
     for part in ["pacs.028.001.03", "<MsgId>ENQ-1</MsgId>", "<OrgnlMsgId>MSG-1</OrgnlMsgId>"] {
+        assert!(enquiry.contains(part), "{part} in {enquiry}");
+    }
+}
+
+#[tokio::test]
+async fn a_return_request_and_its_enquiry_are_carried_as_the_profile_says() {
+    const RETURN: &str = "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pacs.004.001.09\"><PmtRtr><GrpHdr>\
+        <MsgId>BANK-4</MsgId><NbOfTxs>1</NbOfTxs></GrpHdr><TxInf><RtrId>RTN-1</RtrId>\
+        <OrgnlUETR>8a562c67-ca16-48ba-b074-65581be6f001</OrgnlUETR>\
+        <RtrdIntrBkSttlmAmt Ccy=\"EUR\">5.00</RtrdIntrBkSttlmAmt></TxInf></PmtRtr></Document>";
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+    let address = bank(move |mut stream| {
+        let sender = sender.clone();
+        async move {
+            while let Some(request) = request(&mut stream).await {
+                sender.send(request).expect("the test listens");
+                let given_back = answer("200 OK\r\ncontent-type: application/xml", RETURN);
+                drop(stream.write_all(given_back.as_bytes()).await);
+            }
+        }
+    })
+    .await;
+    let way = way(&address, 2_000);
+    for instruction in [return_request(), return_request(), return_enquiry()] {
+        let instruction = Instruction::parse(instruction).expect("well-formed");
+        assert_eq!(short(way.carry(&instruction).await.verdict), "accepted");
+    }
+    let mut next =
+        || received.try_recv().expect("a request").split_once("\r\n\r\n").expect("a body").1.to_owned();
+    let (first, again, enquiry) = (next(), next(), next());
+    assert_eq!(first, again, "a re-send is the same");
+    for part in [
+        "camt.056.001.08",
+        "<Assgnmt><Id>RTN-1</Id><Assgnr><Agt><FinInstnId><BICFI>RLTOITV0XXX<",
+        "</Assgne><CreDtTm>2026-11-23T10:01:00.000Z</CreDtTm></Assgnmt>",
+        "<CxlId>RTN-1</CxlId><OrgnlGrpInf><OrgnlMsgId>MSG-1</OrgnlMsgId><OrgnlMsgNmId>pacs.008.001.08<",
+        "<OrgnlInstrId>MSG-1</OrgnlInstrId><OrgnlEndToEndId>ORDER-1</OrgnlEndToEndId><OrgnlTxId>MSG-1</OrgnlTxId>",
+        "<OrgnlUETR>8a562c67-ca16-48ba-b074-65581be6f001</OrgnlUETR>",
+        "<OrgnlIntrBkSttlmAmt Ccy=\"EUR\">5.00</OrgnlIntrBkSttlmAmt><OrgnlIntrBkSttlmDt>2026-11-23<",
+        "<CxlRsnInf><Rsn><Cd>CUST</Cd></Rsn><AddtlInf>wrong size</AddtlInf></CxlRsnInf>",
+        "<OrgnlTxRef><IntrBkSttlmAmt Ccy=\"EUR\">12.34</IntrBkSttlmAmt></OrgnlTxRef>",
+    ] {
+        assert!(first.contains(part), "{part} in {first}");
+    }
+    for part in [
+        "pacs.028.001.03",
+        "<OrgnlMsgId>RTN-1</OrgnlMsgId><OrgnlMsgNmId>camt.056.001.08</OrgnlMsgNmId>",
+        "<OrgnlInstrId>RTN-1</OrgnlInstrId><OrgnlEndToEndId>ORDER-1</OrgnlEndToEndId><OrgnlTxId>RTN-1</OrgnlTxId>",
+        "<OrgnlUETR>8a562c67-ca16-48ba-b074-65581be6f001</OrgnlUETR><AccptncDtTm>2026-11-23T10:01:00.000Z<",
+    ] {
         assert!(enquiry.contains(part), "{part} in {enquiry}");
     }
 }

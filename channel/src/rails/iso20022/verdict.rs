@@ -1,110 +1,123 @@
-//! What a status report says of an instruction. Whatever doesn't fit together is unknown: only a report that names the
-//! payment, agrees with what was sent and has a final status ends it.
+//! What an answer says of an instruction. Whatever doesn't fit together is unknown: only an answer that names what was
+//! sent, agrees with it and is final ends it.
 
-use common::money::Money;
+mod comparison;
+mod returned;
+
 use proto::channel::{Accepted, NotFound, Rejected, outcome::Verdict};
 
 use super::{
-    pacs002::{Amount, Reference, StatusReport},
-    pacs008, status_reason,
+    answer::{Answer, Reason},
+    codes::{CodeList, DUPLICATE, NEVER_RECEIVED, STATUS_REASONS},
+    pacs002::StatusReport,
 };
-use crate::{
-    instruction::{Instruction, Message},
-    rails::unknown,
-};
+use crate::{instruction::Instruction, rails::unknown};
+use comparison::Sent;
 
-/// What the report says of the instruction that it answers.
-pub fn verdict(instruction: &Instruction, report: &StatusReport) -> Verdict {
-    if let Some(contradiction) = contradicted_reference(instruction, &report.references) {
-        return unknown("ANSWER_CONTRADICTS_REFERENCES", format!("{contradiction} is not what was sent"));
-    }
-    if !report.references.iter().any(|reference| matches!(reference.name, "OrgnlUETR" | "OrgnlMsgId")) {
-        return unknown("ANSWER_WITHOUT_REFERENCES", "neither OrgnlUETR nor OrgnlMsgId");
-    }
-    if let Some(amount) = &report.amount {
-        match agrees(instruction.amount(), amount) {
-            Some(true) => {}
-            Some(false) => {
-                return unknown("ANSWER_CONTRADICTS_AMOUNT", "IntrBkSttlmAmt is not what was sent");
-            }
-            None => {
-                return unknown(
-                    "ANSWER_UNREADABLE",
-                    "IntrBkSttlmAmt is no plain decimal number of the currency",
-                );
-            }
+/// What the answer says of the instruction.
+pub fn verdict(instruction: &Instruction, answer: &Answer) -> Verdict {
+    let judged = match (instruction.returned(), answer) {
+        (None, Answer::Status(report)) => payment(instruction, report),
+        (None, Answer::Return(_) | Answer::Resolution(_)) => {
+            Err(unknown("ANSWER_UNREADABLE", "a message that answers no payment"))
         }
-    }
-    let status = report.status.as_deref().unwrap_or_default();
-    if report.group_statuses.iter().any(|group| group != status) {
-        return unknown("ANSWER_CONTRADICTS_ITSELF", "GrpSts is not TxSts");
-    }
+        (Some(original), Answer::Status(report)) => returned::status(instruction, original, report),
+        (Some(original), Answer::Return(money)) => returned::given_back(instruction, original, money),
+        (Some(original), Answer::Resolution(resolution)) => {
+            returned::resolution(instruction, original, resolution)
+        }
+    };
+    judged.unwrap_or_else(|doubt| doubt)
+}
+
+/// What a report that nobody asked for says of the payment that it is about, if there is one.
+pub(super) fn unasked(report: &StatusReport) -> Verdict {
+    status(report, false).unwrap_or_else(|doubt| doubt)
+}
+
+fn payment(instruction: &Instruction, report: &StatusReport) -> Result<Verdict, Verdict> {
+    let sent = Sent::credit_transfer(instruction);
+    sent.names(&report.references)?;
+    sent.amounts(report.amount.as_slice())?;
+    status(report, instruction.is_enquiry())
+}
+
+/// What a report says of a payment, once it is known to be about it; `is_enquired` if the bank was asked for it.
+fn status(report: &StatusReport, is_enquired: bool) -> Result<Verdict, Verdict> {
+    let status = only_status(report)?;
     match status {
         "ACSC" | "ACCC" if report.reasons.is_empty() => {
-            Verdict::Accepted(Accepted { bank_message_id: report.message_id.clone() })
+            Ok(Verdict::Accepted(Accepted { bank_message_id: report.message_id.clone() }))
         }
-        "ACSC" | "ACCC" => unknown("ANSWER_CONTRADICTS_ITSELF", "credited, and a reason why not"),
-        "RJCT" => rejection(instruction, report),
+        "ACSC" | "ACCC" => Err(unknown("ANSWER_CONTRADICTS_ITSELF", "credited, and a reason why not")),
+        "RJCT" => rejection(report, is_enquired),
+        _ => Err(undecided(status)),
+    }
+}
+
+/// The status, which the group's must not contradict.
+fn only_status(report: &StatusReport) -> Result<&str, Verdict> {
+    let status = report.status.as_deref().unwrap_or_default();
+    if report.group_statuses.iter().any(|group| group != status) {
+        return Err(unknown("ANSWER_CONTRADICTS_ITSELF", "GrpSts is not TxSts"));
+    }
+    Ok(status)
+}
+
+fn undecided(status: &str) -> Verdict {
+    match status {
         "RCVD" | "PDNG" | "ACTC" | "ACSP" | "ACWP" | "ACCP" | "ACFC" | "ACWC" | "ACIS" | "ACPD" | "PATC" => {
             unknown("PENDING_AT_BANK", format!("still in process: {status}"))
         }
-        _ => unknown("STATUS_NOT_KNOWN", "TxSts is absent or none that says what became of the payment"),
+        _ => unknown("STATUS_NOT_KNOWN", "TxSts is absent or none that says what became of it"),
     }
 }
 
-fn contradicted_reference(instruction: &Instruction, references: &[Reference]) -> Option<&'static str> {
-    let sent = |name| match name {
-        "OrgnlMsgNmId" => pacs008::NAME,
-        "OrgnlEndToEndId" => instruction.end_to_end_id(),
-        "OrgnlUETR" => instruction.uetr(),
-        _ => instruction.message_id(),
-    };
-    references
-        .iter()
-        .find(|reference| reference.value != sent(reference.name))
-        .map(|reference| reference.name)
-}
-
-/// Whether the amount is the one sent; none if it can't be read as that currency's.
-fn agrees(sent: Money, amount: &Amount) -> Option<bool> {
-    if amount.currency != sent.currency().code() {
-        return Some(false);
-    }
-    Money::from_decimal(&amount.number, sent.currency()).map(|read| read == sent)
-}
-
-fn rejection(instruction: &Instruction, report: &StatusReport) -> Verdict {
-    let codes: Option<Vec<&str>> = report.reasons.iter().map(|reason| reason.code.as_deref()).collect();
-    let codes = codes.unwrap_or_default();
-    let Some(first) = codes.first() else {
-        return unknown("REASON_NOT_KNOWN", "rejected without a reason of the external code list");
-    };
-    if !codes.iter().all(|code| status_reason::is_known(code)) {
-        return unknown("REASON_NOT_KNOWN", "rejected with a reason that is not of the external code list");
-    }
-    let is_payment = matches!(instruction.message(), Message::CreditTransfer(_));
-    if is_payment && codes.iter().any(|code| status_reason::DUPLICATE.contains(code)) {
-        return unknown(
+fn rejection(report: &StatusReport, is_enquired: bool) -> Result<Verdict, Verdict> {
+    let (first, codes) = known_codes(&report.reasons, &STATUS_REASONS)?;
+    if !is_enquired && codes.iter().any(|code| DUPLICATE.contains(code)) {
+        return Err(unknown(
             "REPORTED_AS_DUPLICATE",
             "the bank has the payment already, and doesn't say what became of it",
-        );
+        ));
     }
-    let bank_message_id = report.message_id.clone();
-    if !codes.contains(&status_reason::NEVER_RECEIVED) {
-        let text = report.words.clone();
-        return Verdict::Rejected(Rejected { iso_code: (*first).to_owned(), text, bank_message_id });
+    if codes.contains(&NEVER_RECEIVED) {
+        return never_received(&codes, is_enquired, report.message_id.clone());
     }
-    match instruction.message() {
-        Message::StatusEnquiry { .. } if codes.iter().all(|code| code == first) => {
-            Verdict::NotFound(NotFound { bank_message_id })
-        }
-        Message::StatusEnquiry { .. } => {
-            unknown("ANSWER_CONTRADICTS_ITSELF", "never received, and rejected for another reason")
-        }
-        Message::CreditTransfer(_) => {
-            unknown("ANSWER_CONTRADICTS_ITSELF", "says that what it answers was never received")
-        }
+    Ok(Verdict::Rejected(Rejected {
+        iso_code: first.to_owned(),
+        text: report.words.clone(),
+        bank_message_id: report.message_id.clone(),
+    }))
+}
+
+/// The codes of the reasons, the first of them apart: all of the list, and at least one.
+fn known_codes<'a>(reasons: &'a [Reason], list: &CodeList) -> Result<(&'a str, Vec<&'a str>), Verdict> {
+    let codes: Option<Vec<&str>> = reasons.iter().map(|reason| reason.code.as_deref()).collect();
+    let codes = codes.unwrap_or_default();
+    let Some(first) = codes.first() else {
+        return Err(unknown("REASON_NOT_KNOWN", "rejected without a reason of the external code list"));
+    };
+    if !codes.iter().all(|code| list.has(code)) {
+        return Err(unknown(
+            "REASON_NOT_KNOWN",
+            "rejected with a reason that is not of the external code list",
+        ));
     }
+    Ok((first, codes))
+}
+
+/// Never received: the answer to an enquiry, if it is the only reason.
+fn never_received(codes: &[&str], is_enquired: bool, bank_message_id: String) -> Result<Verdict, Verdict> {
+    if !is_enquired {
+        let detail = "says that what it answers was never received";
+        return Err(unknown("ANSWER_CONTRADICTS_ITSELF", detail));
+    }
+    if codes.iter().any(|code| *code != NEVER_RECEIVED) {
+        let detail = "never received, and rejected for another reason";
+        return Err(unknown("ANSWER_CONTRADICTS_ITSELF", detail));
+    }
+    Ok(Verdict::NotFound(NotFound { bank_message_id }))
 }
 
 #[cfg(test)]

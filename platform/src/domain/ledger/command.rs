@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use common::{
-    id::{AccountId, DepositId, PaymentId, TransferId},
+    id::{AccountId, AlarmId, DepositId, PaymentId, TransferId},
+    money::Money,
     order::{DepositOrder, PaymentOrder, Uetr},
 };
 
 use crate::domain::{
-    payment::{Evidence, Fingerprint, Payment, Submission},
+    payment::{Evidence, Fingerprint, Operation, Payment, State, Submission},
     refusal::Refusal,
 };
 
@@ -20,10 +21,40 @@ pub type RequestKey = (String, String);
 pub enum Command {
     /// Make a payment.
     Pay(Box<Pay>),
+    /// Pay (part of) an authorization.
+    Capture(Box<Capture>),
+    /// Release what was never sent.
+    Cancel(Box<Cancel>),
+    /// Release what nobody captured in time.
+    Expire(Box<Expire>),
+    /// Give (part of) a payment back.
+    Refund(Box<Refund>),
+    /// Make an attempt to send a payment that is held.
+    Submit(Box<Submit>),
     /// Take note of what is known of a payment's attempt.
     Conclude(Box<Conclude>),
+    /// End a payment by what operators found out.
+    Resolve(Box<Resolve>),
     /// Book money that arrived.
     Deposit(Box<Arrival>),
+}
+
+/// Who asked for something new, under which id, with what content.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The participant.
+    pub participant: String,
+    /// The caller's id of the request.
+    pub request_id: String,
+    /// A hash of the request's normal form.
+    pub fingerprint: Fingerprint,
+}
+
+impl Request {
+    /// What finds an earlier one.
+    pub fn key(&self) -> RequestKey {
+        (self.participant.clone(), self.request_id.clone())
+    }
 }
 
 /// Make a payment.
@@ -34,16 +65,95 @@ pub struct Pay {
     /// Its reference at the bank, should there be one.
     pub uetr: Uetr,
     /// Who asks.
-    pub participant: String,
+    pub request: Request,
     /// For what.
     pub order: PaymentOrder,
-    /// A hash of the order's normal form.
-    pub fingerprint: Fingerprint,
     /// Which bank would be instructed if the payee has no account here.
     pub bank: Result<BankRoute, NoRoute>,
     /// Decide, but write nothing.
     pub validate_only: bool,
 }
+
+/// Pay (part of) an authorization.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// The capture's number, should it come to be.
+    pub id: PaymentId,
+    /// Its reference at the bank, should there be one.
+    pub uetr: Uetr,
+    /// Who asks.
+    pub request: Request,
+    /// Which authorization.
+    pub payment: PaymentId,
+    /// How much; all that is held if absent.
+    pub amount: Option<Money>,
+    /// How to reach the payee's bank, should the authorization have one.
+    pub bank: Result<BankRoute, NoRoute>,
+    /// Numbers for transfers.
+    pub transfers: TransferIds,
+}
+
+/// Release what was never sent.
+#[derive(Clone, Debug)]
+pub struct Cancel {
+    /// Who asks.
+    pub participant: String,
+    /// Which payment.
+    pub payment: PaymentId,
+    /// The payment that it captures or refunds, if it does.
+    pub original: Option<PaymentId>,
+    /// Numbers for transfers.
+    pub transfers: TransferIds,
+}
+
+/// Release what nobody captured in time.
+#[derive(Clone, Debug)]
+pub struct Expire {
+    /// Which payment.
+    pub payment: PaymentId,
+    /// The token of the lease of whoever asks.
+    pub token: i64,
+    /// Numbers for transfers.
+    pub transfers: TransferIds,
+}
+
+/// Give (part of) a payment back.
+#[derive(Clone, Debug)]
+pub struct Refund {
+    /// The refund's number, should it come to be.
+    pub id: PaymentId,
+    /// Its reference, should there be a bank.
+    pub uetr: Uetr,
+    /// Who asks.
+    pub request: Request,
+    /// Which payment.
+    pub payment: PaymentId,
+    /// How much; all that is not refunded yet if absent.
+    pub amount: Option<Money>,
+    /// Why, for the bank; may be empty.
+    pub remittance_information: String,
+    /// How to reach the bank that was paid, should there be one.
+    pub bank: Result<BankRoute, NoRoute>,
+}
+
+/// Make an attempt to send a payment that is held.
+#[derive(Clone, Debug)]
+pub struct Submit {
+    /// Which payment.
+    pub payment: PaymentId,
+    /// The payment that it captures or refunds, if it does.
+    pub original: Option<PaymentId>,
+    /// The token of the lease of whoever sends.
+    pub token: i64,
+    /// How long the bank takes the payment after its acceptance.
+    pub valid_for: Duration,
+    /// How long the sender has before others may take over.
+    pub lease: Duration,
+}
+
+/// Numbers for the transfers that a command may need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferIds(pub [TransferId; 3]);
 
 /// How to reach the payee's bank.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +166,8 @@ pub struct BankRoute {
     pub valid_for: Duration,
     /// How long the first sender has before others may take over.
     pub lease: Duration,
+    /// Whether the payment waits for the bank to be back before it is sent.
+    pub waits: bool,
 }
 
 /// Why there is no bank to instruct.
@@ -67,6 +179,12 @@ pub enum NoRoute {
     CurrencyNotSupported(String),
     /// No channel is connected, so no bank can be instructed.
     NoChannel,
+    /// The bank is known to be down.
+    Offline(String),
+    /// The bank has as much under way as it takes.
+    Busy(String),
+    /// The bank takes no return requests.
+    NoReturns(String),
 }
 
 /// Take note of what is known of a payment's attempt.
@@ -74,12 +192,68 @@ pub enum NoRoute {
 pub struct Conclude {
     /// Which payment.
     pub payment: PaymentId,
-    /// The token of the lease under which it was learnt.
-    pub token: i64,
+    /// The payment that it captures or refunds, if it does.
+    pub original: Option<PaymentId>,
+    /// Who says so.
+    pub witness: Witness,
     /// What is known.
     pub evidence: Evidence,
-    /// The number of the transfer that ends the hold, should it end.
-    pub transfer: TransferId,
+    /// Numbers for transfers.
+    pub transfers: TransferIds,
+    /// The number of the alarm, should there be one.
+    pub alarm: AlarmId,
+    /// What to take back a late success with; none if the bank is not in the directory.
+    pub compensation: Option<Compensation>,
+}
+
+/// Who brings evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// The holder of the lease with this token.
+    Lease(i64),
+    /// The bank, unasked: its verdict counts whoever holds the lease.
+    Bank,
+}
+
+/// What a late success is booked and taken back with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compensation {
+    /// The house's account for what the bank paid and nobody here has.
+    pub suspense_account: AccountId,
+    /// The return's number.
+    pub payment: PaymentId,
+    /// Its reference.
+    pub uetr: Uetr,
+    /// The bank, by its id in the directory.
+    pub bank_id: String,
+}
+
+/// End a payment by what operators found out. It takes two of them.
+#[derive(Clone, Debug)]
+pub struct Resolve {
+    /// Whose the payment is.
+    pub participant: String,
+    /// Which operator asks.
+    pub actor: String,
+    /// Which payment.
+    pub payment: PaymentId,
+    /// The payment that it captures or refunds, if it does.
+    pub original: Option<PaymentId>,
+    /// What was found.
+    pub finding: Finding,
+    /// Numbers for transfers.
+    pub transfers: TransferIds,
+    /// The number of the alarm, should there be one.
+    pub alarm: AlarmId,
+}
+
+/// What operators found out about a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether the payee is credited.
+    pub succeeded: bool,
+    /// Where the evidence is found.
+    pub evidence_reference: String,
 }
 
 /// Book money that arrived.
@@ -125,6 +299,8 @@ pub enum Outcome {
     Replayed(Box<Payment>),
     /// What `validate_only` found: the payment would be accepted or refused.
     Validated(Result<(), Refusal>),
+    /// A payment that operators resolve, and whether a second one has still to approve.
+    Resolution(Box<Payment>, bool),
     /// A booked deposit, and whether an earlier command booked it.
     Deposit(Box<Deposit>, bool),
     /// Nothing came to be.
@@ -136,6 +312,18 @@ pub enum Outcome {
 pub enum Declined {
     /// The request id was used for other content.
     RequestIdReused,
+    /// The payment's state, or what it is, does not allow it.
+    NotPermitted(Operation, State),
+    /// More than the authorization still holds, in minor units.
+    CaptureExceedsAuthorized(i64),
+    /// More than is not refunded yet, in minor units.
+    RefundExceedsCaptured(i64),
+    /// On this ledger the payee's participant refunds.
+    RefundByPayeeOnly,
+    /// An authorization would end too soon or too late.
+    ExpireTimeOutOfRange,
+    /// The other operator proposed something else.
+    ResolutionDiffers,
     /// The account that is to pay or to be credited by a deposit is not the participant's.
     AccountNotFound,
     /// The payee's account is not on this ledger.

@@ -5,12 +5,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use common::id::{AccountId, PaymentId};
+use common::id::{AccountId, AlarmId, PaymentId};
 
-use super::{Deposit, RequestKey};
+use super::{Deposit, Finding, RequestKey};
 use crate::domain::{
     account::Account,
-    payment::{Attempt, Lease, Payment, State},
+    alarm::AlarmKind,
+    payment::{Attempt, Lease, Payment, State, Work},
     refusal::Reason,
     transfer::Transfer,
 };
@@ -22,9 +23,15 @@ pub struct Snapshot {
     pub accounts: BTreeMap<AccountId, Account>,
     /// Which of the payees' IBANs are on this ledger.
     pub accounts_by_iban: BTreeMap<String, AccountId>,
-    /// Payments to conclude, with the lease of those under way.
+    /// Payments that commands name, and those that they capture or refund, with the lease of those under way.
     pub payments: BTreeMap<PaymentId, (Payment, Option<Lease>)>,
-    /// Payments that have the request ids of [`Pay`] commands.
+    /// The newest attempts of payments that are to be sent, given back or taken back.
+    pub attempts: BTreeMap<PaymentId, Attempt>,
+    /// How much of payments is refunded, refunds under way included, in minor units.
+    pub refunded: BTreeMap<PaymentId, i64>,
+    /// What operators found out about payments, and is not or was approved.
+    pub proposals: BTreeMap<PaymentId, Proposal>,
+    /// Payments that have the request ids of commands that make payments.
     pub payment_requests: BTreeMap<RequestKey, Payment>,
     /// Deposits that have the request ids of [`Arrival`] commands.
     pub deposit_requests: BTreeMap<RequestKey, Deposit>,
@@ -63,12 +70,52 @@ pub struct Event {
 /// What to do about a payment's place in the queue of work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueWrite {
-    /// Put it in, with a lease of this length that is the writer's own.
-    Enter(String, Duration),
-    /// The holder of the lease with this token goes on after this time.
-    Postpone(i64, Duration),
+    /// Put it in.
+    Enter {
+        /// What is to be done when it is due.
+        work: Work,
+        /// With which bank; none for the house's own work.
+        bank_id: Option<String>,
+        /// When it is due, from now: until then the writer holds its lease.
+        due_after: Duration,
+    },
+    /// The holder of the lease with this token has come to an end with it, and leaves it for later.
+    Postpone {
+        /// The token.
+        token: i64,
+        /// What is to be done then.
+        work: Work,
+        /// When, from now.
+        due_after: Duration,
+    },
     /// The holder of the lease with this token takes it out.
     Leave(i64),
+}
+
+/// What an operator found out, and who approved it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// What was found.
+    pub finding: Finding,
+    /// Who found it.
+    pub proposed_by: String,
+    /// Who approved it; nobody yet if absent.
+    pub approved_by: Option<String>,
+}
+
+/// Something that people should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    /// Which one.
+    pub id: AlarmId,
+    /// What kind of thing. A payment has at most one alarm of a kind.
+    pub kind: AlarmKind,
+    /// About which payment.
+    pub payment: PaymentId,
+    /// For people.
+    pub detail: String,
+    /// When.
+    pub at: SystemTime,
 }
 
 /// What to save, all of it or nothing.
@@ -88,6 +135,12 @@ pub struct Writes {
     pub events: Vec<Event>,
     /// Instructions to banks.
     pub attempts: Vec<(PaymentId, Attempt)>,
+    /// By how much what is refunded of payments changes, in minor units, beside the payment's amount.
+    pub refunded: BTreeMap<PaymentId, (i64, i64)>,
+    /// What operators found out.
+    pub proposals: BTreeMap<PaymentId, Proposal>,
+    /// What people should look at.
+    pub alarms: Vec<Alarm>,
     /// Changes of the queue of work, at most one a payment.
     pub queue: BTreeMap<PaymentId, QueueWrite>,
 }

@@ -14,9 +14,7 @@ use common::{
 
 use crate::domain::{
     account::Account,
-    ledger::{
-        Command, Deposit, Event, FIRST_TOKEN, Outcome, QueueWrite, RequestKey, Snapshot, Writes, decide,
-    },
+    ledger::{Command, Deposit, Event, Outcome, QueueWrite, RequestKey, Snapshot, Writes, decide},
     payment::{Lease, Payment, State},
     transfer::{Transfer, TransferKind},
 };
@@ -71,7 +69,7 @@ impl Twin {
                         }
                         PayeeAccount::Number(..) => {}
                     }
-                    let key = (pay.participant.clone(), pay.order.request_id.clone());
+                    let key = pay.request.key();
                     if let Some(payment) = self.payments.values().find(|payment| request_key(payment) == key)
                     {
                         snapshot.payment_requests.insert(key, payment.clone());
@@ -84,6 +82,12 @@ impl Twin {
                         snapshot.payments.insert(payment.id, (payment.clone(), lease));
                     }
                 }
+                Command::Capture(_)
+                | Command::Cancel(_)
+                | Command::Expire(_)
+                | Command::Refund(_)
+                | Command::Submit(_)
+                | Command::Resolve(_) => unreachable!("not yet"),
                 Command::Deposit(arrival) => {
                     wanted.extend([arrival.order.account, arrival.settlement_account]);
                     let key = (arrival.participant.clone(), arrival.order.request_id.clone());
@@ -141,11 +145,10 @@ impl Twin {
         }
         for (payment, write) in &writes.queue {
             match write {
-                QueueWrite::Enter(..) => {
-                    let lease = Lease { token: FIRST_TOKEN, tries: 1 };
-                    assert_eq!(self.queue.insert(*payment, lease), None);
+                QueueWrite::Enter { .. } => {
+                    assert_eq!(self.queue.insert(*payment, Lease::FIRST), None);
                 }
-                QueueWrite::Postpone(token, _) => assert_eq!(self.queue[payment].token, *token),
+                QueueWrite::Postpone { token, .. } => assert_eq!(self.queue[payment].token, *token),
                 QueueWrite::Leave(token) => {
                     assert_eq!(self.queue.remove(payment).map(|lease| lease.token), Some(*token));
                 }

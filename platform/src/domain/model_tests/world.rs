@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use common::{
     iban::Iban,
-    id::{AccountId, DepositId, PaymentId, TransferId},
+    id::{AccountId, AlarmId, DepositId, PaymentId, TransferId},
     money::{Currency, Money},
-    order::{BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
+    order::{self, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
 };
 use uuid::Uuid;
 
 use super::twin::Twin;
 use crate::domain::{
     account::{Account, Balances},
-    ledger::{Arrival, BankRoute, Command, Conclude, NoRoute, Pay},
+    ledger::{Arrival, BankRoute, Command, Conclude, NoRoute, Pay, Request, TransferIds, Witness},
     payment::{Evidence, Fingerprint},
 };
 
@@ -101,7 +101,11 @@ pub fn pay(number: u128, participant: &str, request: &str, payer: u128, to: &str
     Pay {
         id: payment(number),
         uetr: Uuid::from_u128(number),
-        participant: participant.to_owned(),
+        request: Request {
+            participant: participant.to_owned(),
+            request_id: request.to_owned(),
+            fingerprint: fingerprint(&format!("{payer} {to} {amount}")),
+        },
         order: PaymentOrder {
             request_id: request.to_owned(),
             payer_account: account(payer),
@@ -110,8 +114,8 @@ pub fn pay(number: u128, participant: &str, request: &str, payer: u128, to: &str
             remittance_information: String::new(),
             end_to_end_id: None,
             metadata: BTreeMap::new(),
+            capture: order::Capture::Automatic,
         },
-        fingerprint: fingerprint(&format!("{payer} {to} {amount}")),
         bank: match to.starts_with('#') {
             true => Err(NoRoute::NotInDirectory("payee.ledger_account")),
             false => Ok(BankRoute {
@@ -119,6 +123,7 @@ pub fn pay(number: u128, participant: &str, request: &str, payer: u128, to: &str
                 settlement_account: account(settlement),
                 valid_for: Duration::from_secs(20),
                 lease: Duration::from_secs(30),
+                waits: false,
             }),
         },
         validate_only: false,
@@ -144,8 +149,21 @@ pub fn deposit(number: u128, participant: &str, request: &str, to: u128, amount:
 }
 
 pub fn conclude(payment: PaymentId, token: i64, evidence: Evidence, transfer: u128) -> Command {
-    let transfer = TransferId::from_uuid(Uuid::from_u128(2_000_000 + transfer));
-    Command::Conclude(Box::new(Conclude { payment, token, evidence, transfer }))
+    Command::Conclude(Box::new(Conclude {
+        payment,
+        original: None,
+        witness: Witness::Lease(token),
+        evidence,
+        transfers: transfers(transfer),
+        alarm: AlarmId::from_uuid(Uuid::from_u128(transfer)),
+        compensation: None,
+    }))
+}
+
+/// Numbers for the transfers of the nth command.
+pub fn transfers(nth: u128) -> TransferIds {
+    let number = |which: u128| TransferId::from_uuid(Uuid::from_u128(2_000_000 + nth + which * 1_000_000));
+    TransferIds([number(0), number(1), number(2)])
 }
 
 /// One evidence of every kind.
@@ -154,8 +172,8 @@ pub fn evidence() -> [Evidence; 5] {
     [
         Evidence::Accepted { bank_message_id: text("M1") },
         Evidence::Rejected { iso_code: text("AC04"), text: text("no"), bank_message_id: text("M2") },
-        Evidence::NeverSent { detail: text("no line") },
-        Evidence::NeverReceived,
+        Evidence::NeverSent { detail: text("no line"), next_attempt_after: None },
+        Evidence::NeverReceived { next_attempt_after: None },
         Evidence::Inconclusive {
             reason: text("BANK_TIMEOUT"),
             detail: text("no answer"),

@@ -1,6 +1,6 @@
 //! What must not pass, and what must.
 
-use super::*;
+use super::{super::pacs002, *};
 
 const NS: &str = "urn:iso:std:iso:20022:tech:xsd:pacs.002.001.10";
 
@@ -8,8 +8,12 @@ fn document(inside: &str) -> String {
     format!("<Document xmlns=\"{NS}\">{inside}</Document>")
 }
 
+fn read(bytes: &[u8]) -> Result<Element, Unreadable> {
+    super::read(bytes, &[&pacs002::SCHEMA]).map(|(_, root)| root)
+}
+
 fn refused(document: &str) -> Unreadable {
-    match read(document.as_bytes(), NS) {
+    match read(document.as_bytes()) {
         Ok(element) => panic!("passed: {document:.200} as {element:?}"),
         Err(unreadable) => unreadable,
     }
@@ -119,13 +123,13 @@ fn only_utf_8_is_read() {
         [document("").as_bytes(), b"\xFF"].concat(),
         document("\u{e9}").chars().map(|c| u8::try_from(c).expect("Latin-1")).collect(),
     ] {
-        assert!(read(&bytes, NS).is_err(), "{bytes:?}");
+        assert!(read(&bytes).is_err(), "{bytes:?}");
     }
 }
 
 #[test]
 fn prefixes_comments_and_cdata_carry_no_meaning() {
-    let plain = read(document("<A><B>x&lt;y</B></A>").as_bytes(), NS).expect("plain");
+    let plain = read(document("<A><B>x&lt;y</B></A>").as_bytes()).expect("plain");
     for same in [
         format!(
             "<?xml version='1.0' encoding='utf-8'?>\r\n{}\n<!-- end -->",
@@ -138,10 +142,10 @@ fn prefixes_comments_and_cdata_carry_no_meaning() {
         document("<A><!-- c --><B>x<!-- c --><![CDATA[<]]><?pi d?>y</B></A>"),
         document("<A xmlns:x='urn:x' x:schemaLocation='http://127.0.0.1/'><B>x&#x3C;y</B></A>"),
     ] {
-        assert_eq!(read(same.as_bytes(), NS), Ok(plain.clone()), "{same}");
+        assert_eq!(read(same.as_bytes()), Ok(plain.clone()), "{same}");
     }
     let free = "<Envlp><o:A xmlns:o='urn:o'>t<o:B/><o:B/></o:A><A/><A/></Envlp>";
-    assert!(read(document(&format!("<SplmtryData>{free}</SplmtryData>").repeat(2)).as_bytes(), NS).is_ok());
+    assert!(read(document(&format!("<SplmtryData>{free}</SplmtryData>").repeat(2)).as_bytes()).is_ok());
 }
 
 #[test]
@@ -151,6 +155,20 @@ fn the_limits_themselves_pass() {
     let long = format!("<A>{}</A>", "x".repeat(4_096));
     let attributes: String = (0..16).map(|n| format!(" a{n}=\"\"")).collect();
     for inside in [deep, wide, long, format!("<A{attributes}/>")] {
-        assert!(read(document(&inside).as_bytes(), NS).is_ok(), "{inside:.100}");
+        assert!(read(document(&inside).as_bytes()).is_ok(), "{inside:.100}");
     }
+}
+
+#[test]
+fn the_root_chooses_among_the_schemas_that_are_expected() {
+    let other = Schema { namespace: "urn:other", repeatable: &["A"] };
+    let both = [&pacs002::SCHEMA, &other];
+    let theirs = "<Document xmlns='urn:other'><A/><A/></Document>";
+    let (schema, root) = super::read(theirs.as_bytes(), &both).expect("the second");
+    assert_eq!((schema, root.children("A").count()), (&other, 2));
+    let ours = document("<A/><A/>");
+    assert_eq!(super::read(ours.as_bytes(), &both), Err(Unreadable::Repeated), "the other's rules");
+    let mixed = document("<o:A xmlns:o='urn:other'/>");
+    assert_eq!(super::read(mixed.as_bytes(), &both), Err(Unreadable::Namespace));
+    assert_eq!(super::read(theirs.as_bytes(), &[&pacs002::SCHEMA]), Err(Unreadable::Namespace));
 }

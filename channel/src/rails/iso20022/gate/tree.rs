@@ -2,28 +2,23 @@
 
 use super::{MAX_DEPTH, MAX_ELEMENTS, MAX_TEXT_BYTES, Unreadable};
 
-/// The elements of pacs.002.001.10 that its schema allows more than once in their parent.
-const REPEATABLE: [&str; 21] = [
+/// The elements that every schema of a message from a bank allows more than once in their parent.
+const REPEATABLE: [&str; 16] = [
     "AddtlInf",
     "AddtlRmtInf",
     "AdjstmntAmtAndRsn",
     "AdrLine",
-    "ChrgsInf",
     "DscntApldAmt",
     "Dtls",
     "Id",
     "LineDtls",
-    "NbOfTxsPerSts",
-    "OrgnlGrpInfAndSts",
     "Othr",
     "Rcrd",
     "RfrdDocInf",
     "SplmtryData",
     "Strd",
-    "StsRsnInf",
     "SvcLvl",
     "TaxAmt",
-    "TxInfAndSts",
     "Ustrd",
 ];
 /// Holds supplementary data of any namespace, which nobody here reads.
@@ -67,6 +62,12 @@ impl Element {
         self.children.iter().filter(move |child| child.name == name)
     }
 
+    /// The child of that name, if there is exactly one.
+    pub fn only<'a>(&'a self, name: &'a str) -> Option<&'a Element> {
+        let mut children = self.children(name);
+        children.next().filter(|_| children.next().is_none())
+    }
+
     /// The child of that name; the gate lets only elements through that the schema allows more than once, if there are
     /// several, and of those the first is returned.
     pub fn child<'a>(&'a self, name: &'a str) -> Option<&'a Element> {
@@ -104,8 +105,9 @@ impl Tree {
         Ok(())
     }
 
-    /// Ends the innermost element.
-    pub(super) fn close(&mut self) -> Result<(), Unreadable> {
+    /// Ends the innermost element. `repeatable` are those that the schema allows more than once in their parent, besides
+    /// [`REPEATABLE`].
+    pub(super) fn close(&mut self, repeatable: &[&str]) -> Result<(), Unreadable> {
         let mut element = self.open.pop().ok_or(Unreadable::Malformed)?;
         let is_in_envelope = element.name == ENVELOPE || self.is_in_envelope();
         if !element.children.is_empty() {
@@ -118,8 +120,9 @@ impl Tree {
             self.root = Some(element);
             return Ok(());
         };
+        let name = element.name.as_str();
         let may_repeat =
-            is_in_envelope && element.name != ENVELOPE || REPEATABLE.contains(&element.name.as_str());
+            is_in_envelope && name != ENVELOPE || REPEATABLE.contains(&name) || repeatable.contains(&name);
         if !may_repeat && parent.child(&element.name).is_some() {
             return Err(Unreadable::Repeated);
         }

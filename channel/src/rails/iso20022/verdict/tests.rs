@@ -2,7 +2,7 @@
 
 use proto::channel as wire;
 
-use super::{super::pacs002::StatusReport, *};
+use super::*;
 use crate::instruction::tests::{credit_transfer, status_enquiry};
 
 const UETR: &str = "<OrgnlUETR>8a562c67-ca16-48ba-b074-65581be6f001</OrgnlUETR>";
@@ -23,10 +23,10 @@ fn rejected(reasons: &[&str]) -> String {
 }
 
 /// The verdict in short: its kind, and the reason where it has one.
-fn judge(instruction: wire::Instruction, document: &str) -> String {
+pub(super) fn judge(instruction: wire::Instruction, document: &str) -> String {
     let instruction = Instruction::parse(instruction).expect("well-formed");
-    let verdict = match StatusReport::read(document.as_bytes()) {
-        Ok(report) => verdict(&instruction, &report),
+    let verdict = match Answer::read(document.as_bytes()) {
+        Ok(answer) => verdict(&instruction, &answer),
         Err(unreadable) => unknown("ANSWER_UNREADABLE", unreadable.to_string()),
     };
     match verdict {
@@ -186,7 +186,7 @@ fn what_may_stand_once_and_stands_twice_makes_the_answer_unreadable() {
 fn the_banks_words_are_passed_on() {
     let reasons = "<StsRsnInf><Rsn><Cd>AC04</Cd></Rsn><AddtlInf>closed</AddtlInf><AddtlInf>in May</AddtlInf></StsRsnInf>";
     let document = report("", &format!("{UETR}<TxSts>RJCT</TxSts>{reasons}"));
-    let read = StatusReport::read(document.as_bytes()).expect("a report");
+    let read = Answer::read(document.as_bytes()).expect("a report");
     let instruction = Instruction::parse(credit_transfer()).expect("well-formed");
     let Verdict::Rejected(rejected) = verdict(&instruction, &read) else { panic!("not rejected") };
     assert_eq!(rejected.text, "closed in May");

@@ -1,0 +1,112 @@
+//! A bank: the way to it, how much may be under way there, and whether it can be reached.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Instant,
+};
+
+use common::money::Currency;
+use proto::channel::{self as wire, outcome::Verdict};
+use tokio::{sync::Notify, time::sleep};
+
+use crate::{
+    breaker::{Breaker, MAX_JITTER_PERCENT},
+    bulkhead::Bulkhead,
+    directory::entry::BankEntry,
+    instruction::{Instruction, Message},
+    rails::{Carried, Rail, not_sent},
+};
+
+/// A bank that can be instructed.
+#[derive(Debug)]
+pub struct Bank {
+    entry: BankEntry,
+    rail: Rail,
+    bulkhead: Bulkhead,
+    breaker: Mutex<Breaker>,
+    /// Told when the bank goes offline or comes back.
+    changes: Arc<Notify>,
+}
+
+impl Bank {
+    /// A bank that is thought to be reachable until its messages show otherwise; `changes` is told when that changes.
+    pub fn new(entry: BankEntry, rail: Rail, changes: Arc<Notify>) -> Self {
+        let bulkhead = Bulkhead::new(usize::try_from(entry.limits.max_in_flight).unwrap_or(usize::MAX));
+        Self { entry, rail, bulkhead, breaker: Mutex::new(Breaker::new(Instant::now())), changes }
+    }
+
+    /// As the directory describes it.
+    pub fn entry(&self) -> &BankEntry {
+        &self.entry
+    }
+
+    /// Carries an instruction and says what is known of the result.
+    pub async fn carry(self: &Arc<Self>, instruction: &Instruction) -> Verdict {
+        if matches!(instruction.message(), Message::ReturnRequest(_)) && !self.entry.takes_return_requests {
+            return not_sent("RETURN_NOT_SUPPORTED", "the bank takes no return requests");
+        }
+        let Some(epoch) = self.breaker().enter() else {
+            return not_sent("BANK_OFFLINE", "the bank did not answer lately and is being probed");
+        };
+        let Some(_place) = self.bulkhead.enter(instruction) else {
+            return not_sent("BANK_BUSY", "as much is under way to it as its directory entry allows");
+        };
+        let Carried { verdict, contact } = self.rail.carry(instruction).await;
+        if self.breaker().learn(epoch, contact, Instant::now()) {
+            tracing::warn!(bank = self.entry.id, "offline: too many failures; probing until it answers");
+            self.changes.notify_one();
+            tokio::spawn(probe(Arc::downgrade(self)));
+        }
+        verdict
+    }
+
+    /// What the platform needs to know.
+    pub fn to_wire(&self) -> wire::Bank {
+        let (times, limits) = (self.entry.times, self.entry.limits);
+        wire::Bank {
+            id: self.entry.id.clone(),
+            name: self.entry.name.clone(),
+            bic: self.entry.bic.to_string(),
+            iban_bank_codes: self.entry.iban_bank_codes.clone(),
+            currencies: self.entry.currencies.iter().map(Currency::to_string).collect(),
+            answer_timeout_ms: times.answer_timeout_ms,
+            enquire_after_ms: times.enquire_after_ms,
+            valid_for_ms: times.valid_for_ms,
+            max_in_flight: limits.max_in_flight,
+            max_instructions_per_s: limits.max_instructions_per_s,
+            max_enquiries_per_s: limits.max_enquiries_per_s,
+            online: self.breaker().is_closed(),
+            offline_policy: self.entry.offline_policy.into(),
+            takes_return_requests: self.entry.takes_return_requests,
+            overdue_after_ms: times.overdue_after_ms,
+        }
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Probes a bank that is offline until it is back, or gone from the directory.
+async fn probe(bank: Weak<Bank>) {
+    loop {
+        let Some(pause) = bank.upgrade().map(|bank| {
+            let jitter_percent = rand::random_range(0..=MAX_JITTER_PERCENT);
+            bank.breaker().probe_pause(jitter_percent)
+        }) else {
+            return;
+        };
+        sleep(pause).await;
+        let Some(bank) = bank.upgrade() else { return };
+        let contact = bank.rail.probe().await;
+        tracing::debug!(bank = bank.entry.id, ?contact, "probed");
+        if bank.breaker().learn_from_probe(contact) {
+            tracing::info!(bank = bank.entry.id, "online again");
+            bank.changes.notify_one();
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! The HTTP face of the channel, where banks say what they were not asked: `POST /banks/{id}/pacs.002`
+//! (`docs/bank-profile.md`).
+//!
+//! Connections are accepted here, as for gRPC, since axum's own accept loop has no deadline for headers and no cap.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::to_bytes,
+    extract::{Path, Request, State},
+    http::{StatusCode, header::RETRY_AFTER},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use common::{lifecycle::Lifecycle, trace::TraceParent};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use proto::channel::{Notice, NoticeResult};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    time::{sleep, timeout},
+};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use crate::{
+    directory::Directory,
+    notices::Notices,
+    rails::iso20022::{
+        gate,
+        http::is_xml,
+        notice::{self, NoNotice},
+    },
+};
+
+/// How long the head of a request may take, from when the connection is there or the last answer was given.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Connections at once; more than [`MAX_UNDER_WAY`], so that whoever comes too many is told so.
+const MAX_CONNECTIONS: usize = 384;
+/// Notices under way at once; more are told to come back.
+const MAX_UNDER_WAY: usize = 256;
+/// When to come back, in seconds.
+const RETRY_AFTER_S: &str = "1";
+/// How long accepting pauses when the system has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes notices from banks of the directory, and passes them on.
+#[derive(Debug, Clone)]
+pub struct NoticeDesk {
+    directory: watch::Receiver<Arc<Directory>>,
+    notices: Notices,
+    lifecycle: Lifecycle,
+    places: Arc<Semaphore>,
+}
+
+/// Why a notice is not on record.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("no bank of the directory has this id")]
+    NoSuchBank,
+    #[error("{0}")]
+    Unreadable(String),
+    #[error("{0}")]
+    Contradiction(String),
+    #[error("{0}")]
+    Later(String),
+}
+
+impl NoticeDesk {
+    /// Takes notices from the banks of the directory as it is at the time, until the lifecycle drains.
+    pub fn new(directory: watch::Receiver<Arc<Directory>>, notices: Notices, lifecycle: Lifecycle) -> Self {
+        Self { directory, notices, lifecycle, places: Arc::new(Semaphore::new(MAX_UNDER_WAY)) }
+    }
+
+    /// Serves on `listener` until the lifecycle drains and every notice under way is answered, or it stops.
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
+        tracing::info!(address = %listener.local_addr()?, "taking notices");
+        let lifecycle = self.lifecycle.clone();
+        let app = Router::new().route("/banks/{id}/pacs.002", post(take)).with_state(self);
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let open = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = lifecycle.draining() => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a bank's connection; pausing");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(place) = Arc::clone(&connections).try_acquire_owned() else {
+                tracing::debug!(%peer, "a bank's connection refused: too many");
+                continue;
+            };
+            let (app, lifecycle) = (app.clone(), lifecycle.clone());
+            open.spawn(async move {
+                converse(stream, app, lifecycle).await;
+                drop(place);
+            });
+        }
+        drop(listener);
+        open.close();
+        open.wait().await;
+        Ok(())
+    }
+
+    async fn pass_on(&self, bank_id: &str, request: Request) -> Result<(), Refusal> {
+        if !self.directory.borrow().has(bank_id) {
+            return Err(Refusal::NoSuchBank);
+        }
+        if self.lifecycle.is_draining() {
+            return Err(Refusal::Later("the channel is about to stop".to_owned()));
+        }
+        let Ok(_place) = self.places.try_acquire() else {
+            return Err(Refusal::Later("too many notices are under way".to_owned()));
+        };
+        let notice = read(bank_id, request).await?;
+        let trace = TraceParent::new_root();
+        let span =
+            tracing::info_span!("notice", trace_id = trace.trace_id(), bank = bank_id, uetr = notice.uetr);
+        let traceparent = trace.adopt(&span).to_string();
+        self.deliver(Notice { traceparent, ..notice }).instrument(span).await
+    }
+
+    async fn deliver(&self, notice: Notice) -> Result<(), Refusal> {
+        let receipt = self.notices.deliver(notice).await.map_err(|why| Refusal::Later(why.to_string()))?;
+        match receipt.result() {
+            NoticeResult::Taken => {
+                tracing::info!("taken");
+                Ok(())
+            }
+            NoticeResult::Refused => Err(Refusal::Contradiction(receipt.detail)),
+            NoticeResult::Unspecified => Err(Refusal::Later("the platform cannot say".to_owned())),
+        }
+    }
+}
+
+async fn read(bank_id: &str, request: Request) -> Result<Notice, Refusal> {
+    if !is_xml(request.headers()) {
+        return Err(Refusal::Unreadable("not said to be XML in UTF-8".to_owned()));
+    }
+    let body = match timeout(BODY_TIMEOUT, to_bytes(request.into_body(), gate::MAX_BYTES)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            return Err(Refusal::Unreadable(format!(
+                "not a whole body of at most {} bytes",
+                gate::MAX_BYTES
+            )));
+        }
+        Err(_) => {
+            return Err(Refusal::Later(format!("no whole body within {} ms", BODY_TIMEOUT.as_millis())));
+        }
+    };
+    notice::read(bank_id, &body).map_err(|why| match why {
+        NoNotice::Unreadable(_) => Refusal::Unreadable(why.to_string()),
+        NoNotice::Contradiction(_) => Refusal::Contradiction(why.to_string()),
+    })
+}
+
+async fn take(State(desk): State<NoticeDesk>, Path(bank_id): Path<String>, request: Request) -> Response {
+    match desk.pass_on(&bank_id, request).await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(refusal) => {
+            tracing::warn!(bank = bank_id, reason = %refusal, "a notice that is not on record");
+            refusal.into_response()
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::NoSuchBank => StatusCode::NOT_FOUND,
+            Self::Unreadable(_) => StatusCode::BAD_REQUEST,
+            Self::Contradiction(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Later(_) => {
+                let headers = [(RETRY_AFTER, RETRY_AFTER_S)];
+                return (StatusCode::SERVICE_UNAVAILABLE, headers, self.to_string()).into_response();
+            }
+        };
+        (status, self.to_string()).into_response()
+    }
+}
+
+/// Answers one request after the other; a drain ends the connection after the one under way.
+async fn converse(stream: TcpStream, app: Router, lifecycle: Lifecycle) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = lifecycle.draining() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection => ended,
+                () = lifecycle.stopped() => Ok(()),
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a bank's connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! What a bank says unasked: a pacs.002, read without knowing what was sent.
+
+use common::money::{Currency, Money};
+use proto::channel::{self as wire, notice, outcome};
+use uuid::Uuid;
+
+use super::{
+    answer::{Amount, Reference},
+    gate::Unreadable,
+    pacs002::StatusReport,
+    pacs008, verdict,
+};
+
+/// The longest message id or reference (`Max35Text`).
+const MAX_REFERENCE_CHARS: usize = 35;
+
+/// Why a report is no notice.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoNotice {
+    /// It can't be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// It can be about nothing that the channel has ever sent.
+    #[error("{0} is not what was sent")]
+    Contradiction(&'static str),
+}
+
+/// Reads a report that a bank sent unasked; the notice has neither id nor trace yet. Whether it is about a payment, and
+/// agrees with it, is for the platform to say.
+///
+/// # Errors
+/// When it is no readable report on one payment, or can't be about any.
+pub fn read(bank_id: &str, body: &[u8]) -> Result<wire::Notice, NoNotice> {
+    let report = StatusReport::read(body)?;
+    let message_id = the_one(&report.references, "OrgnlMsgId", is_reference)?;
+    let message_id = message_id.ok_or(Unreadable::Missing("OrgnlMsgId"))?;
+    for name in ["OrgnlInstrId", "OrgnlTxId"] {
+        the_one(&report.references, name, |id| id == message_id)?;
+    }
+    the_one(&report.references, "OrgnlMsgNmId", |name| name == pacs008::NAME)?;
+    let uetr = the_one(&report.references, "OrgnlUETR", |uetr| {
+        Uuid::try_parse(uetr).is_ok_and(|read| read.hyphenated().to_string() == uetr)
+    })?;
+    let end_to_end_id = the_one(&report.references, "OrgnlEndToEndId", is_reference)?;
+    Ok(wire::Notice {
+        notice_id: 0,
+        traceparent: String::new(),
+        bank_id: bank_id.to_owned(),
+        message_id: message_id.to_owned(),
+        uetr: uetr.unwrap_or_default().to_owned(),
+        end_to_end_id: end_to_end_id.unwrap_or_default().to_owned(),
+        amount: report.amount.as_ref().map(money).transpose()?,
+        verdict: Some(match verdict::unasked(&report) {
+            outcome::Verdict::Accepted(accepted) => notice::Verdict::Accepted(accepted),
+            outcome::Verdict::Rejected(rejected) => notice::Verdict::Rejected(rejected),
+            outcome::Verdict::Unknown(unknown) => notice::Verdict::Unknown(unknown),
+            outcome::Verdict::NotSent(_) | outcome::Verdict::NotFound(_) => {
+                return Err(NoNotice::Contradiction("TxSts"));
+            }
+        }),
+    })
+}
+
+/// What the report says under a name, wherever it does: always the same, and something that can have been sent.
+fn the_one<'a>(
+    references: &'a [Reference],
+    name: &'static str,
+    can_be_sent: impl Fn(&str) -> bool,
+) -> Result<Option<&'a str>, NoNotice> {
+    let mut values = references.iter().filter(|reference| reference.name == name).map(|found| &*found.value);
+    let first = values.next();
+    if values.any(|other| Some(other) != first) || first.is_some_and(|value| !can_be_sent(value)) {
+        return Err(NoNotice::Contradiction(name));
+    }
+    Ok(first)
+}
+
+fn is_reference(text: &str) -> bool {
+    (1..=MAX_REFERENCE_CHARS).contains(&text.chars().count())
+}
+
+fn money(amount: &Amount) -> Result<proto::money::Money, Unreadable> {
+    let currency = Currency::parse(&amount.currency);
+    let money = currency.and_then(|currency| Money::from_decimal(&amount.number, currency));
+    let money = money.ok_or(Unreadable::Amount)?;
+    Ok(proto::money::Money { minor_units: money.minor_units(), currency: money.currency().to_string() })
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

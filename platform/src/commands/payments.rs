@@ -1,0 +1,140 @@
+//! Payments: made, captured, cancelled, refunded, read.
+
+use common::{
+    fault::{Fault, Violation},
+    id::{AccountId, PaymentId},
+    order::PaymentOrder,
+};
+use proto::{
+    convert,
+    payments::{
+        CancelPaymentRequest, CancelPaymentResponse, CapturePaymentRequest, CapturePaymentResponse,
+        CreatePaymentRequest, CreatePaymentResponse, GetPaymentRequest, GetPaymentResponse,
+        ListPaymentsRequest, ListPaymentsResponse, RefundPaymentRequest, RefundPaymentResponse,
+        get_payment_request,
+    },
+    platform::reply,
+};
+
+use super::{Commands, Done, fingerprint, fingerprint_of, invalid, parse_id};
+use crate::{
+    flow::intake::{Caller, Paid},
+    store::payments::PaymentFilter,
+    wire,
+};
+
+impl Commands {
+    pub(super) async fn create_payment(&self, caller: &Caller, request: CreatePaymentRequest) -> Done {
+        let order = convert::payment_order(&request).map_err(Fault::invalid)?;
+        let fingerprint = fingerprint(&convert::payment_order_to_wire(&order));
+        let would_be = request.validate_only.then(|| order.clone());
+        let (payment, replayed) =
+            match self.flow.pay(caller, order, fingerprint, request.validate_only).await? {
+                Paid::Payment(payment, replayed) => (wire::payment(&payment), replayed),
+                Paid::Validated(found) => {
+                    let reason = found.err().map(|refusal| wire::reason(&refusal.reason()));
+                    (validated(would_be.ok_or_else(Fault::internal)?, reason), false)
+                }
+            };
+        let response = CreatePaymentResponse { payment: Some(payment) };
+        Ok((reply::Result::CreatePayment(response), replayed))
+    }
+
+    pub(super) async fn get_payment(&self, caller: &Caller, request: GetPaymentRequest) -> Done {
+        let store = self.flow.store();
+        let payment = match request.key {
+            Some(get_payment_request::Key::Id(id)) => {
+                let id = parse_id("id", &id, "pay_", PaymentId::parse)?;
+                store.payment(&caller.participant, id).await
+            }
+            Some(get_payment_request::Key::RequestId(request_id)) => {
+                common::text::request_id(&request_id)
+                    .map_err(|complaint| invalid("request_id", &complaint))?;
+                store.payment_by_request(&caller.participant, &request_id).await
+            }
+            None => return Err(invalid("key", "give id or request_id")),
+        };
+        let payment = payment?.ok_or_else(|| Fault::not_found("payment"))?;
+        Ok((reply::Result::GetPayment(GetPaymentResponse { payment: Some(wire::payment(&payment)) }), false))
+    }
+
+    pub(super) async fn list_payments(&self, caller: &Caller, request: ListPaymentsRequest) -> Done {
+        let list = format!(
+            "{}/payments/{}/{}/{}",
+            caller.participant, request.payer_account, request.state, request.original_payment
+        );
+        let mut violations = Vec::new();
+        let payer_account = match request.payer_account.as_str() {
+            "" => None,
+            id => convert::id("payer_account", id, "acc_", AccountId::parse, &mut violations),
+        };
+        let original = match request.original_payment.as_str() {
+            "" => None,
+            id => convert::id("original_payment", id, "pay_", PaymentId::parse, &mut violations),
+        };
+        let state = match wire::state_filter(request.state) {
+            Some(wire::StateFilter::Only(state)) => Some(state),
+            Some(wire::StateFilter::Any) => None,
+            None => {
+                violations.push(Violation::new("state", "must be a state, or absent"));
+                None
+            }
+        };
+        let page = self.page(&list, request.page_size, &request.page_token, violations)?;
+        let filter = PaymentFilter { payer_account, state, original };
+        let mut payments =
+            self.flow.store().payments(&caller.participant, &filter, page.before, page.size + 1).await?;
+        let next_page_token = self.next(&list, &page, &mut payments, |payment| payment.id.uuid());
+        let payments = payments.iter().map(wire::payment).collect();
+        Ok((reply::Result::ListPayments(ListPaymentsResponse { payments, next_page_token }), false))
+    }
+
+    pub(super) async fn capture_payment(&self, caller: &Caller, request: CapturePaymentRequest) -> Done {
+        let order = convert::capture_order(&request).map_err(Fault::invalid)?;
+        let made = self.flow.capture(caller, order, fingerprint_of("capture", &request)).await?;
+        let (capture, replayed) = made_payment(made)?;
+        Ok((reply::Result::CapturePayment(CapturePaymentResponse { capture: Some(capture) }), replayed))
+    }
+
+    pub(super) async fn cancel_payment(&self, caller: &Caller, request: CancelPaymentRequest) -> Done {
+        if caller.deadline.is_too_short() {
+            return Err(Fault::deadline_too_short());
+        }
+        let id = parse_id("payment", &request.payment, "pay_", PaymentId::parse)?;
+        let payment = Some(wire::payment(&self.flow.cancel(caller, id).await?));
+        Ok((reply::Result::CancelPayment(CancelPaymentResponse { payment }), false))
+    }
+
+    pub(super) async fn refund_payment(&self, caller: &Caller, request: RefundPaymentRequest) -> Done {
+        let order = convert::refund_order(&request).map_err(Fault::invalid)?;
+        let made = self.flow.refund(caller, order, fingerprint_of("refund", &request)).await?;
+        let (refund, replayed) = made_payment(made)?;
+        Ok((reply::Result::RefundPayment(RefundPaymentResponse { refund: Some(refund) }), replayed))
+    }
+}
+
+fn made_payment(made: Paid) -> Result<(proto::payments::Payment, bool), Fault> {
+    match made {
+        Paid::Payment(payment, replayed) => Ok((wire::payment(&payment), replayed)),
+        Paid::Validated(_) => Err(Fault::internal()),
+    }
+}
+
+fn validated(order: PaymentOrder, reason: Option<proto::payments::Reason>) -> proto::payments::Payment {
+    let state = match reason {
+        Some(_) => proto::payments::PaymentState::Failed,
+        None => proto::payments::PaymentState::Unspecified,
+    };
+    proto::payments::Payment {
+        request_id: order.request_id,
+        payer_account: order.payer_account.to_string(),
+        payee: Some((&order.payee).into()),
+        amount: Some(convert::money_to_wire(order.amount)),
+        remittance_information: order.remittance_information,
+        end_to_end_id: order.end_to_end_id.unwrap_or_default(),
+        metadata: order.metadata,
+        state: state.into(),
+        reason,
+        ..proto::payments::Payment::default()
+    }
+}

@@ -1,0 +1,104 @@
+//! What the bank says of a payment, and the making of its attempts.
+
+use super::{
+    Alarm, Conclude, Declined, Ledger, Outcome, QueueWrite, Submit, TransferIds, Witness, permitted,
+};
+use crate::domain::{
+    alarm::AlarmKind,
+    payment::{Attempt, Evidence, Lease, Operation, Payment, Permit, State, Work},
+    transfer::TransferKind,
+};
+use common::id::AlarmId;
+
+impl Ledger {
+    pub(super) fn submit(&mut self, submit: &Submit) -> Result<Outcome, Declined> {
+        let (payment, lease) = self.payment(submit.payment)?;
+        if permitted(&payment, Operation::Submit)? == Permit::Done {
+            return Ok(Outcome::Payment(Box::new(payment)));
+        }
+        let lease = lease.filter(|lease| lease.token == submit.token).ok_or(Declined::LeaseLost)?;
+        let earlier = self.snapshot.attempts.get(&payment.id);
+        let attempt = Attempt::after(earlier, self.now, submit.valid_for);
+        let queued =
+            QueueWrite::Postpone { token: submit.token, work: Work::Enquire, due_after: submit.lease };
+        self.writes.queue.insert(payment.id, queued);
+        let submitted = self.step(&payment, State::Submitted, None, "");
+        Ok(self.submission(submitted, attempt, lease))
+    }
+
+    pub(super) fn conclude(&mut self, conclude: &Conclude) -> Result<Outcome, Declined> {
+        let (payment, lease) = self.payment(conclude.payment)?;
+        match payment.state.permits(Operation::Conclude) {
+            Permit::Yes => {}
+            Permit::Done => {
+                self.late(&payment, conclude);
+                return Ok(Outcome::Payment(Box::new(payment)));
+            }
+            Permit::No => return Ok(Outcome::Payment(Box::new(self.unexpected(payment, lease, conclude)))),
+        }
+        let token = match (conclude.witness, lease) {
+            (Witness::Lease(token), Some(lease)) if lease.token == token => token,
+            (Witness::Bank, Some(lease)) if conclude.evidence.is_the_banks_verdict() => lease.token,
+            (Witness::Bank, _) if !conclude.evidence.is_the_banks_verdict() => {
+                return Ok(Outcome::Payment(Box::new(payment)));
+            }
+            _ => return Err(Declined::LeaseLost),
+        };
+        let (state, reason) = conclude.evidence.verdict();
+        if let Some(queued) = self.queued(token, &conclude.evidence) {
+            self.writes.queue.insert(payment.id, queued);
+        }
+        if !payment.state.may_become(state) {
+            return Ok(Outcome::Payment(Box::new(payment)));
+        }
+        if state == State::Investigate {
+            let reason = reason.as_ref().map(|reason| reason.message.as_str()).unwrap_or_default();
+            self.raise(conclude.alarm, AlarmKind::PaymentParked, &payment, reason);
+            self.leave_queue(payment.id, lease);
+        }
+        if state == State::Succeeded || state == State::Failed {
+            self.end_hold(&payment, lease, state, &conclude.transfers);
+        }
+        let next = self.step(&payment, state, reason, conclude.evidence.source());
+        if next.state.is_final() {
+            self.end_of_child(&next, &conclude.transfers);
+            self.note_refused_return(&next, conclude.alarm);
+        }
+        Ok(Outcome::Payment(Box::new(next)))
+    }
+
+    /// Moves or releases what a payment holds, whose end is known.
+    pub(super) fn end_hold(
+        &mut self,
+        payment: &Payment,
+        lease: Option<Lease>,
+        state: State,
+        transfers: &TransferIds,
+    ) {
+        let kind = match state {
+            State::Succeeded => TransferKind::HoldPosted,
+            _ => TransferKind::HoldReleased,
+        };
+        let (hold, amount) = (Some(payment.first_transfer()), payment.amount.minor_units());
+        self.book_payment(payment, transfers.first(), kind, hold, amount);
+        self.leave_queue(payment.id, lease);
+    }
+
+    /// What the queue of work is to do next, while the end is open.
+    fn queued(&self, token: i64, evidence: &Evidence) -> Option<QueueWrite> {
+        let (work, due_after) = match evidence {
+            Evidence::Inconclusive { resume_after, .. } => (Work::Enquire, *resume_after),
+            Evidence::NeverSent { next_attempt_after: Some(pause), .. }
+            | Evidence::NeverReceived { next_attempt_after: Some(pause) } => (Work::Send, *pause),
+            _ => return None,
+        };
+        Some(QueueWrite::Postpone { token, work, due_after })
+    }
+
+    pub(super) fn raise(&mut self, id: AlarmId, kind: AlarmKind, payment: &Payment, detail: &str) {
+        let alarm = Alarm { id, kind, payment: payment.id, detail: detail.to_owned(), at: self.now };
+        if !self.writes.alarms.iter().any(|one| (one.kind, one.payment) == (kind, payment.id)) {
+            self.writes.alarms.push(alarm);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Making a payment: pay at once, or hold for captures.
+
+use std::time::Duration;
+
+use common::{id::AccountId, order};
+
+use super::{BankRoute, Declined, Ledger, Outcome, Pay, first_state};
+use crate::domain::{
+    account::Side,
+    payment::{Authorization, Kind, Payment, State},
+    refusal::Reason,
+};
+
+/// How long an authorization stays when its request does not say.
+const DEFAULT_AUTHORIZATION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long an authorization may stay.
+const AUTHORIZATIONS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Where a payment's money goes.
+enum Route<'a> {
+    OnUs(AccountId),
+    Bank(&'a BankRoute),
+}
+
+impl Ledger {
+    pub(super) fn pay(&mut self, pay: &Pay) -> Result<Outcome, Declined> {
+        if let Some(replayed) = self.replay(pay.id, &pay.request) {
+            return replayed;
+        }
+        let payer = self.own_account(pay.order.payer_account, &pay.request.participant)?;
+        let amount = pay.order.amount;
+        if let order::Capture::Manual(Some(expires_at)) = pay.order.capture
+            && !expires_at.duration_since(self.now).is_ok_and(|left| AUTHORIZATIONS.contains(&left))
+        {
+            return Err(Declined::ExpireTimeOutOfRange);
+        }
+        if payer.currency != amount.currency() {
+            return Err(Declined::CurrencyMismatch("payer_account"));
+        }
+        let (credit_account, bank) = match self.route(pay)? {
+            Route::OnUs(account) => (account, None),
+            Route::Bank(bank) => (bank.settlement_account, Some(bank)),
+        };
+        let creditor = self.snapshot.accounts.get(&credit_account).ok_or(Declined::PayeeAccountNotFound)?;
+        if creditor.currency != amount.currency() {
+            return Err(Declined::CurrencyMismatch("payee"));
+        }
+        let checked = payer.check(Side::Debit, amount).and_then(|()| creditor.check(Side::Credit, amount));
+        if pay.validate_only {
+            return Ok(Outcome::Validated(checked));
+        }
+        let (state, reason) = match (checked, pay.order.capture) {
+            (Ok(()), order::Capture::Manual(_)) => (State::Authorized, None),
+            _ => first_state(checked, bank),
+        };
+        let payment = self.new_payment(pay, credit_account, bank, state, reason);
+        Ok(self.begin(payment, bank))
+    }
+
+    fn route<'a>(&self, pay: &'a Pay) -> Result<Route<'a>, Declined> {
+        use order::PayeeAccount;
+        let on_us = match &pay.order.payee.account {
+            PayeeAccount::Ledger(account) => Some(*account),
+            PayeeAccount::Iban(iban, _) => self.snapshot.accounts_by_iban.get(iban.as_str()).copied(),
+            PayeeAccount::Number(..) => None,
+        };
+        match on_us {
+            Some(account) if account == pay.order.payer_account => Err(Declined::PaysItself),
+            Some(account) if self.snapshot.accounts.get(&account).is_some_and(|found| found.may_overdraw) => {
+                // A settlement account is the house's own and nobody's payee.
+                Err(Declined::PayeeAccountNotFound)
+            }
+            Some(account) => Ok(Route::OnUs(account)),
+            None => pay.bank.as_ref().map(Route::Bank).map_err(|none| Declined::NoRoute(none.clone())),
+        }
+    }
+
+    fn new_payment(
+        &self,
+        pay: &Pay,
+        credit_account: AccountId,
+        bank: Option<&BankRoute>,
+        state: State,
+        reason: Option<Reason>,
+    ) -> Payment {
+        let order = &pay.order;
+        let (kind, authorization) = match order.capture {
+            order::Capture::Automatic => (Kind::Payment, None),
+            order::Capture::Manual(expires_at) => {
+                let held = if state == State::Authorized { order.amount.minor_units() } else { 0 };
+                let expires_at = expires_at.unwrap_or(self.now + DEFAULT_AUTHORIZATION);
+                let sums =
+                    Authorization { held, hold: None, capturing: 0, captured: 0, closing: None, expires_at };
+                (Kind::Authorization, Some(sums))
+            }
+        };
+        Payment {
+            id: pay.id,
+            participant: pay.request.participant.clone(),
+            request_id: order.request_id.clone(),
+            fingerprint: pay.request.fingerprint,
+            payer_account: order.payer_account,
+            credit_account,
+            kind,
+            original: None,
+            payee: order.payee.clone(),
+            amount: order.amount,
+            remittance_information: order.remittance_information.clone(),
+            end_to_end_id: order.end_to_end_id.clone().unwrap_or_else(|| pay.id.uuid().simple().to_string()),
+            metadata: order.metadata.clone(),
+            bank_id: bank.map(|bank| bank.bank_id.clone()),
+            uetr: pay.uetr,
+            state,
+            authorization,
+            reason,
+            sequence: 1,
+            created_at: self.now,
+            updated_at: self.now,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Notices: what banks say unasked. The bank hears that its notice was taken only after the commit.
+
+use std::sync::Arc;
+
+use common::{id::AlarmId, trace::TraceParent};
+use proto::{
+    channel::{Notice, NoticeReceipt, NoticeResult, notice::Verdict},
+    convert,
+};
+use tokio::sync::mpsc;
+use tracing::Instrument;
+
+use super::Flow;
+use crate::{
+    channel_link::ToChannel,
+    domain::{
+        alarm::AlarmKind,
+        ledger::{Alarm, Witness},
+        payment::{Attempt, Evidence, Payment},
+    },
+    store::StoreError,
+};
+
+/// What became of a notice, and why it was not taken.
+type Taken = (NoticeResult, &'static str);
+
+const TAKEN: Taken = (NoticeResult::Taken, "");
+const NOT_RECORDED: Taken = (NoticeResult::Unspecified, "not on record yet");
+
+/// Looks at notices, each in a task of its own.
+pub(super) async fn run(flow: Arc<Flow>, mut notices: mpsc::Receiver<Notice>) {
+    while let Some(notice) = notices.recv().await {
+        let noting = Arc::clone(&flow);
+        let trace = TraceParent::parse_or_new(&notice.traceparent);
+        let span = tracing::info_span!("notice", trace_id = %trace.trace_id(), bank = notice.bank_id);
+        let trace = trace.adopt(&span);
+        flow.settling.spawn(
+            async move {
+                let notice_id = notice.notice_id;
+                let (result, detail) = noting.note(notice, trace).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "a notice is not looked at; the bank will send it again");
+                    NOT_RECORDED
+                });
+                tracing::info!(?result, detail, "notice looked at");
+                let receipt = NoticeReceipt { notice_id, result: result.into(), detail: detail.to_owned() };
+                // Without a receipt the bank sends the notice again.
+                let _ = noting.channel.tell(ToChannel::Receipt(receipt));
+            }
+            .instrument(span),
+        );
+    }
+}
+
+impl Flow {
+    async fn note(&self, notice: Notice, trace: TraceParent) -> Result<Taken, StoreError> {
+        let unknown = (NoticeResult::Refused, "names no payment with this bank");
+        let Some((id, _)) = Attempt::named_by(&notice.message_id) else { return Ok(unknown) };
+        let payment = self.store.any_payment(id).await?;
+        let with_this_bank = |payment: &Payment| {
+            payment.bank_id.as_deref() == Some(notice.bank_id.as_str()) && !payment.kind.is_taken_back()
+        };
+        let Some(payment) = payment.filter(with_this_bank) else { return Ok(unknown) };
+        if let Some(what) = contradiction(&payment, &notice) {
+            let alarm = Alarm {
+                id: AlarmId::new(&self.clock),
+                kind: AlarmKind::NoticeMismatch,
+                payment: payment.id,
+                detail: format!("{what} of the bank's notice is not what was sent"),
+                at: self.clock.now(),
+            };
+            self.store.raise(alarm).await?;
+            return Ok((NoticeResult::Refused, "contradicts what was sent"));
+        }
+        let evidence = match notice.verdict {
+            Some(Verdict::Accepted(accepted)) => {
+                Evidence::Accepted { bank_message_id: accepted.bank_message_id }
+            }
+            Some(Verdict::Rejected(rejected)) => Evidence::Rejected {
+                iso_code: rejected.iso_code,
+                text: rejected.text,
+                bank_message_id: rejected.bank_message_id,
+            },
+            // Still in process: the enquiries go on, and nothing needs to be remembered.
+            Some(Verdict::Unknown(_)) | None => return Ok(TAKEN),
+        };
+        let recorded = self.conclude(&payment, Witness::Bank, evidence, trace).await;
+        Ok(if recorded { TAKEN } else { NOT_RECORDED })
+    }
+}
+
+/// What of a notice is not what was sent.
+fn contradiction(payment: &Payment, notice: &Notice) -> Option<&'static str> {
+    let differs = |given: &str, sent: &str| !given.is_empty() && given != sent;
+    if differs(&notice.uetr, &payment.uetr.to_string()) {
+        return Some("the UETR");
+    }
+    if differs(&notice.end_to_end_id, &payment.end_to_end_id) {
+        return Some("the EndToEndId");
+    }
+    let amount = convert::money_to_wire(payment.amount);
+    notice.amount.as_ref().is_some_and(|given| *given != amount).then_some("the amount")
+}
