@@ -6,7 +6,10 @@ mod outages;
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -27,6 +30,8 @@ pub use outages::{Outages, Recovered};
 
 /// Short, so that fences, leases and enquiries fall into a cycle.
 const TIMES: BankTimes = BankTimes { answer_timeout_ms: 400, enquire_after_ms: 500, valid_for_ms: 3_000 };
+/// What the programs are built with.
+pub const FEATURES: [&str; 2] = ["tests/chaos", "tests/planted"];
 /// How often the keeper looks whether something has died.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -59,7 +64,7 @@ impl Part {
 }
 
 /// How to start a bench.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BenchSetup {
     /// Where its files are.
     pub folder: PathBuf,
@@ -80,6 +85,7 @@ pub struct Bench {
     pub outages: Arc<Outages>,
     folder: PathBuf,
     system: Arc<Mutex<System>>,
+    database_stays_down: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<Result<(), BenchError>>>,
 }
 
@@ -101,7 +107,7 @@ impl Bench {
         setup.times = TIMES;
         setup.flags = vec![(Service::Platform, "--max-clock-skew=500ms".to_owned())];
         setup.database_settings.extend(database_settings);
-        setup.features = vec!["tests/chaos", "tests/planted"];
+        setup.features = FEATURES.to_vec();
         let detours: Arc<dyn Detours> = net.clone();
         setup.detours = Some(detours);
         for service in Service::ALL {
@@ -117,9 +123,20 @@ impl Bench {
         let world = Arc::new(World::open(journal, &gateway, system.credential(0)).await?);
         let system = Arc::new(Mutex::new(system));
         let outages = Arc::new(Outages::default());
-        let keeping = keep(Arc::clone(&system), Arc::clone(&outages), Arc::clone(&world));
-        let tasks = vec![tokio::spawn(keeping), load::follow(&world)];
-        Ok(Self { net, world, outages, folder, system, tasks })
+        let database_stays_down = Arc::new(AtomicBool::new(false));
+        let keeper = Keeper {
+            system: Arc::clone(&system),
+            outages: Arc::clone(&outages),
+            world: Arc::clone(&world),
+            database_stays_down: Arc::clone(&database_stays_down),
+        };
+        let tasks = vec![tokio::spawn(keeper.keep()), load::follow(&world)];
+        Ok(Self { net, world, outages, folder, system, database_stays_down, tasks })
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn system(&self) -> MutexGuard<'_, System> {
@@ -153,6 +170,16 @@ impl Bench {
         }
     }
 
+    /// Whether PostgreSQL is to stay down once it has ended.
+    pub fn keep_database_down(&self, down: bool) {
+        self.database_stays_down.store(down, Ordering::Relaxed);
+    }
+
+    /// Whether PostgreSQL has ended.
+    pub fn database_has_ended(&self) -> bool {
+        self.system().postgres().process().ended().is_some()
+    }
+
     /// Orders a service to die or stand still at a crash point; see [`common::crash_point`].
     ///
     /// # Errors
@@ -183,26 +210,37 @@ fn orders_of(folder: &Path, service: Service) -> PathBuf {
     folder.join(format!("{}.crash-point", service.name()))
 }
 
-/// Starts again whatever has died, as an orchestrator would, for ever.
-async fn keep(
+/// Starts again whatever has died, as an orchestrator would.
+struct Keeper {
     system: Arc<Mutex<System>>,
     outages: Arc<Outages>,
     world: Arc<World>,
-) -> Result<(), BenchError> {
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let mut system = system.lock().unwrap_or_else(PoisonError::into_inner);
+    database_stays_down: Arc<AtomicBool>,
+}
+
+impl Keeper {
+    async fn keep(self) -> Result<(), BenchError> {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.look()?;
+        }
+    }
+
+    fn look(&self) -> Result<(), BenchError> {
+        let mut system = self.system.lock().unwrap_or_else(PoisonError::into_inner);
         for service in system.ended() {
-            outages.crashed(Part::Service(service), Instant::now());
+            self.outages.crashed(Part::Service(service), Instant::now());
             system.begin_restart(service)?;
             let address = system.address(service).to_owned();
-            tokio::spawn(outages::until_serving(Arc::clone(&outages), service, address));
+            tokio::spawn(outages::until_serving(Arc::clone(&self.outages), service, address));
         }
-        if system.postgres().process().ended().is_some() {
-            outages.crashed(Part::Database, Instant::now());
+        let may_start = !self.database_stays_down.load(Ordering::Relaxed);
+        if may_start && system.postgres().process().ended().is_some() {
+            self.outages.crashed(Part::Database, Instant::now());
             system.postgres().begin_restart()?;
-            let database = system.database();
-            tokio::spawn(outages::until_good_payment(Arc::clone(&outages), database, Arc::clone(&world)));
+            let (database, world) = (system.database(), Arc::clone(&self.world));
+            tokio::spawn(outages::until_good_payment(Arc::clone(&self.outages), database, world));
         }
+        Ok(())
     }
 }

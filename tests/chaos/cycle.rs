@@ -1,12 +1,12 @@
 //! One cycle: load, faults in it, heal, quiescence, judgement.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use harness::BenchError;
 use tokio::time::Instant;
 
 use crate::{
-    bench::Bench,
+    bench::{Bench, BenchSetup, Part},
     cells::Cell,
     check::{Checker, Harm, Violation, snapshots::Snapshots},
     load::Load,
@@ -32,46 +32,86 @@ pub struct Judged {
     pub open: usize,
     /// From the end of the last fault to quiescence.
     pub quiet_after: Duration,
+    /// Where nothing else happened: who died, and how long from then to quiescence.
+    pub lone_death: Option<(Part, Duration)>,
 }
 
-/// Runs one cycle.
-///
-/// # Errors
-/// When the bench itself fails.
-pub async fn run(
-    bench: &Bench,
-    checker: &mut Checker,
-    snapshots: &Snapshots,
-    plan: &Plan,
-    seed: u64,
-    cycle: u64,
-) -> Result<Judged, BenchError> {
-    bench.outages.measure(plan.measures());
-    let load = Load::begin(&bench.world, seed, cycle);
-    let (hit, ()) = tokio::try_join!(strike::carry_out(bench, plan), async {
-        tokio::time::sleep(LOAD).await;
-        Ok(())
-    })?;
-    let healed = Instant::now();
-    let healed_at = bench.world.journal.now();
-    load.end().await?;
-    let ends = &bench.world.open_ends;
-    while ends.count() > 0 && healed.elapsed() < STUCK_AFTER {
-        tokio::time::sleep(LOOK_EVERY).await;
-        ends.forget_those_that_came_to_nothing(healed_at);
+/// Where cycles are run, and by whom they are judged.
+#[derive(Debug)]
+pub struct Stage {
+    /// The system under torment.
+    pub bench: Bench,
+    /// The checker.
+    pub checker: Checker,
+    /// The snapshots of all balances.
+    pub snapshots: Snapshots,
+}
+
+impl Stage {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// When a part does not come up.
+    pub async fn set(setup: BenchSetup) -> Result<Self, BenchError> {
+        let folder = setup.folder.clone();
+        let bench = Bench::start(setup).await?;
+        let checker = Checker::new(folder, bench.database());
+        let snapshots = Snapshots::begin(bench.database());
+        Ok(Self { bench, checker, snapshots })
     }
-    let mut judged = Judged { hit, quiet_after: healed.elapsed(), ..Judged::default() };
-    judged.open = ends.count();
-    judged.violations.extend(ends.names().into_iter().map(|request_id| Violation {
-        invariant: "I6",
-        harm: Harm::Stuck,
-        request_id,
-        found: format!("what came of it cannot be read {STUCK_AFTER:?} after the last fault"),
-    }));
-    ends.clear();
-    judged.certain_after = ends.take_certain_after();
-    bench.world.journal.flush().await?;
-    judged.violations.extend(checker.judge(&bench.pids()).await?);
-    judged.violations.extend(snapshots.take().1);
-    Ok(judged)
+
+    /// Runs one cycle with the plan's faults.
+    ///
+    /// # Errors
+    /// When the bench itself fails.
+    pub async fn run(&mut self, plan: &Plan, seed: u64, cycle: u64) -> Result<Judged, BenchError> {
+        self.bench.outages.measure(plan.measures());
+        let load = Load::begin(&self.bench.world, seed, cycle);
+        let (hit, ()) = tokio::try_join!(strike::carry_out(&self.bench, plan), working())?;
+        let mut judged = self.judge(load, hit).await?;
+        let from_death = |from| LOAD.saturating_sub(from) + judged.quiet_after;
+        judged.lone_death = plan.lone_death().map(|(part, from)| (part, from_death(from)));
+        Ok(judged)
+    }
+
+    /// Ends the load after the last fault, waits for quiescence, and judges.
+    ///
+    /// # Errors
+    /// When the bench itself fails.
+    pub async fn judge(&mut self, load: Load, hit: Vec<Cell>) -> Result<Judged, BenchError> {
+        let healed = Instant::now();
+        let world = &self.bench.world;
+        let healed_at = world.journal.now();
+        load.end().await?;
+        let ends = &world.open_ends;
+        while ends.count() > 0 && healed.elapsed() < STUCK_AFTER {
+            tokio::time::sleep(LOOK_EVERY).await;
+            ends.forget_those_that_came_to_nothing(healed_at);
+        }
+        let mut judged = Judged { hit, quiet_after: healed.elapsed(), ..Judged::default() };
+        judged.open = ends.count();
+        judged.violations.extend(ends.names().into_iter().map(|request_id| Violation {
+            invariant: "I6",
+            harm: Harm::Stuck,
+            request_id,
+            found: format!("what came of it cannot be read {STUCK_AFTER:?} after the last fault"),
+        }));
+        ends.clear();
+        judged.certain_after = ends.take_certain_after();
+        world.journal.flush().await?;
+        judged.violations.extend(self.checker.judge(&self.bench.pids()).await?);
+        judged.violations.extend(self.snapshots.take().1);
+        Ok(judged)
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &Path {
+        self.bench.folder()
+    }
+}
+
+/// Completes when the callers have worked long enough.
+pub async fn working() -> Result<(), BenchError> {
+    tokio::time::sleep(LOAD).await;
+    Ok(())
 }

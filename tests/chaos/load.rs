@@ -8,15 +8,15 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use harness::{BenchError, client::Client};
 use proto::payments::CreatePaymentRequest;
 use rand::{SeedableRng, rngs::StdRng};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use crate::journal::Journal;
 use caller::Caller;
@@ -27,6 +27,9 @@ pub use operations::SCRIPTED_ENDING;
 pub const CALLERS: u32 = 12;
 /// Requests that are remembered, to be repeated.
 const REMEMBERED: usize = 400;
+
+/// How long a probe may take.
+const PROBE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Who pays, who is paid, and what all callers share.
 #[derive(Debug)]
@@ -39,8 +42,7 @@ pub struct World {
     recent: Mutex<VecDeque<Arc<CreatePaymentRequest>>>,
     /// Requests of which it is not known yet what came of them.
     pub open_ends: OpenEnds,
-    /// When a payment that was asked for was last answered well: when it was asked, and when it was answered.
-    pub last_good: watch::Sender<Option<(Instant, Instant)>>,
+    probes: AtomicU64,
 }
 
 /// An account of the callers.
@@ -74,7 +76,7 @@ impl World {
             payers: Vec::new(),
             recent: Mutex::default(),
             open_ends: OpenEnds::default(),
-            last_good: watch::channel(None).0,
+            probes: AtomicU64::new(0),
         };
         let client = world.clients.first().ok_or("no client")?.clone();
         for (number, (currency, is_poor)) in PAYERS.into_iter().enumerate() {
@@ -91,6 +93,19 @@ impl World {
 
     fn recent(&self) -> MutexGuard<'_, VecDeque<Arc<CreatePaymentRequest>>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a payment of its own, to see whether that works now. The callers may all be waiting for what went wrong before.
+    ///
+    /// # Errors
+    /// When the journal can't be written.
+    pub async fn probe(&self) -> Result<bool, BenchError> {
+        let number = self.probes.fetch_add(1, Ordering::Relaxed);
+        let (Some(client), Some(payer)) = (self.clients.last(), self.payers.first()) else {
+            return Ok(false);
+        };
+        let call = operations::probe(&format!("probe-{number}"), payer);
+        caller::ask(self, client, &call, caller::Manner::Within(PROBE_WITHIN)).await
     }
 
     /// Remembers a request, so that any caller may repeat it or read what came of it.

@@ -7,8 +7,8 @@ use harness::system::Service;
 use serde::Serialize;
 
 use crate::{
-    bench::{Outages, Recovered},
-    cells::Hits,
+    bench::{Outages, Part, Recovered},
+    cells::{Cell, Hits},
     check::{Harm, Violation},
     cycle::Judged,
 };
@@ -62,13 +62,19 @@ pub struct Tally {
     pub hits: Hits,
     certain_after: Vec<Duration>,
     quiet_after: Vec<Duration>,
+    after_the_platforms_death: Vec<Duration>,
 }
 
 impl Tally {
-    /// Nothing yet.
-    pub fn new(seed: u64) -> Self {
-        let report = Report { seed, ..Report::default() };
-        Self { report, hits: Hits::none(), certain_after: Vec::new(), quiet_after: Vec::new() }
+    /// Nothing yet, of these cells.
+    pub fn new(seed: u64, cells: &[Cell]) -> Self {
+        Self {
+            report: Report { seed, ..Report::default() },
+            hits: Hits::none(cells),
+            certain_after: Vec::new(),
+            quiet_after: Vec::new(),
+            after_the_platforms_death: Vec::new(),
+        }
     }
 
     /// Adds a cycle.
@@ -88,6 +94,9 @@ impl Tally {
         judged.hit.into_iter().for_each(|cell| self.hits.hit(cell));
         self.certain_after.extend(judged.certain_after);
         self.quiet_after.push(judged.quiet_after);
+        if let Some((Part::Service(Service::Platform), after)) = judged.lone_death {
+            self.after_the_platforms_death.push(after);
+        }
         (report.cells_hit, report.cells_total) = self.hits.count();
         report.time_to_certainty_p99_ms =
             u64::try_from(percentile(&mut self.certain_after, 99).as_millis()).unwrap_or(u64::MAX);
@@ -117,7 +126,11 @@ impl Tally {
         ] {
             table.add_row([what, &value]);
         }
-        for (what, mut durations) in recoveries(outages) {
+        let moved_on = ("platform's crash → every payment certain", self.after_the_platforms_death.clone());
+        for (what, mut durations) in recoveries(outages).into_iter().chain([moved_on]) {
+            if durations.is_empty() {
+                continue;
+            }
             table.add_row([what, &format!("{} × {}", durations.len(), p(&mut durations))]);
         }
         let _ = writeln!(text, "{table}");
@@ -147,7 +160,6 @@ fn recoveries(outages: &Outages) -> Vec<(&'static str, Vec<Duration>)> {
         .map(|(kind, what)| {
             (what, measured.iter().filter(|(of, _)| *of == kind).map(|(_, after)| *after).collect::<Vec<_>>())
         })
-        .filter(|(_, durations)| !durations.is_empty())
         .collect()
 }
 
@@ -176,6 +188,17 @@ fn percentile(durations: &mut [Duration], percent: usize) -> Duration {
 
 fn shown(duration: Duration) -> String {
     format!("{} ms", duration.as_millis())
+}
+
+/// The planted bugs as a table: each with what became of it, and what gave it away.
+pub fn planted(bugs: &[(&str, Planted, String)]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(["Bug", "", "Seconds", "What is wrong", "Given away by"]);
+    for (about, Planted { bug, found, seconds }, given_away) in bugs {
+        let found = if *found { "found" } else { "NOT FOUND" };
+        table.add_row([*bug, found, &format!("{seconds:.1}"), about, given_away]);
+    }
+    table.to_string()
 }
 
 /// A violation with all that is known of it, and how to see it again.

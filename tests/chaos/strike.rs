@@ -86,6 +86,7 @@ async fn begin(bench: &Bench, strike: &Strike) -> Result<u64, BenchError> {
             put_script(bench, bank, misbehaviour.script()).await?;
             Ok(counted)
         }
+        Cell::PowerCut => Ok(0),
         Cell::CrashPoint(fault, point) => {
             let Some((service, name)) = CRASH_POINTS.get(point) else { return Ok(0) };
             let action = match fault {
@@ -106,7 +107,7 @@ async fn end(bench: &Bench, strike: &Strike, counter_before: u64) -> Result<bool
             let _ = bench.signal(part, "CONT");
             Ok(counter_before > 0)
         }
-        Cell::Process(..) | Cell::EverythingDies => Ok(counter_before > 0),
+        Cell::Process(..) | Cell::EverythingDies | Cell::PowerCut => Ok(counter_before > 0),
         Cell::Link(_, link) => {
             let proxy = bench.net.proxy(link)?;
             proxy.set(Rule::Pass);

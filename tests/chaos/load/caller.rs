@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use harness::{BenchError, client::Client};
@@ -114,7 +114,6 @@ pub async fn ask(world: &World, client: &Client, call: &Call, manner: Manner) ->
     if method != Method::Read {
         world.open_ends.begin(&request_id, call, world.journal.now());
     }
-    let asked = Instant::now();
     let (deadline, patience) = match manner {
         Manner::Plainly => (None, LONGEST),
         Manner::Within(deadline) => (Some(deadline), LONGEST),
@@ -134,9 +133,6 @@ pub async fn ask(world: &World, client: &Client, call: &Call, manner: Manner) ->
     let is_good = heard.code == "Ok";
     world.open_ends.heard(&request_id, method, &heard, world.journal.now());
     world.journal.hear(number, heard)?;
-    if is_good && method == Method::Pay {
-        world.last_good.send_replace(Some((asked, Instant::now())));
-    }
     Ok(is_good)
 }
 

@@ -137,6 +137,14 @@ pub fn read_of(request_id: &str) -> Call {
     Call::Read(GetPaymentRequest { key: Some(Key::RequestId(request_id.to_owned())) }, request_id.to_owned())
 }
 
+/// A payment of a small amount that no bank is scripted to misbehave on.
+pub fn probe(request_id: &str, payer: &Payer) -> Call {
+    let payee = BANKS.first().map(|bank| payee_at(bank, 1)).unwrap_or_default();
+    let mut request = order(request_id, &payer.account, payee, 1, payer.currency);
+    request.end_to_end_id = request_id.to_owned();
+    Call::Pay(request)
+}
+
 fn deposit_again(caller: &mut Caller) -> Option<Call> {
     let payer = payer(caller, true)?;
     let id = caller.next_id();
