@@ -1,5 +1,8 @@
 //! The gRPC face of the channel. Execute and Exchange begin every instruction in the same way, each in a task of its own
 //! that nobody cancels: a caller who goes away does not stop a message halfway to a bank.
+//!
+//! The answering half of Exchange is not `common::exchange::answer`: that one stops reading when it drains, which here
+//! would leave payments in doubt that can still be told to be not sent, and its cap is per stream, which here is per bank.
 
 mod answers;
 

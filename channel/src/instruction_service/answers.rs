@@ -54,3 +54,28 @@ impl Stream for Answers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio_stream::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_ready_goes_into_one_answer_and_before_the_end() {
+        let (_published, directory) = watch::channel(Arc::default());
+        let (notices, noticed) = mpsc::channel(2);
+        let (outcomes, answered) = mpsc::channel(2);
+        notices.send(Notice::default()).await.expect("room");
+        outcomes.send(Outcome::default()).await.expect("room");
+        let mut answers = Answers::new(directory, noticed, answered);
+        let first = answers.next().await.expect("an answer").expect("no error");
+        assert_eq!((first.directory.is_some(), first.notices.len(), first.outcomes.len()), (true, 1, 1));
+
+        notices.send(Notice::default()).await.expect("room");
+        drop(outcomes);
+        let last = answers.next().await.expect("an answer").expect("no error");
+        assert_eq!((last.directory.is_some(), last.notices.len(), last.outcomes.len()), (false, 1, 0));
+        assert!(answers.next().await.is_none(), "the end comes with the last outcome");
+    }
+}

@@ -248,6 +248,20 @@ async fn a_drain_answers_what_is_under_way_and_refuses_the_rest() {
 }
 
 #[tokio::test]
+async fn a_drain_waits_for_what_a_platform_sent_that_went_away() {
+    let running = start("drain-gone", &[], 10).await;
+    let exchange = Exchange::open(&running).await;
+    exchange.send(vec![to("slow", 1)]).await;
+    sleep(SLOW / 3).await;
+    drop(exchange);
+    sleep(SLOW / 6).await;
+    running.lifecycle.drain();
+    let mut server = running.end();
+    assert!(timeout(SLOW / 4, &mut server).await.is_err(), "stopped while the bank was at it");
+    timeout(Duration::from_secs(5), server).await.expect("in time").expect("stopped");
+}
+
+#[tokio::test]
 async fn execute_names_the_bad_field() {
     let mut client = start("execute", &[], 10).await.client;
     let mut execute = async |instruction| client.execute(ExecuteRequest { instruction }).await;
