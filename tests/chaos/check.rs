@@ -17,6 +17,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 use harness::{BenchError, system::Service};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
+pub use answers::is_final;
 use books::Books;
 use evidence::{Journal, Request};
 use leaks::{Logs, Resources};

@@ -23,7 +23,7 @@ const ALLOWED_CODES: [&str; 9] = [
 
 /// Whether nothing follows on this state.
 pub fn is_final(state: &str) -> bool {
-    matches!(state, "SUCCEEDED" | "FAILED")
+    matches!(state, "SUCCEEDED" | "FAILED" | "CANCELLED" | "EXPIRED")
 }
 
 /// Judges all that was heard of a request, against itself and against the row that it made.

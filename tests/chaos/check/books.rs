@@ -7,7 +7,16 @@ use serde::Deserialize;
 
 use super::evidence::whole_lines;
 
-/// A line of a bank's books: a payment that it executed or rejected for good.
+/// A line of a bank's books. Lines of other kinds tell what was said.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Line {
+    Executed(Credit),
+    #[serde(other)]
+    Other,
+}
+
+/// A payment that a bank executed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Credit {
     /// Whose books.
@@ -21,8 +30,6 @@ pub struct Credit {
     pub minor_units: i64,
     /// The amount's currency.
     pub currency: String,
-    /// Why it was rejected; none if it was executed.
-    pub rejection: Option<serde_json::Value>,
 }
 
 /// The books' files, as far as they were read.
@@ -47,12 +54,12 @@ impl Books {
         let mut credits = Vec::new();
         for (bank, file, read_bytes) in &mut self.0 {
             for line in whole_lines(file, read_bytes)? {
-                let mut credit: Credit = serde_json::from_str(&line)?;
-                credit.bank.clone_from(bank);
-                credits.push(credit);
+                if let Line::Executed(mut credit) = serde_json::from_str(&line)? {
+                    credit.bank.clone_from(bank);
+                    credits.push(credit);
+                }
             }
         }
-        credits.retain(|credit| credit.rejection.is_none());
         Ok(credits)
     }
 }
@@ -65,8 +72,17 @@ pub fn lines_about(folder: &Path, request_id: &str) -> Result<Vec<String>, Bench
     let mut found = Vec::new();
     for bank in BANKS {
         let lines = whole_lines(&file(folder, bank.id), &mut 0)?;
-        let about = lines.iter().filter(|line| line.contains(&format!("\"{request_id}\"")));
+        // Some lines name the payment by its UETR only, which those that name the request tell.
+        let names_it = format!("\"{request_id}\"");
+        let uetr = lines.iter().filter(|line| line.contains(&names_it)).find_map(|line| uetr(line));
+        let about = lines
+            .iter()
+            .filter(|line| line.contains(&names_it) || uetr.is_some_and(|uetr| line.contains(uetr)));
         found.extend(about.map(|line| format!("{}: {}", bank.id, line.trim_end())));
     }
     Ok(found)
+}
+
+fn uetr(line: &str) -> Option<&str> {
+    line.split("\"uetr\":\"").nth(1)?.split('"').next()
 }

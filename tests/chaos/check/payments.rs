@@ -12,15 +12,30 @@ use super::{
 };
 
 /// The transitions that there are: from which state to which. A payment begins in one of those from nothing.
-const TRANSITIONS: [(&str, &str); 8] = [
+const TRANSITIONS: [(&str, &str); 23] = [
+    ("", "HELD"),
+    ("", "AUTHORIZED"),
     ("", "SUBMITTED"),
     ("", "SUCCEEDED"),
     ("", "FAILED"),
+    ("HELD", "SUBMITTED"),
+    ("HELD", "CANCELLED"),
+    ("HELD", "INVESTIGATE"),
+    ("AUTHORIZED", "AUTHORIZED"),
+    ("AUTHORIZED", "SUCCEEDED"),
+    ("AUTHORIZED", "CANCELLED"),
+    ("AUTHORIZED", "EXPIRED"),
+    ("SUBMITTED", "HELD"),
     ("SUBMITTED", "UNKNOWN"),
+    ("SUBMITTED", "INVESTIGATE"),
     ("SUBMITTED", "SUCCEEDED"),
     ("SUBMITTED", "FAILED"),
+    ("UNKNOWN", "HELD"),
+    ("UNKNOWN", "INVESTIGATE"),
     ("UNKNOWN", "SUCCEEDED"),
     ("UNKNOWN", "FAILED"),
+    ("INVESTIGATE", "SUCCEEDED"),
+    ("INVESTIGATE", "FAILED"),
 ];
 
 /// Executions that nobody has asked for.

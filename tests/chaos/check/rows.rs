@@ -132,7 +132,7 @@ pub async fn sums(connection: &mut PgConnection) -> Result<Vec<Sum>, BenchError>
 
 /// What has not come to its end.
 pub async fn open(connection: &mut PgConnection) -> Result<Open, BenchError> {
-    let sql = "SELECT payer_account, sum(amount)::text FROM payments WHERE state NOT IN ('SUCCEEDED', 'FAILED') GROUP BY 1";
+    let sql = "SELECT payer_account, sum(amount)::text FROM payments WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED') GROUP BY 1";
     let mut open = Open::default();
     for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
         let amount: String = row.try_get(1)?;

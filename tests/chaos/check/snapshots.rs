@@ -37,7 +37,7 @@ const RECOMPUTED: [&str; 2] = [
        SELECT debit_account AS id, sum(CASE kind WHEN 'HOLD' THEN amount WHEN 'POSTING' THEN 0 ELSE -amount END) AS held \
        FROM transfers GROUP BY 1 \
      ), under_way AS ( \
-       SELECT payer_account AS id, sum(amount) AS amount FROM payments WHERE state NOT IN ('SUCCEEDED', 'FAILED') GROUP BY 1 \
+       SELECT payer_account AS id, sum(amount) AS amount FROM payments WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED') GROUP BY 1 \
      ) SELECT format('I9 account %s: stored %s held, its transfers say %s, payments under way %s', id, debits_pending, held, \
        u.amount) FROM accounts LEFT JOIN holds USING (id) LEFT JOIN under_way u USING (id) \
      WHERE (debits_pending, coalesce(held, 0)) <> (coalesce(u.amount, 0), coalesce(u.amount, 0))",

@@ -13,7 +13,10 @@ use super::{
     caller::{Manner, ask},
     operations::{Call, read_of},
 };
-use crate::journal::{Heard, Method};
+use crate::{
+    check::is_final,
+    journal::{Heard, Method},
+};
 
 /// How long a read of a follower may take.
 const READ_WITHIN: Duration = Duration::from_millis(1_500);
@@ -70,7 +73,7 @@ impl OpenEnds {
     pub fn heard(&self, request_id: &str, method: Method, heard: &Heard, now: Duration) {
         let mut ends = self.lock();
         let state = heard.payment.as_ref().map(|payment| payment.state.as_str());
-        let is_final = matches!(state, Some("SUCCEEDED" | "FAILED"));
+        let is_final = state.is_some_and(is_final);
         let is_booked = method == Method::Deposit && heard.code == "Ok";
         let Some(end) = ends.open.get_mut(request_id) else { return };
         if method != Method::Read {
