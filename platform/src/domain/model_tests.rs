@@ -277,10 +277,7 @@ impl Run {
                 self.commit(false);
                 let id = self.nth_payment(nth);
                 for twin in [&mut self.batched, &mut self.one_by_one] {
-                    if let Some(lease) = twin.queue.get_mut(&id) {
-                        lease.token += 1;
-                        lease.tries += 1;
-                    }
+                    twin.take_over(id);
                 }
                 if let Some(known) = self.model.payments.get_mut(&id) {
                     known.token += 1;
@@ -321,6 +318,9 @@ impl Run {
             assert!(
                 again.transfers.is_empty() && again.changed_payments.is_empty() && again.deltas.is_empty()
             );
+            for command in commands {
+                self.one_by_one.commit_one(command);
+            }
         }
     }
 }

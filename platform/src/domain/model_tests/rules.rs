@@ -351,7 +351,7 @@ fn an_overflow_on_either_side_fails_the_payment_and_refuses_the_deposit() {
             command(pay(1, "alice", "r", ALICE, to, eur(4))),
             command(pay(2, "alice", "s", ALICE, to, eur(3))),
         ];
-        let (outcomes, _) = decide(snapshot, &commands, super::twin::NOW);
+        let (outcomes, _) = decide(snapshot, &commands, super::twin::START);
         let payments: Vec<_> = outcomes.into_iter().map(as_payment).collect();
         assert_eq!(
             payments[0].reason.as_ref().map(|reason| reason.code.as_str()),
@@ -393,7 +393,7 @@ proptest! {
             command(pay(number, "alice", &number.to_string(), ALICE, "123", eur((*amount).max(1))))
         }).collect();
         let snapshot = Snapshot { accounts, ..Default::default() };
-        let (_, writes) = decide(snapshot, &commands, super::twin::NOW);
+        let (_, writes) = decide(snapshot, &commands, super::twin::START);
         for (id, delta) in &writes.deltas {
             let balances = before[id].balances;
             for (pending, added, posted) in [
