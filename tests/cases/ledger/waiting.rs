@@ -7,7 +7,7 @@ use platform::domain::{
     payment::{Evidence, MAX_FRUITLESS, State, Work},
 };
 
-use crate::bench::{World, accepted, command, number, payment, submission, write};
+use crate::bench::{World, accepted, all, command, number, payment, submission, write};
 
 #[tokio::test]
 async fn a_payment_that_waits_for_its_bank_is_sent_later_or_cancelled() {
@@ -84,4 +84,27 @@ async fn a_bank_that_is_down_refuses_before_money_is_held() {
     assert_eq!(refused, Outcome::Declined(Declined::NoRoute(NoRoute::Offline("aurora".to_owned()))));
     assert_eq!(world.alice().await, (10_000, 0));
     assert_eq!(number(&world.options, "SELECT count(*) FROM payments").await, 0);
+}
+
+/// Of a transaction the database sees only a payment's first and last state, so that each step that does not follow from the
+/// first has a transaction of its own.
+#[tokio::test]
+async fn a_payment_that_steps_twice_in_a_batch_does_so_in_two_transactions() {
+    let world = World::new().await;
+    let (book, suspense) = (world.book(1), world.suspense().await);
+    let paid = submission(write(&book, command(world.pay_bank("paid", 100))).await);
+    let lease = Witness::Lease(paid.lease.token);
+    let never = Evidence::NeverReceived { next_attempt_after: Some(Duration::ZERO) };
+    let batch = [
+        command(world.pay_bank("first", 1)),
+        world.said(&paid.payment, lease, never, suspense),
+        world.cancel(&paid.payment),
+        command(world.pay_bank("last", 1)),
+    ];
+    // Asked in one go, before the book's task comes to run: one batch.
+    let outcomes = all(batch.map(|command| write(&book, command))).await;
+    let states: Vec<_> = outcomes.into_iter().map(|outcome| payment(outcome).state).collect();
+    assert_eq!(states, [State::Submitted, State::Held, State::Cancelled, State::Submitted]);
+    assert_eq!(world.alice().await, (9_998, 2));
+    world.assert_balanced().await;
 }
