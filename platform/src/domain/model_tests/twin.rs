@@ -10,10 +10,14 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use common::id::{AccountId, PaymentId, TransferId};
+use common::{
+    id::{AccountId, PaymentId, TransferId},
+    money::Currency,
+};
 
+use super::world::{ACCOUNTS, Holder, account, first_deposits};
 use crate::domain::{
-    account::Account,
+    account::{Account, Balances},
     alarm::AlarmKind,
     ledger::{Alarm, Command, Deposit, Event, Outcome, Proposal, RequestKey, Writes, decide},
     payment::{Attempt, Lease, Payment, Work},
@@ -41,6 +45,32 @@ pub struct Twin {
     pub now_s: u64,
 }
 
+/// The accounts, without any money.
+pub fn accounts() -> Twin {
+    let mut twin = Twin::default();
+    for Holder { number, participant, currency, iban, may_overdraw, closed } in ACCOUNTS {
+        let account = Account {
+            id: account(number),
+            participant: participant.to_owned(),
+            display_name: format!("Account {number}"),
+            iban: iban.map(str::to_owned),
+            currency: Currency::parse(currency).expect("a currency"),
+            may_overdraw,
+            closed,
+            balances: Balances::default(),
+        };
+        twin.accounts.insert(account.id, account);
+    }
+    twin
+}
+
+/// The accounts, with money on Alice's and Bob's.
+pub fn accounts_with(minor_units: i64) -> Twin {
+    let mut twin = accounts();
+    twin.commit(&first_deposits(minor_units));
+    twin
+}
+
 /// A payment's place in the queue of work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Queued {
@@ -50,13 +80,20 @@ pub struct Queued {
 }
 
 impl Twin {
-    /// One batch: load, decide, save, and check the books.
+    /// One batch, in as many transactions as the rules want: load, decide, save, and check the books. Returns the writes of
+    /// the last transaction.
     pub fn commit(&mut self, commands: &[Command]) -> (Vec<Outcome>, Writes) {
-        let (outcomes, writes) = decide(self.load(commands), commands, self.now());
-        assert_eq!(outcomes.len(), commands.len());
-        self.save(&writes);
-        self.check();
-        (outcomes, writes)
+        let (mut outcomes, mut last) = (Vec::new(), Writes::default());
+        while outcomes.len() < commands.len() {
+            let waiting = &commands[outcomes.len()..];
+            let (decided, writes) = decide(self.load(waiting), waiting, self.now());
+            assert!((1..=waiting.len()).contains(&decided.len()));
+            self.save(&writes);
+            self.check();
+            outcomes.extend(decided);
+            last = writes;
+        }
+        (outcomes, last)
     }
 
     /// A batch of one.

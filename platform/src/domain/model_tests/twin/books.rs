@@ -87,7 +87,10 @@ impl Twin {
                 assert_eq!(sums.captured, sum(Kind::Capture, succeeded));
                 assert_eq!(sums.capturing, sum(Kind::Capture, is_under_way));
                 assert!(sums.held + sums.capturing + sums.captured <= amount);
-                assert_eq!(payment.state, sums.state());
+                // One that the ledger refused never held anything.
+                let state =
+                    if sums.held == 0 && payment.sequence == 1 { State::Failed } else { sums.state() };
+                assert_eq!(payment.state, state);
             }
             let refunds = sum(Kind::Refund, succeeded) + sum(Kind::Refund, is_under_way);
             let on_record = self.refundable.get(&payment.id).copied().unwrap_or((amount, 0));

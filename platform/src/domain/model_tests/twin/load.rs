@@ -74,7 +74,7 @@ impl Named {
 }
 
 impl Twin {
-    pub(super) fn load(&self, commands: &[Command]) -> Snapshot {
+    pub fn load(&self, commands: &[Command]) -> Snapshot {
         let mut named = Named::default();
         for command in commands {
             named.add(command);
