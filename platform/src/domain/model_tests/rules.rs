@@ -1,6 +1,7 @@
 //! Single rules, as tables.
 
 mod evidence;
+mod matrix;
 mod payments;
 mod states;
 mod sums;
