@@ -26,6 +26,8 @@ mod misbehaviour;
 mod money;
 #[path = "api/paging.rs"]
 mod paging;
+#[path = "api/states.rs"]
+mod states;
 #[path = "api/tenancy.rs"]
 mod tenancy;
 #[path = "api/validate_only.rs"]
