@@ -1,7 +1,10 @@
 //! Every state of a payment and all that a caller can do there, on a system of its own: what comes of it, or the reason why
 //! not. Each state is come to as it is in life; only the time that an authorization lasts is not waited for.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use harness::{
     BenchError,
@@ -197,8 +200,11 @@ async fn resolve(
 
 async fn every_state(shop: &mut Shop) -> Done {
     for (state, row) in ROWS {
+        let began = Instant::now();
         let payment = shop.payment_in(state).await?;
         assert_eq!(payment.state(), state);
+        // Whoever asked for it hears of it without waiting for the end of the call.
+        assert!(began.elapsed() < LONG / 2, "{state:?} after {:?}", began.elapsed());
         let refused = |reason| Refused::new(Code::FailedPrecondition, reason);
         let expected: Vec<_> = row.into_iter().map(|cell| cell.map_err(refused)).collect();
         assert_eq!(shop.try_all(&payment.id).await?, expected, "{state:?}");
