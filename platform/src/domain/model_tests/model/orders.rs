@@ -128,6 +128,8 @@ impl Model {
     pub(super) fn cancel(&mut self, cancel: &Cancel) -> Told {
         let known = self.own(cancel.payment, &cancel.participant)?;
         match self.state(known) {
+            // Repeating it changes nothing.
+            _ if known.closing == Some(State::Cancelled) => {}
             State::Held => self.set(cancel.payment, State::Cancelled, ""),
             State::Authorized => self.close(cancel.payment, State::Cancelled),
             State::Cancelled => {}

@@ -204,6 +204,26 @@ fn authorizations_are_not_refunded_and_refunds_neither() {
     }
 }
 
+/// Who did not hear the answer asks again.
+#[test]
+fn repeating_a_cancellation_changes_nothing_though_something_was_captured() {
+    for is_concluded_before in [true, false] {
+        let mut twin = with_payment_in(Authorized);
+        twin.commit_one(Command::Capture(Box::new(capture(2, "c", payment(1), Some(eur(40))))));
+        let mut order = vec![conclude_child(2, payment(1), 3), operation(Cancel, 0)];
+        if !is_concluded_before {
+            order.reverse();
+        }
+        for command in order {
+            twin.commit_one(command);
+        }
+        let cancelled = twin.payments[&payment(1)].clone();
+        assert_eq!(cancelled.state, Succeeded);
+        let (outcomes, writes) = twin.commit(&[operation(Cancel, 0)]);
+        assert_eq!((outcomes, writes), (vec![Outcome::Payment(Box::new(cancelled))], Writes::default()));
+    }
+}
+
 /// The bank did what a capture or refund asked for.
 fn conclude_child(number: u128, original: common::id::PaymentId, nth: u128) -> Command {
     let witness = Witness::Lease(Lease::FIRST.token);
