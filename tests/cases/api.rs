@@ -18,6 +18,8 @@ mod deadlines;
 mod idempotency;
 #[path = "api/isolation.rs"]
 mod isolation;
+#[path = "api/known_bugs.rs"]
+mod known_bugs;
 #[path = "api/life.rs"]
 mod life;
 #[path = "api/misbehaviour.rs"]
