@@ -4,7 +4,10 @@
 //! transaction: begin, load (see [`crate::store::load`]), decide, save, commit. When the answer to a commit is lost, the
 //! batch is done again as it is: its commands carry their numbers, so what was saved is found, not written twice.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use common::{clock::Clock, fault::Fault, trace::TraceParent};
 use sqlx::{Connection, PgConnection};
@@ -13,6 +16,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::pace::Pace;
 use crate::{
     domain::{
         ledger::{self, Command, Outcome},
@@ -33,6 +37,7 @@ const LONGEST_TRY: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug)]
 pub struct Book {
     queue: mpsc::Sender<Job>,
+    pace: Arc<Pace>,
 }
 
 #[derive(Debug)]
@@ -101,16 +106,18 @@ impl Book {
     pub fn open(store: &Store, clock: &Clock, config: BookConfig) -> (Self, mpsc::UnboundedReceiver<ToSend>) {
         let (queue, jobs) = mpsc::channel(config.max_waiting);
         let (submissions, to_send) = mpsc::unbounded_channel();
-        let jobs = std::sync::Arc::new(Mutex::new(jobs));
+        let jobs = Arc::new(Mutex::new(jobs));
+        let pace = Arc::new(Pace::new(config.max_batch.saturating_mul(config.writers)));
         for _ in 0..config.writers {
-            let (store, clock) = (store.clone(), clock.clone());
-            let (submissions, jobs) = (submissions.clone(), std::sync::Arc::clone(&jobs));
+            let (store, clock, pace) = (store.clone(), clock.clone(), Arc::clone(&pace));
+            let (submissions, jobs) = (submissions.clone(), Arc::clone(&jobs));
             tokio::spawn(async move {
                 // A defect that panics costs its batch, not the writer: whoever comes next finds one.
                 loop {
                     let (store, clock, submissions) = (store.clone(), clock.clone(), submissions.clone());
-                    let writer = Writer { store, clock, submissions, connection: None };
-                    let writing = tokio::spawn(writer.run(std::sync::Arc::clone(&jobs), config.max_batch));
+                    let pace = Arc::clone(&pace);
+                    let writer = Writer { store, clock, submissions, pace, connection: None };
+                    let writing = tokio::spawn(writer.run(Arc::clone(&jobs), config.max_batch));
                     if writing.await.is_ok() {
                         return;
                     }
@@ -118,7 +125,12 @@ impl Book {
                 }
             });
         }
-        (Self { queue }, to_send)
+        (Self { queue, pace }, to_send)
+    }
+
+    /// Whether a new command would be written soon. What goes on with work that was begun needs not ask.
+    pub fn has_room(&self) -> bool {
+        self.queue.max_capacity() - self.queue.capacity() < self.pace.room()
     }
 
     /// Has a command carried out. Dropping the future does not take the command back.
@@ -137,17 +149,20 @@ struct Writer {
     store: Store,
     clock: Clock,
     submissions: mpsc::UnboundedSender<ToSend>,
+    pace: Arc<Pace>,
     connection: Option<PgConnection>,
 }
 
 impl Writer {
-    async fn run(mut self, jobs: std::sync::Arc<Mutex<mpsc::Receiver<Job>>>, max_batch: usize) {
+    async fn run(mut self, jobs: Arc<Mutex<mpsc::Receiver<Job>>>, max_batch: usize) {
         let mut batch = Vec::new();
         loop {
             if jobs.lock().await.recv_many(&mut batch, max_batch).await == 0 {
                 return;
             }
+            let began = Instant::now();
             self.commit(std::mem::take(&mut batch)).await;
+            self.pace.learn(began.elapsed());
         }
     }
 
