@@ -41,6 +41,8 @@ pub struct Setup {
     pub script: String,
     /// Banks, by their ids, whose payments wait for them while they are down.
     pub queueing: &'static [&'static str],
+    /// Further settings of banks in the channel's directory: a bank's id, and a line of TOML.
+    pub bank_settings: Vec<(&'static str, String)>,
     /// Further flags, each for a service.
     pub flags: Vec<(Service, String)>,
     /// Further environment variables, each for a service: name and value.
@@ -62,6 +64,7 @@ impl Setup {
             times: QUICK,
             script: String::new(),
             queueing: &[],
+            bank_settings: Vec::new(),
             flags: Vec::new(),
             variables: Vec::new(),
             database_settings: vec!["shared_buffers=256MB".to_owned()],
