@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "ledger/authorizations.rs"]
+mod authorizations;
 #[path = "ledger/bench.rs"]
 mod bench;
 #[path = "ledger/book.rs"]
@@ -20,7 +22,13 @@ mod pool;
 mod queue;
 #[path = "ledger/races.rs"]
 mod races;
+#[path = "ledger/refunds.rs"]
+mod refunds;
 #[path = "ledger/schema.rs"]
 mod schema;
 #[path = "ledger/tampering.rs"]
 mod tampering;
+#[path = "ledger/verdicts.rs"]
+mod verdicts;
+#[path = "ledger/waiting.rs"]
+mod waiting;

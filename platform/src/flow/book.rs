@@ -166,49 +166,42 @@ impl Writer {
         }
     }
 
-    /// Commits a batch; one that the database refuses is split, so that a bad command harms nobody but its sender.
+    /// Commits a batch, in as many transactions as the rules want; one that the database refuses is split, so that a bad
+    /// command harms nobody but its sender.
     async fn commit(&mut self, jobs: Vec<Job>) {
         let (commands, askers): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|job| (job.command, (job.context, job.outcome))).unzip();
-        match self.commit_with_retries(&commands).await {
-            Ok(outcomes) => {
-                for (outcome, (context, asker)) in outcomes.into_iter().zip(askers) {
-                    self.deliver(outcome, context, asker);
+        let (mut waiting, mut askers) = (commands.as_slice(), askers.into_iter());
+        let mut max_batch = waiting.len();
+        while !waiting.is_empty() {
+            let batch = &waiting[..max_batch.min(waiting.len())];
+            let results = match self.commit_with_retries(batch).await {
+                Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+                Err(NotWritten::Defect) if batch.len() > 1 => {
+                    max_batch = 1;
+                    continue;
                 }
-            }
-            Err(NotWritten::Defect) if commands.len() > 1 => {
-                for (command, (context, asker)) in commands.into_iter().zip(askers) {
-                    match self
-                        .commit_with_retries(std::slice::from_ref(&command))
-                        .await
-                        .map(|mut one| one.pop())
-                    {
-                        Ok(Some(outcome)) => self.deliver(outcome, context, asker),
-                        Ok(None) => drop(asker.send(Err(NotWritten::Defect))),
-                        Err(why) => drop(asker.send(Err(why))),
-                    }
-                }
-            }
-            Err(why) => {
-                for (_, asker) in askers {
-                    // Who stopped waiting asks again with the same request id.
-                    let _ = asker.send(Err(why));
-                }
+                Err(why) => vec![Err(why); batch.len()],
+            };
+            waiting = &waiting[results.len()..];
+            for (result, (context, asker)) in results.into_iter().zip(&mut askers) {
+                self.deliver(result, context, asker);
             }
         }
     }
 
     fn deliver(
         &self,
-        outcome: Outcome,
+        result: Result<Outcome, NotWritten>,
         context: Context,
         asker: oneshot::Sender<Result<Outcome, NotWritten>>,
     ) {
-        if let Outcome::Submitted(submission) = &outcome {
+        if let Ok(Outcome::Submitted(submission)) = &result {
             // The receiver lives as long as the process; what it does not get, recovery takes from the queue of work.
             let _ = self.submissions.send((submission.as_ref().clone(), context));
         }
-        let _ = asker.send(Ok(outcome));
+        // Who stopped waiting asks again with the same request id.
+        let _ = asker.send(result);
     }
 
     async fn commit_with_retries(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, NotWritten> {
