@@ -1,7 +1,11 @@
 //! What a bank may get from this platform: so much at once, so much a second, and nothing while it is down.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, OnceLock},
+};
 
+use common::planted;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use proto::channel::{Bank, OfflinePolicy};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -68,7 +72,11 @@ impl Gate {
         let enquiries = (places / ENQUIRIES_ONE_IN).max(FEWEST_ENQUIRIES);
         Self {
             limits,
-            instruction_places: Arc::new(Semaphore::new(places)),
+            instruction_places: if planted::is("M23") {
+                shared(places)
+            } else {
+                Arc::new(Semaphore::new(places))
+            },
             enquiry_places: Arc::new(Semaphore::new(enquiries)),
             instruction_rate: rate(limits.max_instructions_per_s),
             enquiry_rate: rate(limits.max_enquiries_per_s),
@@ -99,6 +107,12 @@ impl Gate {
     pub fn enquiry(&self) -> Option<Place> {
         take(&self.enquiry_places, &self.enquiry_rate)
     }
+}
+
+/// The planted bug M23: one room for all banks.
+fn shared(places: usize) -> Arc<Semaphore> {
+    static ROOM: OnceLock<Arc<Semaphore>> = OnceLock::new();
+    Arc::clone(ROOM.get_or_init(|| Arc::new(Semaphore::new(places))))
 }
 
 fn take(places: &Arc<Semaphore>, rate: &DefaultDirectRateLimiter) -> Option<Place> {

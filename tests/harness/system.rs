@@ -41,6 +41,8 @@ pub struct Setup {
     pub script: String,
     /// Banks, by their ids, whose payments wait for them while they are down.
     pub queueing: &'static [&'static str],
+    /// Payments and return requests that each bank takes at once.
+    pub max_in_flight: u32,
     /// Further settings of banks in the channel's directory: a bank's id, and a line of TOML.
     pub bank_settings: Vec<(&'static str, String)>,
     /// Further flags, each for a service.
@@ -64,6 +66,7 @@ impl Setup {
             times: QUICK,
             script: String::new(),
             queueing: &[],
+            max_in_flight: 1024,
             bank_settings: Vec::new(),
             flags: Vec::new(),
             variables: Vec::new(),

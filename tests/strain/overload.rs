@@ -55,13 +55,13 @@ const SCARCITIES: [Scarcity; 2] = [
     Scarcity { name: "a busy core", database_settings: &[], flag: "--max-batch=256", neighbours: 3 },
 ];
 
-/// Measures so many rounds of each scarcity.
+/// Measures so many rounds of each scarcity whose name contains `only`.
 ///
 /// # Errors
 /// When the bench itself fails, or the books do not add up afterwards.
-pub async fn run(cores: &Cores, rounds: usize) -> Result<Vec<Figure>, BenchError> {
+pub async fn run(cores: &Cores, only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
     let mut figures = Vec::new();
-    for scarcity in SCARCITIES {
+    for scarcity in SCARCITIES.into_iter().filter(|scarcity| scarcity.name.contains(only)) {
         figures.extend(overload(cores, scarcity, rounds).await?);
     }
     Ok(figures)
