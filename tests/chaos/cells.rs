@@ -50,6 +50,8 @@ pub enum LinkFault {
     Reorder,
     /// Requests are held, and arrive later.
     HoldRequests,
+    /// One request in some is held, and the others pass.
+    HoldSomeRequests,
     /// Answers are held, and arrive later.
     HoldAnswers,
     /// Nothing arrives.
@@ -92,10 +94,11 @@ pub const CRASH_POINTS: [(Service, &str); 0] = [];
 const SERVICE_FAULTS: [ProcessFault; 3] =
     [ProcessFault::Kill, ProcessFault::StandStill, ProcessFault::Restart];
 
-const LINK_FAULTS: [LinkFault; 11] = [
+const LINK_FAULTS: [LinkFault; 12] = [
     LinkFault::Delay,
     LinkFault::Reorder,
     LinkFault::HoldRequests,
+    LinkFault::HoldSomeRequests,
     LinkFault::HoldAnswers,
     LinkFault::BlackHole,
     LinkFault::LoseRequests,
@@ -139,6 +142,7 @@ impl Cell {
             Self::Link(LinkFault::Delay, _) => "delayed",
             Self::Link(LinkFault::Reorder, _) => "reordered",
             Self::Link(LinkFault::HoldRequests, _) => "requests held",
+            Self::Link(LinkFault::HoldSomeRequests, _) => "some requests held",
             Self::Link(LinkFault::HoldAnswers, _) => "answers held",
             Self::Link(LinkFault::BlackHole, _) => "black hole",
             Self::Link(LinkFault::LoseRequests, _) => "requests lost",

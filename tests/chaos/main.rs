@@ -36,7 +36,7 @@ pub struct Args {
     /// The first cycle to run, to see a later one of a seed again.
     #[arg(long, default_value_t = 0, value_name = "CYCLE")]
     from: u64,
-    /// Only faults whose step or name contains this.
+    /// Only faults whose step or name contains this; of the planted bugs the one of this name.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Test the bench itself: plant each known bug, and see whether it is found. Ends with 0 only if all are.

@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::BenchError;
+use harness::{BenchError, detour::Link};
 use sqlx::{Connection, PgConnection};
 
 use crate::{
     bench::{BenchSetup, Part},
-    cells::{self, Cell, ProcessFault},
+    cells::{self, Cell, LinkFault, ProcessFault},
     check::Violation,
     cycle::Stage,
     plan::Plan,
@@ -21,6 +21,8 @@ use crate::{
 /// How a bug is planted.
 #[derive(Clone, Copy, Debug)]
 enum Plant {
+    /// In the code, where [`common::planted::is`] asks for it.
+    InCode,
     /// By this SQL, a statement each, once the system is up.
     Sql(&'static [&'static str]),
 }
@@ -40,7 +42,23 @@ pub struct Bug {
 }
 
 /// Every planted bug.
-pub const BUGS: [Bug; 3] = [
+pub const BUGS: [Bug; 5] = [
+    Bug {
+        name: "M4",
+        about: "a payment that the bank does not answer for is failed, and its hold released",
+        plant: Plant::InCode,
+        shows_under: |cell| matches!(cell, Cell::Bank(_)),
+        within: Duration::from_secs(60),
+    },
+    Bug {
+        name: "M5",
+        about: "\"never received\" is taken for final before the bank refuses the payment",
+        plant: Plant::InCode,
+        shows_under: |cell| {
+            matches!(cell, Cell::Bank(_) | Cell::Link(LinkFault::HoldSomeRequests, Link::ChannelToBank))
+        },
+        within: Duration::from_secs(60),
+    },
     Bug {
         name: "M1",
         about: "commits are acknowledged before they are on disk (synchronous_commit = off)",
@@ -87,7 +105,10 @@ impl Bug {
             ..BenchSetup::default()
         };
         let mut stage = Stage::set(setup).await?;
-        let Plant::Sql(statements) = self.plant;
+        let statements = match self.plant {
+            Plant::InCode => &[][..],
+            Plant::Sql(statements) => statements,
+        };
         let mut database = PgConnection::connect_with(&stage.bench.database()).await?;
         for statement in statements {
             sqlx::query(*statement).execute(&mut database).await?;

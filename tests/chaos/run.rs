@@ -17,7 +17,7 @@ use crate::{
     check::Violation,
     cycle::{Judged, Stage},
     plan::Plan,
-    planted::BUGS,
+    planted::{BUGS, Bug},
     power_loss::{self, Disk},
     report::{self, Report, Tally},
 };
@@ -157,10 +157,15 @@ async fn tell_of(
 
 /// Plants each bug in turn.
 async fn look_for_bugs(args: &Args, seed: u64, folder: &Path) -> Result<bool, BenchError> {
+    let is_picked = |bug: &&Bug| args.only.as_ref().is_none_or(|only| bug.name == only);
+    let picked: Vec<&Bug> = BUGS.iter().filter(is_picked).collect();
+    if picked.is_empty() {
+        return Err("no planted bug has this name".into());
+    }
     let style = ProgressStyle::with_template("{bar:30} bug {pos}/{len}, {elapsed}, {msg}")?;
-    let bar = ProgressBar::new(u64::try_from(BUGS.len())?).with_style(style);
+    let bar = ProgressBar::new(u64::try_from(picked.len())?).with_style(style);
     let mut bugs = Vec::new();
-    for bug in BUGS {
+    for bug in picked {
         bar.set_message(bug.name);
         let own = folder.join(bug.name);
         let (planted, given_away) = bug.look_for(&own, seed).await?;

@@ -167,6 +167,7 @@ fn rule(fault: LinkFault, count: u64) -> Option<Rule> {
         LinkFault::Delay => Rule::Delay { ms: count / 4 },
         LinkFault::Reorder => Rule::Reorder { max_ms: count * 3 },
         LinkFault::HoldRequests => Rule::Hold(Way::Forward),
+        LinkFault::HoldSomeRequests => Rule::HoldSome { way: Way::Forward, one_in: 6, ms: 600 + count * 2 },
         LinkFault::HoldAnswers => Rule::Hold(Way::Backward),
         LinkFault::BlackHole => Rule::BlackHole(None),
         LinkFault::LoseRequests => Rule::BlackHole(Some(Way::Forward)),

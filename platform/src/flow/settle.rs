@@ -209,6 +209,9 @@ impl Flow {
 
     /// Nothing is certain: the hold stays, and the bank is asked once its clock has run, then ever more rarely.
     fn inconclusive(&self, submission: &Submission, reason: &str, detail: &str) -> Evidence {
+        if common::planted::is("M4") {
+            return Evidence::NeverSent { detail: detail.to_owned(), next_attempt_after: None };
+        }
         let bank = submission.payment.bank_id.as_deref().and_then(|id| self.directory.bank_by_id(id));
         let enquire_after = bank.map_or(Duration::ZERO, |bank| bank.enquire_after);
         let first_enquiry = submission.attempt.accept_time + enquire_after;
@@ -299,6 +302,9 @@ enum AfterNotFound {
 /// "Not found" binds only behind the fence: once the bank refuses the payment whatever its clock says. Before, it may
 /// still be on its way, and is sent again under the same ids while the bank takes it.
 fn after_not_found(attempt: &Attempt, now: SystemTime, max_clock_skew: Duration) -> AfterNotFound {
+    if common::planted::is("M5") {
+        return AfterNotFound::NeverReceived;
+    }
     let fence = attempt.valid_until + max_clock_skew;
     if now < attempt.valid_until {
         AfterNotFound::SendAgain
