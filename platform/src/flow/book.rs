@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use common::{clock::Clock, fault::Fault, trace::TraceParent};
+use common::{clock::Clock, crash_point, fault::Fault, trace::TraceParent};
 use sqlx::{Connection, PgConnection};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
@@ -224,6 +224,7 @@ impl Writer {
             Some(connection) => connection,
             none => none.insert(self.store.connect().await?),
         };
+        crash_point::here("book.before_transaction");
         let mut transaction = connection.begin().await?;
         let snapshot = load::snapshot(&mut transaction, commands).await?;
         let (outcomes, writes) = ledger::decide(snapshot, commands, self.clock.now());
@@ -231,7 +232,9 @@ impl Writer {
             transaction.rollback().await?;
         } else {
             save::writes(&mut transaction, &writes).await?;
+            crash_point::here("book.before_commit");
             transaction.commit().await?;
+            crash_point::here("book.after_commit");
         }
         Ok(outcomes)
     }

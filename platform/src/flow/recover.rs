@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::{id::AlarmId, lifecycle::Lifecycle, trace::TraceParent};
+use common::{crash_point, id::AlarmId, lifecycle::Lifecycle, trace::TraceParent};
 use tracing::Instrument;
 
 use super::{Flow, book::Context, settle};
@@ -103,6 +103,7 @@ fn go_on(flow: &Arc<Flow>, claimed: Claimed, work: Work, place: Option<Place>) {
                 fruitless = lease.fruitless,
                 "taken over"
             );
+            crash_point::here("recover.after_claim");
             if lease.fruitless > MAX_FRUITLESS {
                 recovering.quarantined(&claimed).await;
             }
@@ -122,6 +123,7 @@ impl Flow {
             return tracing::error!("there is nothing to ask about: no attempt is on record");
         };
         let evidence = self.enquire(&submission, trace).await;
+        crash_point::here("recover.after_enquiry");
         self.conclude(&claimed.payment, Witness::Lease(claimed.lease.token), evidence, trace).await;
     }
 
@@ -149,9 +151,11 @@ impl Flow {
             token: claimed.lease.token,
             transfers: TransferIds::new(&self.clock),
         };
+        crash_point::here("recover.before_expiry");
         if let Err(why) = self.book.write(Command::Expire(Box::new(expire)), trace).await {
             tracing::warn!(?why, "not expired; the authorization stays in the queue");
         }
+        crash_point::here("recover.after_expiry");
     }
 
     async fn quarantined(&self, claimed: &Claimed) {

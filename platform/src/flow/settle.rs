@@ -6,6 +6,7 @@ use std::{
 };
 
 use common::{
+    crash_point,
     id::{AlarmId, PaymentId},
     trace::TraceParent,
 };
@@ -74,6 +75,7 @@ pub(super) async fn run(flow: Arc<Flow>, mut submissions: mpsc::UnboundedReceive
         flow.settling.spawn(
             async move {
                 let evidence = settling.send(&submission, Sent::Never, trace).await;
+                crash_point::here("settle.after_send");
                 let witness = Witness::Lease(submission.lease.token);
                 settling.conclude(&submission.payment, witness, evidence, trace).await;
                 drop(context.place);
@@ -95,6 +97,10 @@ impl Flow {
     async fn send(&self, submission: &Submission, sent: Sent, trace: TraceParent) -> Evidence {
         let give_up = Instant::now() + SEND_WINDOW;
         let mut pause = FIRST_SEND_PAUSE;
+        crash_point::here("settle.before_send");
+        if submission.payment.kind.is_taken_back() {
+            crash_point::here("settle.before_return_request");
+        }
         loop {
             let late = self.clock.now() >= submission.attempt.valid_until;
             let heard = match late {
@@ -142,6 +148,7 @@ impl Flow {
             enquiry_id: format!("e{}", Uuid::new_v4().simple()),
             return_request: return_request(submission),
         });
+        crash_point::here("recover.before_enquiry");
         match self.ask_channel(submission, enquiry, trace).await {
             Heard::Evidence(evidence) => evidence,
             Heard::NotSent { reason, detail } => self.inconclusive(submission, &reason, &detail),
