@@ -106,7 +106,9 @@ impl Bench {
         let net = Arc::new(Net::default());
         let mut setup = Setup::new(folder.clone());
         setup.times = TIMES;
-        setup.flags = vec![(Service::Platform, "--max-clock-skew=500ms".to_owned())];
+        // Several writers, so that batches race for locks.
+        let flags = ["--max-clock-skew=500ms", "--ledger-writers=3"];
+        setup.flags = flags.map(|flag| (Service::Platform, flag.to_owned())).to_vec();
         setup.database_settings.extend(database_settings);
         setup.features = FEATURES.to_vec();
         let detours: Arc<dyn Detours> = net.clone();

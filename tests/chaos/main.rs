@@ -3,6 +3,8 @@
 mod bench;
 mod cells;
 mod check;
+#[cfg(test)]
+mod code;
 mod cycle;
 mod journal;
 mod load;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use common::{clock::Clock, crash_point, fault::Fault, trace::TraceParent};
+use common::{clock::Clock, crash_point, fault::Fault, planted, trace::TraceParent};
 use sqlx::{Connection, PgConnection};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
@@ -156,7 +156,10 @@ impl Writer {
         let (commands, askers): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|job| (job.command, (job.context, job.outcome))).unzip();
         match self.commit_with_retries(&commands).await {
-            Ok(outcomes) => {
+            Ok(mut outcomes) => {
+                if planted::is("X2") {
+                    outcomes.reverse();
+                }
                 for (outcome, (context, asker)) in outcomes.into_iter().zip(askers) {
                     self.deliver(outcome, context, asker);
                 }
@@ -232,10 +235,28 @@ impl Writer {
             transaction.rollback().await?;
         } else {
             save::writes(&mut transaction, &writes).await?;
+            if planted::is("M7") {
+                send_early(&self.submissions, &outcomes).await;
+            }
+            if planted::is("X4") {
+                drop(transaction.commit().await);
+                return Ok(outcomes);
+            }
             crash_point::here("book.before_commit");
             transaction.commit().await?;
             crash_point::here("book.after_commit");
         }
         Ok(outcomes)
     }
+}
+
+/// The planted bug M7: what is to be sent goes out before its commit.
+async fn send_early(submissions: &mpsc::UnboundedSender<ToSend>, outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        if let Outcome::Submitted(submission) = outcome {
+            drop(submissions.send((submission.as_ref().clone(), TraceParent::new_root().into())));
+        }
+    }
+    // Otherwise the runtime would begin to send only when this task waits for the COMMIT.
+    tokio::time::sleep(Duration::from_millis(2)).await;
 }

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::{crash_point, id::AlarmId, lifecycle::Lifecycle, trace::TraceParent};
+use common::{crash_point, id::AlarmId, lifecycle::Lifecycle, planted, trace::TraceParent};
 use tracing::Instrument;
 
 use super::{Flow, book::Context, settle};
@@ -31,6 +31,9 @@ const MAX_A_CLAIM: usize = 64;
 
 /// Recovers until the lifecycle drains.
 pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
+    if planted::is("X7") {
+        return;
+    }
     while !lifecycle.is_draining() {
         let pause = match take_over(&flow).await {
             Ok(pause) => pause,
@@ -119,9 +122,12 @@ fn go_on(flow: &Arc<Flow>, claimed: Claimed, work: Work, place: Option<Place>) {
 
 impl Flow {
     async fn ask_again(&self, claimed: Claimed, trace: TraceParent) {
-        let Some(submission) = claimed.submission else {
+        let Some(mut submission) = claimed.submission else {
             return tracing::error!("there is nothing to ask about: no attempt is on record");
         };
+        if planted::is("X3") {
+            submission.payment.uetr = uuid::Uuid::new_v4();
+        }
         let evidence = self.enquire(&submission, trace).await;
         crash_point::here("recover.after_enquiry");
         self.conclude(&claimed.payment, Witness::Lease(claimed.lease.token), evidence, trace).await;

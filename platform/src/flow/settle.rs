@@ -8,6 +8,7 @@ use std::{
 use common::{
     crash_point,
     id::{AlarmId, PaymentId},
+    planted,
     trace::TraceParent,
 };
 use proto::channel::{self, StatusEnquiry, instruction::Message, outcome::Verdict};
@@ -180,6 +181,10 @@ impl Flow {
         };
         match answer.await {
             Ok(outcome) => self.heard(submission, outcome),
+            Err(_lost) if planted::is("X5") => Heard::Evidence(Evidence::NeverSent {
+                detail: "the connection to the channel broke".to_owned(),
+                next_attempt_after: None,
+            }),
             Err(_lost) => {
                 let detail = "the connection to the channel broke; the bank is being asked";
                 Heard::Evidence(self.inconclusive(submission, "CHANNEL_LOST", detail))
@@ -216,7 +221,7 @@ impl Flow {
 
     /// Nothing is certain: the hold stays, and the bank is asked once its clock has run, then ever more rarely.
     fn inconclusive(&self, submission: &Submission, reason: &str, detail: &str) -> Evidence {
-        if common::planted::is("M4") {
+        if planted::is("M4") {
             return Evidence::NeverSent { detail: detail.to_owned(), next_attempt_after: None };
         }
         let bank = submission.payment.bank_id.as_deref().and_then(|id| self.directory.bank_by_id(id));
@@ -309,7 +314,7 @@ enum AfterNotFound {
 /// "Not found" binds only behind the fence: once the bank refuses the payment whatever its clock says. Before, it may
 /// still be on its way, and is sent again under the same ids while the bank takes it.
 fn after_not_found(attempt: &Attempt, now: SystemTime, max_clock_skew: Duration) -> AfterNotFound {
-    if common::planted::is("M5") {
+    if planted::is("M5") {
         return AfterNotFound::NeverReceived;
     }
     let fence = attempt.valid_until + max_clock_skew;

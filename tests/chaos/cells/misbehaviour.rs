@@ -15,7 +15,7 @@ pub struct Misbehaviour {
 }
 
 /// Every way to misbehave. Those on enquiries come with payments that make enquiries necessary.
-pub const MISBEHAVIOURS: [Misbehaviour; 20] = [
+pub const MISBEHAVIOURS: [Misbehaviour; 21] = [
     on_payment("rejects", || json!({"reject": {"code": "AC04"}})),
     on_payment("answers late", || json!({"delay": {"ms": 700}})),
     on_payment("answers pending", || json!("pending")),
@@ -28,6 +28,8 @@ pub const MISBEHAVIOURS: [Misbehaviour; 20] = [
     on_payment("answers 503", || json!({"http_error": {"status": 503}})),
     on_payment("answers 429", || json!({"http_error": {"status": 429, "retry_after_s": 1}})),
     on_payment("lets payments lie", || json!({"hold": {"ms": 1_000}})),
+    // Until long after everybody has given the payment up.
+    on_payment("lets payments lie for long", || json!({"hold": {"ms": 6_000}})),
     on_payment("answers for another payment", || json!("other_payment")),
     on_payment("answers byte by byte", || json!({"drip": {"ms_per_byte": 20, "head": true}})),
     on_payment("answers with endless headers", || json!("endless_headers")),
