@@ -30,7 +30,7 @@ use crate::{
 pub use outages::{Outages, Recovered};
 
 /// Short, so that fences, leases and enquiries fall into a cycle.
-const TIMES: BankTimes = BankTimes { answer_timeout_ms: 400, enquire_after_ms: 500, valid_for_ms: 3_000 };
+pub const TIMES: BankTimes = BankTimes { answer_timeout_ms: 400, enquire_after_ms: 500, valid_for_ms: 3_000 };
 /// What the programs are built with.
 pub const FEATURES: [&str; 2] = ["tests/chaos", "tests/planted"];
 /// How often the keeper looks whether something has died.
@@ -235,8 +235,8 @@ impl Keeper {
         for service in system.ended() {
             self.outages.crashed(Part::Service(service), Instant::now());
             system.begin_restart(service)?;
-            let address = system.address(service).to_owned();
-            tokio::spawn(outages::until_serving(Arc::clone(&self.outages), service, address));
+            let (address, world) = (system.address(service).to_owned(), Arc::clone(&self.world));
+            tokio::spawn(outages::until_serving(Arc::clone(&self.outages), world, service, address));
         }
         let may_start = !self.database_stays_down.load(Ordering::Relaxed);
         if may_start && system.postgres().process().ended().is_some() {

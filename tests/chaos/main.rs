@@ -13,6 +13,7 @@ mod plan;
 mod planted;
 mod power_loss;
 mod report;
+mod restarts;
 mod run;
 mod strike;
 
@@ -48,6 +49,10 @@ pub struct Args {
     /// not allow it.
     #[arg(long, value_name = "N")]
     power_loss: Option<u64>,
+    /// Kill each service and PostgreSQL alone N times, and measure how soon all is well again. Ends with 0 only if that is as soon
+    /// as promised.
+    #[arg(long, value_name = "N", conflicts_with_all = ["planted", "power_loss"])]
+    restarts: Option<u64>,
     /// Write the result for programs.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,

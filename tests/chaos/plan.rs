@@ -20,7 +20,7 @@ const STRIKES: usize = 3;
 /// Each so-manieth cycle has one death only, so that it can be measured how fast the system is back.
 const LONE_DEATH_EVERY: u64 = 10;
 /// Who dies so, in turn.
-const LONE_DEATHS: [Part; 4] = [
+pub const LONE_DEATHS: [Part; 4] = [
     Part::Service(Service::Platform),
     Part::Database,
     Part::Service(Service::Gateway),
@@ -72,6 +72,12 @@ impl Plan {
         let mut strikes: Vec<Strike> = dealt.map(|cell| strike(cell, &mut random)).collect();
         strikes.sort_by_key(|strike| strike.from);
         Self { strikes }
+    }
+
+    /// A cycle in which nothing happens but that one part dies.
+    pub fn of_lone_death(seed: u64, cycle: u64, part: Part) -> Self {
+        let cell = Cell::Process(ProcessFault::Kill, part);
+        Self { strikes: vec![strike(cell, &mut StdRng::seed_from_u64(seed ^ cycle))] }
     }
 
     /// The one that dies, if nothing else happens.
