@@ -200,18 +200,21 @@ impl Writer {
     }
 
     async fn commit_with_retries(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, NotWritten> {
-        for tried in 1..=MAX_TRIES {
+        let (mut failed, mut lost_races) = (0, 0);
+        while failed < MAX_TRIES {
             let error = match timeout(LONGEST_TRY, self.try_commit(commands)).await {
                 Ok(Ok(outcomes)) => return Ok(outcomes),
                 Ok(Err(error)) => error,
                 Err(_) => sqlx::Error::from(std::io::Error::from(std::io::ErrorKind::TimedOut)).into(),
             };
             // A race is over by the next try; one that never ends is a command that contradicts what is written.
-            if !error.is_passing() || (tried == MAX_TRIES && error.is_lost_race()) {
+            *if error.is_lost_race() { &mut lost_races } else { &mut failed } += 1;
+            if !error.is_passing() || lost_races == MAX_TRIES {
                 tracing::error!(%error, commands = commands.len(), "the database refuses a batch");
                 self.connection = None;
                 return Err(NotWritten::Defect);
             }
+            let tried = failed + lost_races;
             tracing::warn!(%error, tried, commands = commands.len(), "a batch is done again");
             if !matches!(error, StoreError::Conflict(_)) {
                 self.connection = None;
