@@ -19,7 +19,7 @@ use crate::bench::{
 
 impl World {
     /// Alice authorizes 100 to an account at the bank, or to Bob.
-    async fn authorize(&self, request: &str, on_us: bool) -> Payment {
+    pub async fn authorize(&self, request: &str, on_us: bool) -> Payment {
         let mut pay = match on_us {
             true => self.pay_on_us(request, self.bob, 100),
             false => self.pay_bank(request, 100),
@@ -34,7 +34,8 @@ impl World {
         Request { participant: participant.to_owned(), request_id: request.to_owned(), fingerprint: [7; 32] }
     }
 
-    fn capture(&self, request: &str, payment: PaymentId, amount: Option<i64>) -> Command {
+    /// Alice captures (part of) an authorization.
+    pub fn capture(&self, request: &str, payment: PaymentId, amount: Option<i64>) -> Command {
         let bank = self.pay_bank("route", 1).bank;
         Command::Capture(Box::new(Capture {
             id: PaymentId::new(&self.clock),
@@ -56,7 +57,14 @@ impl World {
         }))
     }
 
-    fn refund(&self, participant: &str, request: &str, payment: PaymentId, amount: Option<i64>) -> Command {
+    /// `participant` asks for (part of) a payment back.
+    pub fn refund(
+        &self,
+        participant: &str,
+        request: &str,
+        payment: PaymentId,
+        amount: Option<i64>,
+    ) -> Command {
         let bank = self.pay_bank("route", 1).bank;
         Command::Refund(Box::new(Refund {
             id: PaymentId::new(&self.clock),
