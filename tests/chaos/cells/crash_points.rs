@@ -32,7 +32,7 @@ enum PassedBy {
 }
 
 /// In the order of a payment's way, and then of what enters it from the side.
-pub const CRASH_POINTS: [CrashPoint; 19] = [
+pub const CRASH_POINTS: &[CrashPoint] = &[
     of_payments(Service::Gateway, "gateway.before_platform"),
     of_payments(Service::Platform, "book.before_transaction"),
     of_payments(Service::Platform, "book.before_commit"),

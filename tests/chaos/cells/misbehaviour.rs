@@ -15,7 +15,7 @@ pub struct Misbehaviour {
 }
 
 /// Every way to misbehave. Those on enquiries come with payments that make enquiries necessary.
-pub const MISBEHAVIOURS: [Misbehaviour; 21] = [
+pub const MISBEHAVIOURS: &[Misbehaviour] = &[
     on_payment("rejects", || json!({"reject": {"code": "AC04"}})),
     on_payment("answers late", || json!({"delay": {"ms": 700}})),
     on_payment("answers pending", || json!("pending")),
