@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{clock::Clock, fault::Fault, trace::TraceParent};
+use common::{clock::Clock, crash_point, fault::Fault, planted, trace::TraceParent};
 use sqlx::{Connection, PgConnection};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
@@ -176,7 +176,12 @@ impl Writer {
         while !waiting.is_empty() {
             let batch = &waiting[..max_batch.min(waiting.len())];
             let results = match self.commit_with_retries(batch).await {
-                Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+                Ok(mut outcomes) => {
+                    if planted::is("X2") {
+                        outcomes.reverse();
+                    }
+                    outcomes.into_iter().map(Ok).collect()
+                }
                 Err(NotWritten::Defect) if batch.len() > 1 => {
                     max_batch = 1;
                     continue;
@@ -205,18 +210,21 @@ impl Writer {
     }
 
     async fn commit_with_retries(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, NotWritten> {
-        for tried in 1..=MAX_TRIES {
+        let (mut failed, mut lost_races) = (0, 0);
+        while failed < MAX_TRIES {
             let error = match timeout(LONGEST_TRY, self.try_commit(commands)).await {
                 Ok(Ok(outcomes)) => return Ok(outcomes),
                 Ok(Err(error)) => error,
                 Err(_) => sqlx::Error::from(std::io::Error::from(std::io::ErrorKind::TimedOut)).into(),
             };
             // A race is over by the next try; one that never ends is a command that contradicts what is written.
-            if !error.is_passing() || (tried == MAX_TRIES && error.is_lost_race()) {
+            *if error.is_lost_race() { &mut lost_races } else { &mut failed } += 1;
+            if !error.is_passing() || lost_races == MAX_TRIES {
                 tracing::error!(%error, commands = commands.len(), "the database refuses a batch");
                 self.connection = None;
                 return Err(NotWritten::Defect);
             }
+            let tried = failed + lost_races;
             tracing::warn!(%error, tried, commands = commands.len(), "a batch is done again");
             if !matches!(error, StoreError::Conflict(_)) {
                 self.connection = None;
@@ -232,6 +240,7 @@ impl Writer {
             Some(connection) => connection,
             none => none.insert(self.store.connect().await?),
         };
+        crash_point::here("book.before_transaction");
         let mut transaction = connection.begin().await?;
         let snapshot = load::snapshot(&mut transaction, commands).await?;
         let (outcomes, writes) = ledger::decide(snapshot, commands, self.clock.now());
@@ -239,8 +248,28 @@ impl Writer {
             transaction.rollback().await?;
         } else {
             save::writes(&mut transaction, &writes).await?;
+            if planted::is("M7") {
+                send_early(&self.submissions, &outcomes).await;
+            }
+            if planted::is("X4") {
+                drop(transaction.commit().await);
+                return Ok(outcomes);
+            }
+            crash_point::here("book.before_commit");
             transaction.commit().await?;
+            crash_point::here("book.after_commit");
         }
         Ok(outcomes)
     }
+}
+
+/// The planted bug M7: what is to be sent goes out before its commit.
+async fn send_early(submissions: &mpsc::UnboundedSender<ToSend>, outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        if let Outcome::Submitted(submission) = outcome {
+            drop(submissions.send((submission.as_ref().clone(), TraceParent::new_root().into())));
+        }
+    }
+    // Otherwise the runtime would begin to send only when this task waits for the COMMIT.
+    tokio::time::sleep(Duration::from_millis(2)).await;
 }
