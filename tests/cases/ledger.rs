@@ -10,6 +10,8 @@ mod bench;
 mod book;
 #[path = "ledger/constraints.rs"]
 mod constraints;
+#[path = "ledger/differential.rs"]
+mod differential;
 #[path = "ledger/faults.rs"]
 mod faults;
 #[path = "ledger/life.rs"]
@@ -32,3 +34,6 @@ mod tampering;
 mod verdicts;
 #[path = "ledger/waiting.rs"]
 mod waiting;
+
+// By the name that the model of the rules knows it by, which the differential case shares with them.
+use platform::domain;

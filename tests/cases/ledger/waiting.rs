@@ -37,15 +37,17 @@ async fn a_payment_that_waits_for_its_bank_is_sent_later_or_cancelled() {
     let sent = submission(write(&book, submit(due[0].lease.token)).await);
     let refused = write(&book, world.cancel(&held[1])).await;
     assert!(matches!(refused, Outcome::Declined(Declined::NotPermitted(..))), "it was sent: {refused:?}");
-    // A binding negative, at a bank whose payments wait: the next attempt has a number of its own.
-    let never = Evidence::NeverReceived { next_attempt_after: Some(Duration::ZERO) };
-    let lease = Witness::Lease(sent.lease.token);
-    let back = payment(write(&book, world.said(&sent.payment, lease, never, suspense)).await);
-    assert_eq!(back.state, State::Held);
-    let due = world.store.claim_due(Some("aurora"), Work::Send, 10, Duration::from_secs(60)).await.unwrap();
-    let sent = submission(write(&book, submit(due[0].lease.token)).await);
-    assert_eq!(sent.attempt.number, 2);
-    let lease = Witness::Lease(sent.lease.token);
+    // A binding negative, at a bank whose payments wait: each further attempt has a number of its own.
+    let mut lease = Witness::Lease(sent.lease.token);
+    for number in 2..=4 {
+        let never = Evidence::NeverReceived { next_attempt_after: Some(Duration::ZERO) };
+        let back = payment(write(&book, world.said(&sent.payment, lease, never, suspense)).await);
+        assert_eq!(back.state, State::Held);
+        let due = world.store.claim_due(Some("aurora"), Work::Send, 10, Duration::from_secs(60)).await;
+        let again = submission(write(&book, submit(due.unwrap()[0].lease.token)).await);
+        assert_eq!(again.attempt.number, number);
+        lease = Witness::Lease(again.lease.token);
+    }
     write(&book, world.said(&sent.payment, lease, accepted(), suspense)).await;
     assert_eq!(world.alice().await, (9_900, 0));
     world.assert_balanced().await;

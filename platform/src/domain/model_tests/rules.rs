@@ -6,12 +6,12 @@ mod payments;
 mod states;
 mod sums;
 
-use common::money::Money;
+use common::{id::PaymentId, money::Money};
 
-use super::world::{EUR, money};
+use super::world::{EUR, money, said};
 use crate::domain::{
-    ledger::{Command, Outcome, Pay},
-    payment::Payment,
+    ledger::{Command, Outcome, Pay, Witness},
+    payment::{Evidence, Payment},
 };
 
 fn command(pay: Pay) -> Command {
@@ -28,4 +28,9 @@ fn as_payment(outcome: Outcome) -> Payment {
 
 fn eur(minor_units: i64) -> Money {
     money(minor_units, EUR)
+}
+
+/// What the holder of the lease with this token says of a payment of its own.
+fn conclude(payment: PaymentId, token: i64, evidence: Evidence, transfer: u128) -> Command {
+    Command::Conclude(Box::new(said(payment, Witness::Lease(token), evidence, transfer)))
 }

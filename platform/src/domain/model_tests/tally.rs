@@ -135,7 +135,7 @@ const REPLIES: [(&str, &[&str]); 9] = [
 impl Tally {
     /// Counts a command and its reply.
     pub fn count(&mut self, command: &Command, reply: &Reply) {
-        *self.0.entry((name(command), reply.label())).or_default() += 1;
+        *self.0.entry((name(command), label(reply))).or_default() += 1;
     }
 
     /// Requires that enough happened, and of everything something.
@@ -166,5 +166,24 @@ fn name(command: &Command) -> &'static str {
         Command::Conclude(_) => "conclude",
         Command::Resolve(_) => "resolve",
         Command::Deposit(_) => "deposit",
+    }
+}
+
+/// What kind of reply it is.
+fn label(reply: &Reply) -> String {
+    match reply {
+        Reply::Submitted(_, 1, ..) => "submitted".to_owned(),
+        Reply::Submitted(..) => "submitted again".to_owned(),
+        Reply::Payment(view) | Reply::Resolution(view, false) => view.state.name().to_owned(),
+        Reply::Replayed(_) => "replayed".to_owned(),
+        Reply::Validated(code) if code.is_empty() => "would pass".to_owned(),
+        Reply::Validated(_) => "would fail".to_owned(),
+        Reply::Resolution(_, true) => "awaits approval".to_owned(),
+        Reply::Deposit(_, false) => "booked".to_owned(),
+        Reply::Deposit(_, true) => "booked before".to_owned(),
+        Reply::Declined(declined) => {
+            let text = format!("{declined:?}");
+            text.split('(').next().unwrap_or_default().to_owned()
+        }
     }
 }

@@ -165,10 +165,6 @@ pub fn aurora(waits: bool) -> BankRoute {
     }
 }
 
-pub fn conclude(payment: PaymentId, token: i64, evidence: Evidence, transfer: u128) -> Command {
-    Command::Conclude(Box::new(said(payment, Witness::Lease(token), evidence, transfer)))
-}
-
 /// Evidence that nothing could be taken back with.
 pub fn said(payment: PaymentId, witness: Witness, evidence: Evidence, nth: u128) -> Conclude {
     Conclude {

@@ -77,23 +77,4 @@ impl Reply {
             Outcome::Declined(declined) => Self::Declined(declined.clone()),
         }
     }
-
-    /// What kind of reply it is.
-    pub fn label(&self) -> String {
-        match self {
-            Self::Submitted(_, 1, ..) => "submitted".to_owned(),
-            Self::Submitted(..) => "submitted again".to_owned(),
-            Self::Payment(view) | Self::Resolution(view, false) => view.state.name().to_owned(),
-            Self::Replayed(_) => "replayed".to_owned(),
-            Self::Validated(code) if code.is_empty() => "would pass".to_owned(),
-            Self::Validated(_) => "would fail".to_owned(),
-            Self::Resolution(_, true) => "awaits approval".to_owned(),
-            Self::Deposit(_, false) => "booked".to_owned(),
-            Self::Deposit(_, true) => "booked before".to_owned(),
-            Self::Declined(declined) => {
-                let text = format!("{declined:?}");
-                text.split('(').next().unwrap_or_default().to_owned()
-            }
-        }
-    }
 }

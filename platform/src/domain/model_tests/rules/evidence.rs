@@ -1,6 +1,6 @@
 //! What banks say, and what it does to payments.
 
-use super::{as_payment, command, eur};
+use super::{as_payment, command, conclude, eur};
 use crate::domain::{
     ledger::{Command, Declined, Outcome, QueueWrite, Witness, Writes, decide},
     model_tests::{

@@ -1,6 +1,6 @@
 //! Every state and all that can be done there: what comes of it, down to the reason, and that nothing else is written.
 
-use super::{command, eur};
+use super::{command, conclude, eur};
 use crate::domain::{
     ledger::{Command, Declined, Outcome, Witness, Writes},
     model_tests::{

@@ -1,6 +1,6 @@
 //! What becomes a payment, and what a repeat of it hears.
 
-use super::{as_payment, command, eur};
+use super::{as_payment, command, conclude, eur};
 use crate::domain::{
     ledger::{Declined, NoRoute, Outcome, Pay},
     model_tests::{twin::accounts_with, world::*},
