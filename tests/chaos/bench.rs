@@ -2,6 +2,7 @@
 //! stop-watch for how long that takes.
 
 mod outages;
+mod quiet;
 
 use std::{
     fs,

@@ -84,7 +84,7 @@ impl Stage {
         let healed_at = world.journal.now();
         load.end().await?;
         let ends = &world.open_ends;
-        while ends.count() > 0 && healed.elapsed() < STUCK_AFTER {
+        while healed.elapsed() < STUCK_AFTER && (ends.count() > 0 || !self.bench.is_quiet().await) {
             tokio::time::sleep(LOOK_EVERY).await;
             ends.forget_those_that_came_to_nothing(healed_at);
         }

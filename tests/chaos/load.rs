@@ -1,7 +1,10 @@
-//! The load: callers who pay, repeat, hang up and read, and followers who read every open end until it is certain.
+//! The load: callers who pay, capture, cancel, refund, repeat, hang up and read, and followers who read every open end until it is certain.
 
+mod call;
 mod caller;
 mod follow;
+mod known;
+mod life;
 mod operations;
 
 use std::{
@@ -14,13 +17,14 @@ use std::{
 };
 
 use harness::{BenchError, client::Client};
-use proto::payments::CreatePaymentRequest;
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::task::JoinHandle;
 
 use crate::journal::Journal;
+use call::Call;
 use caller::Caller;
 pub use follow::OpenEnds;
+use known::KnownPayments;
 pub use operations::SCRIPTED_ENDING;
 
 /// Callers at once.
@@ -39,7 +43,9 @@ pub struct World {
     /// One client for each caller, and one more for the followers.
     clients: Vec<Client>,
     payers: Vec<Payer>,
-    recent: Mutex<VecDeque<Arc<CreatePaymentRequest>>>,
+    recent: Mutex<VecDeque<Arc<Call>>>,
+    /// Payments that callers have heard of.
+    known: KnownPayments,
     /// Requests of which it is not known yet what came of them.
     pub open_ends: OpenEnds,
     probes: AtomicU64,
@@ -75,6 +81,7 @@ impl World {
             clients,
             payers: Vec::new(),
             recent: Mutex::default(),
+            known: KnownPayments::default(),
             open_ends: OpenEnds::default(),
             probes: AtomicU64::new(0),
         };
@@ -91,7 +98,7 @@ impl World {
         Ok(world)
     }
 
-    fn recent(&self) -> MutexGuard<'_, VecDeque<Arc<CreatePaymentRequest>>> {
+    fn recent(&self) -> MutexGuard<'_, VecDeque<Arc<Call>>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,9 +116,9 @@ impl World {
     }
 
     /// Remembers a request, so that any caller may repeat it or read what came of it.
-    fn remember(&self, request: CreatePaymentRequest) {
+    fn remember(&self, call: Call) {
         let mut recent = self.recent();
-        recent.push_back(Arc::new(request));
+        recent.push_back(Arc::new(call));
         if recent.len() > REMEMBERED {
             recent.pop_front();
         }

@@ -8,7 +8,7 @@ use crate::load::SCRIPTED_ENDING;
 pub struct Misbehaviour {
     /// What it is called.
     pub name: &'static str,
-    /// What the bank does with payments of the scripted amounts.
+    /// What the bank does with payments, and requests to give them back, of the scripted amounts.
     pub on_payment: fn() -> Value,
     /// What it does with enquiries; null for its plain duty.
     pub on_enquiry: fn() -> Value,
@@ -43,11 +43,13 @@ const fn on_enquiry(name: &'static str, behaviour: fn() -> Value) -> Misbehaviou
 impl Misbehaviour {
     /// The script for a bank.
     pub fn script(&self) -> Value {
-        let payment = json!({"minor_units_ending": SCRIPTED_ENDING, "behaviour": (self.on_payment)()});
-        match (self.on_enquiry)() {
-            Value::Null => json!([payment]),
-            behaviour => json!([payment, {"on": "enquiry", "behaviour": behaviour}]),
+        let scripted =
+            |on| json!({"on": on, "minor_units_ending": SCRIPTED_ENDING, "behaviour": (self.on_payment)()});
+        let mut rules = vec![scripted("payment"), scripted("return_request")];
+        if let behaviour @ (Value::String(_) | Value::Object(_)) = (self.on_enquiry)() {
+            rules.extend(["enquiry", "return_enquiry"].map(|on| json!({"on": on, "behaviour": behaviour})));
         }
+        Value::Array(rules)
     }
 
     /// The bank's counter that shows that there were messages to misbehave on, and by how much it must have grown: of
