@@ -6,6 +6,7 @@ mod quiet;
 
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -109,6 +110,7 @@ impl Bench {
         setup.flags = vec![(Service::Platform, "--max-clock-skew=500ms".to_owned())];
         setup.database_settings.extend(database_settings);
         setup.features = FEATURES.to_vec();
+        setup.notice_listen = Some(free_address()?);
         let detours: Arc<dyn Detours> = net.clone();
         setup.detours = Some(detours);
         for service in Service::ALL {
@@ -122,6 +124,7 @@ impl Bench {
         let gateway = net.detour(Link::ClientToGateway, system.address(Service::Gateway))?;
         let journal = Arc::new(Journal::begin(&folder)?);
         let world = Arc::new(World::open(journal, &gateway, system.credential(0)).await?);
+        let operators = [system.credential(0).to_owned(), system.second_operator().to_owned()];
         let system = Arc::new(Mutex::new(system));
         let outages = Arc::new(Outages::default());
         let database_stays_down = Arc::new(AtomicBool::new(false));
@@ -131,7 +134,9 @@ impl Bench {
             world: Arc::clone(&world),
             database_stays_down: Arc::clone(&database_stays_down),
         };
-        let tasks = vec![tokio::spawn(keeper.keep()), load::follow(&world)];
+        let resolving =
+            load::resolve(&world, &gateway, operators.each_ref().map(String::as_str), folder.clone())?;
+        let tasks = vec![tokio::spawn(keeper.keep()), load::follow(&world), resolving];
         Ok(Self { net, world, outages, folder, system, database_stays_down, tasks })
     }
 
@@ -205,6 +210,11 @@ impl Bench {
     pub fn banks(&self) -> String {
         self.system().address(Service::Bank).to_owned()
     }
+}
+
+/// An address that nobody listens at now: the channel keeps it when it is started again.
+fn free_address() -> Result<String, BenchError> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 fn orders_of(folder: &Path, service: Service) -> PathBuf {

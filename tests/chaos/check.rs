@@ -28,6 +28,7 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 pub use answers::is_at_rest;
 use answers::is_final;
 use books::Books;
+pub use books::is_done;
 use evidence::{Family, Journal, Request};
 use expected::Expected;
 use leaks::{Logs, Resources};
@@ -88,6 +89,7 @@ pub struct Checker {
     /// The families that have not come to their end.
     open: BTreeSet<String>,
     expected: Expected,
+    census: Vec<(String, i64)>,
 }
 
 impl Checker {
@@ -104,6 +106,7 @@ impl Checker {
             families: BTreeMap::new(),
             open: BTreeSet::new(),
             expected: Expected::default(),
+            census: Vec::new(),
         }
     }
 
@@ -126,6 +129,7 @@ impl Checker {
         let accounts = rows::accounts(&mut snapshot).await?;
         let sums = rows::sums(&mut snapshot).await?;
         let open = rows::open(&mut snapshot).await?;
+        self.census = rows::census(&mut snapshot).await?;
         snapshot.rollback().await?;
         found.extend(leaks::idle_transactions(&mut database).await?);
         found.extend(self.logs.read_on()?);
@@ -194,6 +198,11 @@ impl Checker {
             self.open.insert(id.to_owned());
         }
         found
+    }
+
+    /// How many payments of each kind came to which state, and how many alarms there were.
+    pub fn census(&self) -> &[(String, i64)] {
+        &self.census
     }
 
     /// How many payments were asked for.

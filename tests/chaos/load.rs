@@ -6,9 +6,11 @@ mod follow;
 mod known;
 mod life;
 mod operations;
+mod operators;
 
 use std::{
     collections::VecDeque,
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -172,6 +174,22 @@ pub fn follow(world: &Arc<World>) -> JoinHandle<Result<(), BenchError>> {
         )?;
         Ok(())
     })
+}
+
+/// Has two operators end, over the gateway at `address`, what no machine can know, until the returned handle is aborted.
+/// The banks' books are in the run's folder.
+///
+/// # Errors
+/// When an address or key is none.
+pub fn resolve(
+    world: &Arc<World>,
+    address: &str,
+    keys: [&str; 2],
+    folder: PathBuf,
+) -> Result<JoinHandle<Result<(), BenchError>>, BenchError> {
+    let [proposes, approves] = keys.map(|key| Client::new(address, key));
+    let (operators, world) = ([proposes?, approves?], Arc::clone(world));
+    Ok(tokio::spawn(async move { operators::resolve(&world, &operators, &folder).await }))
 }
 
 /// How long an open end rests between two reads.

@@ -12,10 +12,12 @@ pub struct Misbehaviour {
     pub on_payment: fn() -> Value,
     /// What it does with enquiries; null for its plain duty.
     pub on_enquiry: fn() -> Value,
+    /// What it says unasked about payments; null for nothing. Then it does its plain duty with requests to give back.
+    pub notices: fn() -> Value,
 }
 
 /// Every way to misbehave. Those on enquiries come with payments that make enquiries necessary.
-pub const MISBEHAVIOURS: [Misbehaviour; 14] = [
+pub const MISBEHAVIOURS: [Misbehaviour; 21] = [
     on_payment("rejects", || json!({"reject": {"code": "AC04"}})),
     on_payment("answers late", || json!({"delay": {"ms": 700}})),
     on_payment("answers pending", || json!("pending")),
@@ -30,14 +32,55 @@ pub const MISBEHAVIOURS: [Misbehaviour; 14] = [
     on_enquiry("hangs up on enquiries", || json!("drop_before")),
     on_enquiry("answers enquiries late", || json!({"delay": {"ms": 600}})),
     on_enquiry("denies payments that it executed", || json!("not_found")),
+    unasked(
+        "pushes its answer late and twice",
+        || json!("silent_executed"),
+        || json!([{"after_ms": 200, "copies": 2}]),
+    ),
+    unasked("pushes before it answers", || json!("accept"), || json!([{"before_answer": true}])),
+    unasked(
+        "pushes nonsense",
+        || json!("accept"),
+        || json!([{"wrong": "payment"}, {"wrong": "uetr"}, {"wrong": "amount"}, {"wrong": "currency"}]),
+    ),
+    // What is true is on record before what is not is said: nobody could tell them apart otherwise.
+    unasked(
+        "takes its acceptance back",
+        || json!("accept"),
+        || json!([{"before_answer": true}, {"status": "RJCT", "code": "AC04"}]),
+    ),
+    unasked(
+        "takes its rejection back",
+        || json!({"reject": {"code": "AC04"}}),
+        || json!([{"before_answer": true}, {"status": "ACSC"}]),
+    ),
+    unasked("executes what it rejected", executes_what_it_rejected, || json!([{"after_ms": 300}])),
+    unasked(
+        "executes less and says so",
+        || json!({"deduct": {"minor_units": 1, "told": true}}),
+        || json!([]),
+    ),
 ];
 
+fn executes_what_it_rejected() -> Value {
+    json!({"say": {"answers": [{"status": "RJCT", "code": "AC04"}]}})
+}
+
+const fn unasked(name: &'static str, behaviour: fn() -> Value, notices: fn() -> Value) -> Misbehaviour {
+    Misbehaviour { name, on_payment: behaviour, on_enquiry: || Value::Null, notices }
+}
+
 const fn on_payment(name: &'static str, behaviour: fn() -> Value) -> Misbehaviour {
-    Misbehaviour { name, on_payment: behaviour, on_enquiry: || Value::Null }
+    Misbehaviour { name, on_payment: behaviour, on_enquiry: || Value::Null, notices: || Value::Null }
 }
 
 const fn on_enquiry(name: &'static str, behaviour: fn() -> Value) -> Misbehaviour {
-    Misbehaviour { name, on_payment: || json!("silent_executed"), on_enquiry: behaviour }
+    Misbehaviour {
+        name,
+        on_payment: || json!("silent_executed"),
+        on_enquiry: behaviour,
+        notices: || Value::Null,
+    }
 }
 
 impl Misbehaviour {
@@ -45,6 +88,11 @@ impl Misbehaviour {
     pub fn script(&self) -> Value {
         let scripted =
             |on| json!({"on": on, "minor_units_ending": SCRIPTED_ENDING, "behaviour": (self.on_payment)()});
+        if let notices @ Value::Array(_) = (self.notices)() {
+            let mut payment = scripted("payment");
+            payment["notices"] = notices;
+            return json!([payment]);
+        }
         let mut rules = vec![scripted("payment"), scripted("return_request")];
         if let behaviour @ (Value::String(_) | Value::Object(_)) = (self.on_enquiry)() {
             rules.extend(["enquiry", "return_enquiry"].map(|on| json!({"on": on, "behaviour": behaviour})));

@@ -160,6 +160,20 @@ impl Books {
     }
 }
 
+/// Whether the bank's books say that it did what it was asked: executed a payment, or gave back for a refund.
+///
+/// # Errors
+/// When the file can't be read.
+pub fn is_done(folder: &Path, bank: &str, payment: Uuid, uetr: Uuid) -> Result<bool, BenchError> {
+    let lines = whole_lines(&file(folder, bank), &mut 0)?;
+    let says_so = |line: &String| match serde_json::from_str(line) {
+        Ok(Line::Executed(credit)) => credit.uetr == uetr,
+        Ok(Line::Returned(back)) => back.refund() == Some(payment),
+        _ => false,
+    };
+    Ok(lines.iter().any(says_so))
+}
+
 /// The banks' lines about a request.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 use harness::client::Client;
 use proto::{
     accounts::DepositRequest,
+    operations::ResolvePaymentRequest,
     payments::{
         CancelPaymentRequest, CapturePaymentRequest, CreatePaymentRequest, GetPaymentRequest, Payment,
         RefundPaymentRequest, get_payment_request::Key, payee,
@@ -24,6 +25,8 @@ pub enum Message {
     Cancel(CancelPaymentRequest),
     /// RefundPayment.
     Refund(RefundPaymentRequest),
+    /// ResolvePayment.
+    Resolve(ResolvePaymentRequest),
     /// GetPayment.
     Read(GetPaymentRequest),
     /// Deposit.
@@ -86,6 +89,10 @@ impl Call {
             Message::Cancel(request) => {
                 Intent { method: Method::Cancel, original: request.payment.clone(), ..intent }
             }
+            Message::Resolve(request) => {
+                let content = request.resolution().as_str_name().to_owned();
+                Intent { method: Method::Resolve, original: request.payment.clone(), content, ..intent }
+            }
             Message::Read(_) => intent,
             Message::Deposit(request) => {
                 let amount = request.amount.clone().unwrap_or_default();
@@ -123,6 +130,10 @@ impl Call {
             Message::Refund(request) => {
                 let request = client.request(request.clone(), deadline);
                 Ok(payments.refund_payment(request).await?.into_inner().refund)
+            }
+            Message::Resolve(request) => {
+                let request = client.request(request.clone(), deadline);
+                Ok(client.operations.clone().resolve_payment(request).await?.into_inner().payment)
             }
             Message::Read(request) => {
                 let request = client.request(request.clone(), deadline);
