@@ -32,6 +32,8 @@ pub use outages::{Outages, Recovered};
 
 /// Short, so that fences, leases and enquiries fall into a cycle.
 const TIMES: BankTimes = BankTimes { answer_timeout_ms: 400, enquire_after_ms: 500, valid_for_ms: 3_000 };
+/// Banks whose payments wait for them while they are down.
+const QUEUEING: [&str; 1] = ["meridian"];
 /// What the programs are built with.
 pub const FEATURES: [&str; 2] = ["tests/chaos", "tests/planted"];
 /// How often the keeper looks whether something has died.
@@ -111,6 +113,7 @@ impl Bench {
         setup.database_settings.extend(database_settings);
         setup.features = FEATURES.to_vec();
         setup.notice_listen = Some(free_address()?);
+        setup.queueing = &QUEUEING;
         let detours: Arc<dyn Detours> = net.clone();
         setup.detours = Some(detours);
         for service in Service::ALL {

@@ -17,7 +17,7 @@ pub struct Misbehaviour {
 }
 
 /// Every way to misbehave. Those on enquiries come with payments that make enquiries necessary.
-pub const MISBEHAVIOURS: [Misbehaviour; 21] = [
+pub const MISBEHAVIOURS: [Misbehaviour; 23] = [
     on_payment("rejects", || json!({"reject": {"code": "AC04"}})),
     on_payment("answers late", || json!({"delay": {"ms": 700}})),
     on_payment("answers pending", || json!("pending")),
@@ -55,6 +55,9 @@ pub const MISBEHAVIOURS: [Misbehaviour; 21] = [
         || json!([{"before_answer": true}, {"status": "ACSC"}]),
     ),
     unasked("executes what it rejected", executes_what_it_rejected, || json!([{"after_ms": 300}])),
+    // Later than the fence, which no bank may.
+    unasked("executes what it no longer takes", executes_late, || json!([{"after_ms": 4_250}])),
+    on_payment("is down", || json!("down")),
     unasked(
         "executes less and says so",
         || json!({"deduct": {"minor_units": 1, "told": true}}),
@@ -64,6 +67,10 @@ pub const MISBEHAVIOURS: [Misbehaviour; 21] = [
 
 fn executes_what_it_rejected() -> Value {
     json!({"say": {"answers": [{"status": "RJCT", "code": "AC04"}]}})
+}
+
+fn executes_late() -> Value {
+    json!({"hold": {"ms": 4_200, "ignores_validity": true}})
 }
 
 const fn unasked(name: &'static str, behaviour: fn() -> Value, notices: fn() -> Value) -> Misbehaviour {
@@ -84,8 +91,16 @@ const fn on_enquiry(name: &'static str, behaviour: fn() -> Value) -> Misbehaviou
 }
 
 impl Misbehaviour {
+    /// Whether the bank cannot be reached at all.
+    fn is_down(&self) -> bool {
+        (self.on_payment)() == "down"
+    }
+
     /// The script for a bank.
     pub fn script(&self) -> Value {
+        if self.is_down() {
+            return json!([{"on": "any", "behaviour": "down"}]);
+        }
         let scripted =
             |on| json!({"on": on, "minor_units_ending": SCRIPTED_ENDING, "behaviour": (self.on_payment)()});
         if let notices @ Value::Array(_) = (self.notices)() {
@@ -104,6 +119,7 @@ impl Misbehaviour {
     /// payments one in three is scripted.
     pub fn shown_by(&self) -> (&'static str, u64) {
         match (self.on_enquiry)() {
+            _ if self.is_down() => ("unanswered", 1),
             Value::Null => ("pacs008_received", 12),
             _ => ("pacs028_received", 1),
         }

@@ -230,9 +230,12 @@ pub async fn open(connection: &mut PgConnection) -> Result<Open, BenchError> {
     Ok(open)
 }
 
-/// How many payments of each kind are in each state, and how many alarms of each kind there are, for people.
+/// How many payments of each kind are in each state and how many were in doubt before, and how many alarms of each kind there
+/// are, for people.
 pub async fn census(connection: &mut PgConnection) -> Result<Vec<(String, i64)>, BenchError> {
     let sql = "SELECT lower(kind) || ' ' || state, count(*) FROM payments GROUP BY 1 \
+               UNION ALL SELECT 'before ' || state, count(DISTINCT payment_id) FROM payment_events \
+                 WHERE state IN ('HELD', 'UNKNOWN', 'INVESTIGATE') GROUP BY state \
                UNION ALL SELECT 'alarm ' || kind, count(*) FROM alarms GROUP BY 1 ORDER BY 1";
     Ok(sqlx::query_as(sql).fetch_all(connection).await?)
 }
