@@ -11,10 +11,11 @@ use std::{
 
 use harness::{BenchError, client::Client};
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
+use tokio::task::JoinSet;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::{World, call::Call, operations::OPERATIONS};
+use super::{World, call::Call, life, operations::OPERATIONS};
 use crate::journal::{Heard, Seen};
 
 /// Deadlines that callers set, in milliseconds: too short to begin, too short for a bank, and long enough.
@@ -74,9 +75,17 @@ impl Caller {
     pub async fn work(mut self, enough: Arc<AtomicBool>) -> Result<(), BenchError> {
         while !enough.load(Ordering::Relaxed) {
             let Some(call) = self.draw() else { continue };
+            let mut rivals = JoinSet::new();
+            for rival in life::at_once(&mut self, &call) {
+                let (world, client, manner) = (Arc::clone(&self.world), self.client.clone(), self.manner());
+                rivals.spawn(async move { ask(&world, &client, &rival, manner).await });
+            }
             let manner = self.manner();
             if !ask(&self.world, &self.client, &call, manner).await? {
                 tokio::time::sleep(PAUSE).await;
+            }
+            while let Some(asked) = rivals.join_next().await {
+                asked??;
             }
         }
         Ok(())

@@ -109,6 +109,12 @@ impl KnownPayments {
         }
     }
 
+    /// The one with this id.
+    pub fn by_id(&self, id: &str) -> Option<Known> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().rev().find(|known| known.id == id).cloned()
+    }
+
     /// One of a sort; most often one of the newest.
     pub fn draw(&self, random: &mut StdRng, sort: Sort) -> Option<Known> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -117,6 +117,38 @@ pub(super) fn refund(caller: &mut Caller) -> Option<Call> {
     Some(call)
 }
 
+/// What others ask at the same moment as `call` captures or refunds: the same, more of it, other content under its id, or to
+/// cancel it. Most often nobody does.
+pub(super) fn at_once(caller: &mut Caller, call: &Call) -> Vec<Call> {
+    if !matches!(call.message, Message::Capture(_) | Message::Refund(_)) || caller.random.random_bool(0.6) {
+        return Vec::new();
+    }
+    let others = caller.random.random_range(1..=3);
+    (0..others).filter_map(|_| rival(caller, call)).collect()
+}
+
+fn rival(caller: &mut Caller, call: &Call) -> Option<Call> {
+    match (caller.random.random_range(0..10), &call.message) {
+        (0..2, _) => Some(call.clone()),
+        (2..3, _) => with_another_amount(call),
+        (3..5, Message::Capture(request)) => {
+            let known = caller.world.known.by_id(&request.payment)?;
+            let message = Message::Cancel(CancelPaymentRequest { payment: known.id.clone() });
+            Some(about(&known, known.request_id.clone(), message))
+        }
+        _ => {
+            let mut call = Call { request_id: caller.next_id(), ..call.clone() };
+            match &mut call.message {
+                Message::Capture(request) => request.request_id.clone_from(&call.request_id),
+                Message::Refund(request) => request.request_id.clone_from(&call.request_id),
+                _ => return None,
+            }
+            caller.world.remember(call.clone());
+            Some(call)
+        }
+    }
+}
+
 /// The same request with another amount; none if it names no amount.
 pub(super) fn with_another_amount(call: &Call) -> Option<Call> {
     let mut call = call.clone();
