@@ -133,7 +133,7 @@ impl Checker {
         snapshot.rollback().await?;
         found.extend(leaks::idle_transactions(&mut database).await?);
         found.extend(self.logs.read_on()?);
-        found.extend(self.resources.judge(processes));
+        found.extend(self.resources.judge(processes).await);
         database.close().await?;
 
         let mut by_family: HashMap<String, Vec<PaymentRow>> = HashMap::new();

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use harness::{BenchError, system::Service};
@@ -89,9 +90,19 @@ impl Holds {
     }
 }
 
+/// After this time connections that nobody uses are closed: the channel keeps them for 4 s.
+const UNUSED_ARE_CLOSED_AFTER: Duration = Duration::from_secs(6);
+
 impl Resources {
-    /// Judges what these processes hold, at quiescence.
-    pub fn judge(&mut self, processes: &[(Service, u32)]) -> Vec<Violation> {
+    /// Judges what these processes hold, at quiescence, and once more when what is only kept for a while must be gone.
+    pub async fn judge(&mut self, processes: &[(Service, u32)]) -> Vec<Violation> {
+        if !self.look(processes).is_empty() {
+            tokio::time::sleep(UNUSED_ARE_CLOSED_AFTER).await;
+        }
+        self.look(processes)
+    }
+
+    fn look(&mut self, processes: &[(Service, u32)]) -> Vec<Violation> {
         let held = processes.iter().filter_map(|(service, pid)| Some((*service, *pid, Holds::now(*pid)?)));
         held.filter_map(|(service, pid, now)| self.grown(service, pid, now)).collect()
     }
