@@ -105,6 +105,9 @@ impl Scene<'_> {
         if refunded > row.amount {
             wrong(format!("{refunded} refunded of {}", row.amount));
         }
+        if row.refunded.unwrap_or_default() != refunded {
+            wrong(format!("stored {:?} refunded; its refunds say {refunded}", row.refunded));
+        }
         let begun = self.live(row, "REFUND").map(|refund| refund.created_us).min();
         if begun.is_some_and(|begun| row.state != "SUCCEEDED" || begun < self.ended_us(row)) {
             wrong(format!("refunded, and it is {} or was not paid yet", row.state));

@@ -41,6 +41,8 @@ pub struct PaymentRow {
     pub expires_us: Option<i64>,
     /// Of an authorization, as stored: what is held, being captured, and captured.
     pub sums: Option<(i64, i64, i64)>,
+    /// Of what was refunded or tried to be, as stored: how much of it is.
+    pub refunded: Option<i64>,
     /// When it came to be, in microseconds since 1970.
     pub created_us: i64,
     /// What the queue of work has to do with it.
@@ -112,12 +114,13 @@ const FAMILIES: &str = "\
       UNION ALL SELECT f.root, c.id FROM family f JOIN payments c ON c.original_id = f.id \
     ) SELECT r.request_id AS family, p.id, p.request_id, p.kind, p.original_id, p.payer_account, p.credit_account, p.amount, \
       p.currency, p.bank_id, p.uetr, p.state, p.sequence, p.closing IS NOT NULL AS is_closing, \
-      (extract(epoch FROM p.expires_at) * 1000000)::bigint AS expires_us, p.held, p.capturing, p.captured, \
+      (extract(epoch FROM p.expires_at) * 1000000)::bigint AS expires_us, p.held, p.capturing, p.captured, b.refunded, \
       (extract(epoch FROM p.created_at) * 1000000)::bigint AS created_us, d.work, \
       ARRAY(SELECT a.kind FROM alarms a WHERE a.payment_id = p.id ORDER BY a.kind) AS alarms, \
       s.succeeded, s.evidence_reference, s.approved_by \
     FROM family f JOIN payments r ON r.id = f.root JOIN payments p ON p.id = f.id \
-      LEFT JOIN dispatches d ON d.payment_id = p.id LEFT JOIN resolutions s ON s.payment_id = p.id ORDER BY p.id";
+      LEFT JOIN dispatches d ON d.payment_id = p.id LEFT JOIN resolutions s ON s.payment_id = p.id \
+      LEFT JOIN refundable b ON b.payment_id = p.id ORDER BY p.id";
 
 /// The payments of these families, the oldest first.
 pub async fn payments(
@@ -157,6 +160,7 @@ impl sqlx::FromRow<'_, PgRow> for PaymentRow {
             is_closing: row.try_get("is_closing")?,
             expires_us: row.try_get("expires_us")?,
             sums,
+            refunded: row.try_get("refunded")?,
             created_us: row.try_get("created_us")?,
             work: row.try_get("work")?,
             alarms: row.try_get("alarms")?,

@@ -168,13 +168,19 @@ fn i13_what_is_captured_is_not_cancelled_and_the_other_way_round() {
 
 #[test]
 fn i13_refunds_stay_within_what_was_paid() {
-    let with = |state, refunds: &[PaymentRow]| {
-        let mut rows = vec![row(state, 2)];
+    let stored = |refunded, state, refunds: &[PaymentRow]| {
+        let mut rows = vec![PaymentRow { refunded: Some(refunded), ..row(state, 2) }];
         rows.extend(refunds.iter().cloned());
         lived(&rows)
     };
+    let with = |state, refunds: &[PaymentRow]| {
+        let of_it =
+            refunds.iter().filter(|refund| refund.original_id == Some(PAYMENT) && refund.state != "FAILED");
+        stored(of_it.map(|refund| refund.amount).sum(), state, refunds)
+    };
     let (some, rest) = (part(PART, "REFUND", 6, "SUCCEEDED"), part(OTHER_PART, "REFUND", 4, "UNKNOWN"));
     assert_eq!(with("SUCCEEDED", &[some.clone(), rest.clone()]), [""; 0]);
+    assert_eq!(stored(9, "SUCCEEDED", &[some.clone(), rest.clone()]), ["I13"], "counted wrongly");
     let more = PaymentRow { amount: 5, ..rest.clone() };
     assert_eq!(with("SUCCEEDED", &[some.clone(), more.clone()]), ["I13"], "one under way counts");
     assert_eq!(
