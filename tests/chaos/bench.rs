@@ -78,6 +78,11 @@ pub struct BenchSetup {
     pub database_settings: Vec<String>,
 }
 
+/// An address that nobody listens at now: the channel keeps it when it is started again.
+fn free_address() -> Result<String, BenchError> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
 /// The system under torment; dropping it stops everything.
 #[derive(Debug)]
 pub struct Bench {
@@ -213,11 +218,6 @@ impl Bench {
     pub fn banks(&self) -> String {
         self.system().address(Service::Bank).to_owned()
     }
-}
-
-/// An address that nobody listens at now: the channel keeps it when it is started again.
-fn free_address() -> Result<String, BenchError> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 fn orders_of(folder: &Path, service: Service) -> PathBuf {
