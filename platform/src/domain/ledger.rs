@@ -15,7 +15,10 @@ mod writes;
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use common::id::{AccountId, PaymentId, TransferId};
+use common::{
+    id::{AccountId, PaymentId, TransferId},
+    planted,
+};
 
 pub use command::{
     Arrival, BankRoute, Cancel, Capture, Command, Compensation, Conclude, Declined, Deposit, Expire, Finding,
@@ -85,7 +88,10 @@ impl Ledger {
     /// What an earlier command with this request id made, if there was one.
     fn replay(&self, id: PaymentId, request: &Request) -> Option<Result<Outcome, Declined>> {
         let earlier = self.snapshot.payment_requests.get(&request.key())?;
-        Some(match earlier.fingerprint == request.fingerprint {
+        if planted::is("M14") && earlier.id == id {
+            return None;
+        }
+        Some(match earlier.fingerprint == request.fingerprint || planted::is("X6") {
             // Our own number means that this very command was saved before its commit's answer got lost.
             // What is then to be sent goes to recovery, which asks the bank before it sends.
             true if earlier.id == id => Ok(Outcome::Payment(Box::new(earlier.clone()))),

@@ -193,7 +193,7 @@ impl Flow {
         if caller.deadline.is_too_short() {
             return Err(Fault::deadline_too_short());
         }
-        if self.settling.len() >= self.limits.max_under_way {
+        if self.settling.len() >= self.limits.max_under_way || !self.book.has_room() {
             return Err(NotWritten::Overloaded.into());
         }
         Ok(())

@@ -28,6 +28,7 @@ impl World {
         Request { participant: participant.to_owned(), request_id: request.to_owned(), fingerprint: [7; 32] }
     }
 
+    /// Alice captures (part of) an authorization.
     pub fn capture(&self, request: &str, payment: PaymentId, amount: Option<i64>) -> Command {
         let bank = self.pay_bank("route", 1).bank;
         Command::Capture(Box::new(Capture {
@@ -50,6 +51,7 @@ impl World {
         }))
     }
 
+    /// `participant` asks for (part of) a payment back.
     pub fn refund(
         &self,
         participant: &str,
