@@ -131,29 +131,3 @@ async fn an_authorization_ends_by_itself_and_not_before_its_time() {
     assert_eq!(world.alice().await, (10_000, 0));
     world.assert_balanced().await;
 }
-
-/// A repeat that comes while the first is being written waits for it, and then hears of it rather than of what it left.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_capture_or_refund_at_once_in_two_platforms_is_one() {
-    let world = World::new().await;
-    let books = [world.book(1), world.book(1)];
-    for round in 0..10 {
-        let authorized = world.authorize(&format!("authorized-{round}"), true).await;
-        let captures = (0..16).map(|nth| {
-            write(&books[nth % 2], world.capture(&format!("capture-{round}"), authorized.id, Some(100)))
-        });
-        let captured = one_of(all(captures).await);
-        let refunds = (0..16).map(|nth| {
-            write(&books[nth % 2], world.refund("bob", &format!("refund-{round}"), captured, Some(60)))
-        });
-        one_of(all(refunds).await);
-        world.assert_balanced().await;
-    }
-}
-
-/// The payment that all these outcomes are of.
-fn one_of(outcomes: Vec<Outcome>) -> PaymentId {
-    let ids: Vec<_> = outcomes.into_iter().map(|outcome| payment(outcome).id).collect();
-    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-    ids[0]
-}
