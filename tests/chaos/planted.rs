@@ -2,6 +2,7 @@
 //! finds something wrong or the bug's time is over.
 
 mod bugs;
+mod strained;
 
 use std::{
     path::Path,
@@ -34,6 +35,8 @@ pub struct Bug {
     shows_under: fn(&Cell) -> bool,
     /// How long the bench may look for it.
     within: Duration,
+    /// The arguments of the program `strain`, if that is what finds it.
+    strain: Option<&'static [&'static str]>,
 }
 
 impl Bug {
@@ -42,6 +45,9 @@ impl Bug {
     /// # Errors
     /// When the bench itself fails.
     pub async fn look_for(&self, folder: &Path, seed: u64) -> Result<(Planted, Vec<Violation>), BenchError> {
+        if let Some(arguments) = self.strain {
+            return strained::look_for(self.name, arguments, folder).await;
+        }
         let setup = BenchSetup {
             folder: folder.to_owned(),
             planted: Some(self.name.to_owned()),

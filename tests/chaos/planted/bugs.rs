@@ -14,12 +14,16 @@ use crate::{
 const MINUTE: Duration = Duration::from_secs(60);
 
 const fn bug(name: &'static str, about: &'static str, shows_under: fn(&Cell) -> bool) -> Bug {
-    Bug { name, about, sql: &[], shows_under, within: MINUTE }
+    Bug { name, about, sql: &[], shows_under, within: MINUTE, strain: None }
 }
 
 impl Bug {
     const fn with(self, sql: &'static [&'static str]) -> Self {
         Self { sql, ..self }
+    }
+
+    const fn strained(self, arguments: &'static [&'static str]) -> Self {
+        Self { strain: Some(arguments), ..self }
     }
 }
 
@@ -91,6 +95,14 @@ pub const BUGS: &[Bug] = &[
         killed(cell, Service::Platform) || a_bank_that("lets payments lie for long", cell)
     }),
     bug("M19", "a repeated answer is made anew, with a new time", any),
+    bug("M22", "the channel sends again what the platform sends again", a_bank),
+    bug("M23", "all banks share one room for what is under way", any).strained(&[
+        "isolation",
+        "--only",
+        "silent",
+        "--rounds",
+        "1",
+    ]),
     bug("X1", "the hold of a failed payment is not released", |cell| a_bank_that("rejects", cell)),
     bug("X2", "the outcomes of a batch go to each other's callers", any),
     bug("X3", "the bank is asked, and sent to again, under a new reference", a_bank),
