@@ -9,6 +9,7 @@ mod answers;
 use std::sync::Arc;
 
 use common::{
+    crash_point,
     fault::{Fault, Violation},
     lifecycle::Lifecycle,
 };
@@ -98,7 +99,9 @@ impl Instructions {
                 let directory = Arc::clone(&self.directory.borrow());
                 let span = span(&instruction);
                 let carried = async move {
+                    crash_point::here("channel.before_bank");
                     let verdict = directory.carry(&instruction).await;
+                    crash_point::here("channel.after_bank");
                     answer(&outcomes, correlation_id, verdict).await;
                     drop(place);
                 };

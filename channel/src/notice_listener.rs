@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use common::{lifecycle::Lifecycle, trace::TraceParent};
+use common::{crash_point, lifecycle::Lifecycle, trace::TraceParent};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -138,7 +138,9 @@ impl NoticeDesk {
     }
 
     async fn deliver(&self, notice: Notice) -> Result<(), Refusal> {
+        crash_point::here("channel.before_notice");
         let receipt = self.notices.deliver(notice).await.map_err(|why| Refusal::Later(why.to_string()))?;
+        crash_point::here("channel.after_notice");
         match receipt.result() {
             NoticeResult::Taken => {
                 tracing::info!("taken");

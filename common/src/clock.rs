@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use crate::planted;
+
 /// Tells the time of day in whole microseconds, as the database keeps it, so that what is answered now equals what is
 /// read back later.
 #[derive(Clone, Debug)]
@@ -31,7 +33,7 @@ impl Clock {
     pub fn now(&self) -> SystemTime {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
-            Source::System => whole_microseconds(SystemTime::now()),
+            Source::System => whole_microseconds(SystemTime::now() + wrong_by()),
             Source::Manual(now) => whole_microseconds(*now.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }
@@ -42,6 +44,11 @@ impl Clock {
             *now.lock().unwrap_or_else(PoisonError::into_inner) += by;
         }
     }
+}
+
+/// By how much the planted bug M17 has the clock of each process run ahead.
+fn wrong_by() -> Duration {
+    Duration::from_secs(if planted::is("M17") { u64::from(std::process::id() % 30) } else { 0 })
 }
 
 fn whole_microseconds(time: SystemTime) -> SystemTime {

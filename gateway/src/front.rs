@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use common::{
+    crash_point,
     deadline::Deadline,
     exchange::NotAsked,
     fault::{Fault, Violation},
@@ -78,6 +79,7 @@ impl Front {
             actor: caller.credential,
             operation: Some(operation),
         };
+        crash_point::here("gateway.before_platform");
         let answer = self.platform.ask(command).map_err(|not_asked| match not_asked {
             NotAsked::Full => Fault::overloaded("too many requests are waiting; nothing was begun"),
             NotAsked::Disconnected => Fault::unavailable(
@@ -91,6 +93,7 @@ impl Front {
                 "the platform went away meanwhile: send the same request again to learn what came of it";
             Fault::unavailable("PLATFORM_LOST", message)
         })?;
+        crash_point::here("gateway.after_platform");
         let replayed = reply.idempotent_replayed;
         let answer = match reply.result {
             Some(reply::Result::Fault(fault)) => {

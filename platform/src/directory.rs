@@ -23,7 +23,7 @@ use crate::{
 /// How long a first sender may go on trying to reach a bank that cannot be reached.
 pub const SEND_WINDOW: Duration = Duration::from_secs(2);
 /// What a lease has beyond the bank's time, for the answer to be recorded.
-const LEASE_MARGIN: Duration = Duration::from_secs(2);
+pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
 
 /// The banks that can be instructed. Clones share it.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,10 @@
 //! What callers see of the ledger's things.
 
-use common::money::{Currency, Money};
+use common::{
+    clock::Clock,
+    money::{Currency, Money},
+    planted,
+};
 use proto::{accounts, convert, operations, payments};
 
 use crate::{
@@ -19,6 +23,7 @@ pub fn payment(payment: &Payment) -> payments::Payment {
     let amount = |minor_units| convert::money_to_wire(Money::new(minor_units, payment.amount.currency()));
     // A refund's payer is who was paid: an account here, or a bank, whose settlement account is nobody's business.
     let pays_from_bank = payment.kind.is_taken_back() && payment.bank_id.is_some();
+    let updated_at = if planted::is("M19") { Clock::system().now() } else { payment.updated_at };
     payments::Payment {
         id: payment.id.to_string(),
         request_id: payment.request_id.clone(),
@@ -34,7 +39,7 @@ pub fn payment(payment: &Payment) -> payments::Payment {
         reason: payment.reason.as_ref().map(reason),
         sequence: payment.sequence.into(),
         create_time: Some(convert::time_to_wire(payment.created_at)),
-        update_time: Some(convert::time_to_wire(payment.updated_at)),
+        update_time: Some(convert::time_to_wire(updated_at)),
         iso_status: iso_status(payment.state).to_owned(),
         kind: kind(payment.kind).into(),
         original_payment: payment.original.map(|original| original.to_string()).unwrap_or_default(),

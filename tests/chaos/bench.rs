@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use common::crash_point;
 use harness::{
     BenchError,
     detour::{Detours, Link},
@@ -31,7 +32,7 @@ use crate::{
 pub use outages::{Outages, Recovered};
 
 /// Short, so that fences, leases and enquiries fall into a cycle.
-const TIMES: BankTimes = BankTimes { answer_timeout_ms: 400, enquire_after_ms: 500, valid_for_ms: 3_000 };
+pub const TIMES: BankTimes = BankTimes { answer_timeout_ms: 400, enquire_after_ms: 500, valid_for_ms: 3_000 };
 /// Banks whose payments wait for them while they are down.
 const QUEUEING: [&str; 1] = ["meridian"];
 /// What the programs are built with.
@@ -114,16 +115,19 @@ impl Bench {
         let net = Arc::new(Net::default());
         let mut setup = Setup::new(folder.clone());
         setup.times = TIMES;
-        setup.flags = vec![(Service::Platform, "--max-clock-skew=500ms".to_owned())];
+        // Several writers, so that batches race for locks.
+        let flags = ["--max-clock-skew=500ms", "--ledger-writers=3"];
+        setup.flags = flags.map(|flag| (Service::Platform, flag.to_owned())).to_vec();
         setup.database_settings.extend(database_settings);
         setup.features = FEATURES.to_vec();
         setup.notice_listen = Some(free_address()?);
         setup.queueing = &QUEUEING;
         let detours: Arc<dyn Detours> = net.clone();
         setup.detours = Some(detours);
+        fs::create_dir_all(orders_below(&folder))?;
+        let orders = orders_below(&folder).to_string_lossy().into_owned();
         for service in Service::ALL {
-            let orders = orders_of(&folder, service).to_string_lossy().into_owned();
-            setup.variables.push((service, common::crash_point::ORDER_FILE.to_owned(), orders));
+            setup.variables.push((service, crash_point::ORDERS.to_owned(), orders.clone()));
             if let Some(bug) = &planted {
                 setup.variables.push((service, common::planted::BUG.to_owned(), bug.clone()));
             }
@@ -194,24 +198,24 @@ impl Bench {
         self.system().postgres().process().ended().is_some()
     }
 
-    /// Orders a service to die or stand still at a crash point; see [`common::crash_point`].
+    /// Orders whoever passes a crash point to die or stand still there; see [`crash_point`].
     ///
     /// # Errors
     /// When the order can't be written.
-    pub fn order(&self, service: Service, order: &str) -> Result<(), BenchError> {
-        let file = orders_of(&self.folder, service);
-        let _ = fs::remove_file(file.with_extension("obeyed"));
+    pub fn order(&self, point: &str, order: &str) -> Result<(), BenchError> {
+        let file = orders_below(&self.folder).join(point);
         // The process must not read half an order.
-        fs::write(file.with_extension("unfinished"), order)?;
-        fs::rename(file.with_extension("unfinished"), file)?;
+        let unfinished = file.with_added_extension("unfinished");
+        fs::write(&unfinished, order)?;
+        fs::rename(unfinished, file)?;
         Ok(())
     }
 
     /// Takes an order back, and says whether it was obeyed before.
-    pub fn withdraw(&self, service: Service) -> bool {
-        let file = orders_of(&self.folder, service);
-        let _ = fs::remove_file(&file);
-        fs::remove_file(file.with_extension("obeyed")).is_ok()
+    pub fn withdraw(&self, point: &str) -> bool {
+        let orders = orders_below(&self.folder);
+        let _ = fs::remove_file(orders.join(point));
+        fs::remove_file(orders.join(format!("{point}{}", crash_point::OBEYED))).is_ok()
     }
 
     /// The address of the banks, past every proxy.
@@ -220,8 +224,8 @@ impl Bench {
     }
 }
 
-fn orders_of(folder: &Path, service: Service) -> PathBuf {
-    folder.join(format!("{}.crash-point", service.name()))
+fn orders_below(folder: &Path) -> PathBuf {
+    folder.join("crash-points")
 }
 
 /// Starts again whatever has died, as an orchestrator would.
@@ -245,8 +249,8 @@ impl Keeper {
         for service in system.ended() {
             self.outages.crashed(Part::Service(service), Instant::now());
             system.begin_restart(service)?;
-            let address = system.address(service).to_owned();
-            tokio::spawn(outages::until_serving(Arc::clone(&self.outages), service, address));
+            let (address, world) = (system.address(service).to_owned(), Arc::clone(&self.world));
+            tokio::spawn(outages::until_serving(Arc::clone(&self.outages), world, service, address));
         }
         let may_start = !self.database_stays_down.load(Ordering::Relaxed);
         if may_start && system.postgres().process().ended().is_some() {

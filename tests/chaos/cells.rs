@@ -1,12 +1,14 @@
 //! The table fault × step: every cell is one fault at one step of a payment's way, and is counted when it was hit.
 
+mod crash_points;
 mod misbehaviour;
 
 use std::collections::BTreeMap;
 
-use harness::{detour::Link, system::Service};
+use harness::detour::Link;
 
 use crate::{bench::Part, net};
+pub use crash_points::CRASH_POINTS;
 pub use misbehaviour::MISBEHAVIOURS;
 
 /// One fault at one step.
@@ -50,6 +52,8 @@ pub enum LinkFault {
     Reorder,
     /// Requests are held, and arrive later.
     HoldRequests,
+    /// One request in some is held, and the others pass.
+    HoldSomeRequests,
     /// Answers are held, and arrive later.
     HoldAnswers,
     /// Nothing arrives.
@@ -86,16 +90,14 @@ pub enum StepFault {
     StandsStill,
 }
 
-/// The crash points that there are in the code, in the order of a payment's way: in which service, and the name.
-pub const CRASH_POINTS: [(Service, &str); 0] = [];
-
 const SERVICE_FAULTS: [ProcessFault; 3] =
     [ProcessFault::Kill, ProcessFault::StandStill, ProcessFault::Restart];
 
-const LINK_FAULTS: [LinkFault; 11] = [
+const LINK_FAULTS: [LinkFault; 12] = [
     LinkFault::Delay,
     LinkFault::Reorder,
     LinkFault::HoldRequests,
+    LinkFault::HoldSomeRequests,
     LinkFault::HoldAnswers,
     LinkFault::BlackHole,
     LinkFault::LoseRequests,
@@ -139,6 +141,7 @@ impl Cell {
             Self::Link(LinkFault::Delay, _) => "delayed",
             Self::Link(LinkFault::Reorder, _) => "reordered",
             Self::Link(LinkFault::HoldRequests, _) => "requests held",
+            Self::Link(LinkFault::HoldSomeRequests, _) => "some requests held",
             Self::Link(LinkFault::HoldAnswers, _) => "answers held",
             Self::Link(LinkFault::BlackHole, _) => "black hole",
             Self::Link(LinkFault::LoseRequests, _) => "requests lost",
@@ -165,7 +168,7 @@ impl Cell {
             Self::Link(_, link) => net::name(link),
             Self::Commit(_) => net::name(Link::PlatformToDatabase),
             Self::Bank(_) => "bank",
-            Self::CrashPoint(_, point) => CRASH_POINTS.get(point).map_or("", |(_, name)| name),
+            Self::CrashPoint(_, point) => CRASH_POINTS.get(point).map_or("", |point| point.name),
         }
     }
 }

@@ -3,6 +3,8 @@
 mod bench;
 mod cells;
 mod check;
+#[cfg(test)]
+mod code;
 mod cycle;
 mod journal;
 mod load;
@@ -11,6 +13,7 @@ mod plan;
 mod planted;
 mod power_loss;
 mod report;
+mod restarts;
 mod run;
 mod strike;
 
@@ -36,7 +39,7 @@ pub struct Args {
     /// The first cycle to run, to see a later one of a seed again.
     #[arg(long, default_value_t = 0, value_name = "CYCLE")]
     from: u64,
-    /// Only faults whose step or name contains this.
+    /// Only faults whose step or name contains this; of the planted bugs the one of this name.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Test the bench itself: plant each known bug, and see whether it is found. Ends with 0 only if all are.
@@ -46,6 +49,10 @@ pub struct Args {
     /// not allow it.
     #[arg(long, value_name = "N")]
     power_loss: Option<u64>,
+    /// Kill each service and PostgreSQL alone N times, and measure how soon all is well again. Ends with 0 only if that is as soon
+    /// as promised.
+    #[arg(long, value_name = "N", conflicts_with_all = ["planted", "power_loss"])]
+    restarts: Option<u64>,
     /// Write the result for programs.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,

@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use crate::{
     bench::Part,
-    cells::{Cell, ProcessFault, StepFault},
+    cells::{CRASH_POINTS, Cell, ProcessFault, StepFault},
 };
 
 /// How long callers are at work in a cycle.
@@ -20,7 +20,7 @@ const STRIKES: usize = 3;
 /// Each so-manieth cycle has one death only, so that it can be measured how fast the system is back.
 const LONE_DEATH_EVERY: u64 = 10;
 /// Who dies so, in turn.
-const LONE_DEATHS: [Part; 4] = [
+pub const LONE_DEATHS: [Part; 4] = [
     Part::Service(Service::Platform),
     Part::Database,
     Part::Service(Service::Gateway),
@@ -74,6 +74,12 @@ impl Plan {
         Self { strikes }
     }
 
+    /// A cycle in which nothing happens but that one part dies.
+    pub fn of_lone_death(seed: u64, cycle: u64, part: Part) -> Self {
+        let cell = Cell::Process(ProcessFault::Kill, part);
+        Self { strikes: vec![strike(cell, &mut StdRng::seed_from_u64(seed ^ cycle))] }
+    }
+
     /// The one that dies, if nothing else happens.
     pub fn lone_death(&self) -> Option<(Part, Duration)> {
         match self.strikes.as_slice() {
@@ -109,10 +115,17 @@ impl Plan {
 }
 
 fn strike(cell: Cell, random: &mut StdRng) -> Strike {
-    let from = random.random_range(80..1_000);
+    let is_awaited = match cell {
+        Cell::CrashPoint(_, point) => CRASH_POINTS.get(point).is_some_and(|point| !point.is_busy()),
+        _ => false,
+    };
+    let from = random.random_range(if is_awaited { 80..200 } else { 80..1_000 });
     let length = match cell {
+        Cell::CrashPoint(..) if is_awaited => 1_600,
         // Longer than the channel waits for an answer, in half of the cases.
-        Cell::Link(..) | Cell::CrashPoint(..) => random.random_range(40..900),
+        Cell::Link(..) => random.random_range(40..900),
+        // Until somebody has passed, and then for a while.
+        Cell::CrashPoint(..) => random.random_range(400..1_000),
         Cell::Process(ProcessFault::StandStill, Part::Service(Service::Platform)) => {
             random.random_range(100..1_500)
         }

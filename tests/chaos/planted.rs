@@ -1,6 +1,8 @@
 //! Planted bugs: the bench is itself tested. Each bug is planted in a system of its own, which is then tormented until the bench
 //! finds something wrong or the bug's time is over.
 
+mod bugs;
+
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -10,70 +12,29 @@ use harness::BenchError;
 use sqlx::{Connection, PgConnection};
 
 use crate::{
-    bench::{BenchSetup, Part},
-    cells::{self, Cell, ProcessFault},
+    bench::BenchSetup,
+    cells::{self, Cell},
     check::Violation,
     cycle::Stage,
     plan::Plan,
     report::Planted,
 };
+pub use bugs::BUGS;
 
-/// How a bug is planted.
-#[derive(Clone, Copy, Debug)]
-enum Plant {
-    /// By this SQL, a statement each, once the system is up.
-    Sql(&'static [&'static str]),
-}
-
-/// A bug.
+/// A bug. In the code it is where [`common::planted::is`] asks for its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Bug {
     /// Its name.
     pub name: &'static str,
     /// What is wrong.
     pub about: &'static str,
-    plant: Plant,
+    /// What it takes besides the code, once the system is up: SQL, a statement each.
+    sql: &'static [&'static str],
     /// The faults under which it shows; others would only take time.
     shows_under: fn(&Cell) -> bool,
     /// How long the bench may look for it.
     within: Duration,
 }
-
-/// Every planted bug.
-pub const BUGS: [Bug; 3] = [
-    Bug {
-        name: "M1",
-        about: "commits are acknowledged before they are on disk (synchronous_commit = off)",
-        plant: Plant::Sql(&["ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"]),
-        shows_under: |cell| matches!(cell, Cell::Process(ProcessFault::Kill, Part::Database)),
-        within: Duration::from_secs(60),
-    },
-    Bug {
-        name: "B23",
-        about: "somebody edits balances by hand",
-        plant: Plant::Sql(&[
-            "CREATE FUNCTION edit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-               IF random() < 0.01 THEN NEW.credits_posted := NEW.credits_posted + 1; END IF; RETURN NEW; END $$",
-            "CREATE TRIGGER edit BEFORE UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION edit()",
-        ]),
-        shows_under: |_| true,
-        within: Duration::from_secs(60),
-    },
-    Bug {
-        name: "B24",
-        about: "a payment's success is now and then written down as a failure, after its caller has heard of it",
-        plant: Plant::Sql(&[
-            "ALTER TABLE payments DISABLE TRIGGER payments_only_legal_changes",
-            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-               UPDATE payments SET state = 'FAILED', reason_code = 'EDITED', sequence = sequence + 1 WHERE id = ( \
-                 SELECT id FROM payments WHERE state = 'SUCCEEDED' AND random() < 0.01 LIMIT 1 FOR UPDATE SKIP LOCKED); \
-               RETURN NULL; END $$",
-            "CREATE TRIGGER fail AFTER INSERT ON attempts FOR EACH STATEMENT EXECUTE FUNCTION fail()",
-        ]),
-        shows_under: |_| true,
-        within: Duration::from_secs(60),
-    },
-];
 
 impl Bug {
     /// Plants the bug and looks for it. Returns what became of it, and the violations that gave it away.
@@ -87,9 +48,8 @@ impl Bug {
             ..BenchSetup::default()
         };
         let mut stage = Stage::set(setup).await?;
-        let Plant::Sql(statements) = self.plant;
         let mut database = PgConnection::connect_with(&stage.bench.database()).await?;
-        for statement in statements {
+        for statement in self.sql {
             sqlx::query(*statement).execute(&mut database).await?;
         }
         database.close().await?;

@@ -11,6 +11,7 @@ use crate::{
     cells::{Cell, Hits},
     check::{Harm, Violation},
     cycle::Judged,
+    restarts::Restart,
 };
 
 /// What programs read. The keys are a contract.
@@ -40,6 +41,8 @@ pub struct Report {
     pub cells_total: usize,
     /// What became of the planted bugs.
     pub planted: Vec<Planted>,
+    /// How long restarts took.
+    pub restarts: Vec<Restart>,
 }
 
 /// What became of a planted bug.
@@ -255,6 +258,7 @@ mod tests {
             "cells_hit",
             "cells_total",
             "planted",
+            "restarts",
         ];
         expected.sort_unstable();
         let mut found: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();

@@ -17,9 +17,10 @@ use crate::{
     check::Violation,
     cycle::{Judged, Stage},
     plan::Plan,
-    planted::BUGS,
+    planted::{BUGS, Bug},
     power_loss::{self, Disk},
     report::{self, Report, Tally},
+    restarts::{self, Restart},
 };
 
 /// How many violations are shown with all that is known of them.
@@ -40,6 +41,8 @@ pub async fn run(args: &Args) -> Result<bool, BenchError> {
     binaries::build(&crate::bench::FEATURES)?;
     let is_good = if args.planted {
         look_for_bugs(args, seed, &folder).await?
+    } else if let Some(rounds) = args.restarts {
+        restart(args, seed, &folder, rounds).await?
     } else if let Some(cycles) = args.power_loss {
         match Disk::make(folder.join("disk"), &folder.join("postgres")).await {
             Ok(disk) => torment(args, seed, &folder, &Torment::PowerLoss(&disk, cycles)).await?,
@@ -155,12 +158,31 @@ async fn tell_of(
     Ok(())
 }
 
+/// Measures how soon all is well again after each part's death.
+async fn restart(args: &Args, seed: u64, folder: &Path, rounds: u64) -> Result<bool, BenchError> {
+    let mut stage = Stage::set(BenchSetup { folder: folder.to_owned(), ..BenchSetup::default() }).await?;
+    let (restarts, violations) = restarts::measure(&mut stage, seed, rounds).await?;
+    say(&restarts::for_people(&restarts));
+    let is_soon = restarts.iter().all(Restart::is_met);
+    write_json(args, &Report { seed, restarts, ..Report::default() })?;
+    if !violations.is_empty() {
+        tell_of(args, &stage, &violations, &format!("cargo chaos -- --restarts {rounds} --seed {seed}"))
+            .await?;
+    }
+    Ok(is_soon && violations.is_empty())
+}
+
 /// Plants each bug in turn.
 async fn look_for_bugs(args: &Args, seed: u64, folder: &Path) -> Result<bool, BenchError> {
+    let is_picked = |bug: &&Bug| args.only.as_ref().is_none_or(|only| bug.name == only);
+    let picked: Vec<&Bug> = BUGS.iter().filter(is_picked).collect();
+    if picked.is_empty() {
+        return Err("no planted bug has this name".into());
+    }
     let style = ProgressStyle::with_template("{bar:30} bug {pos}/{len}, {elapsed}, {msg}")?;
-    let bar = ProgressBar::new(u64::try_from(BUGS.len())?).with_style(style);
+    let bar = ProgressBar::new(u64::try_from(picked.len())?).with_style(style);
     let mut bugs = Vec::new();
-    for bug in BUGS {
+    for bug in picked {
         bar.set_message(bug.name);
         let own = folder.join(bug.name);
         let (planted, given_away) = bug.look_for(&own, seed).await?;

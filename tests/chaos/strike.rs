@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{
-    BenchError,
-    detour::Link,
-    system::{BANKS, Service},
-    wait,
-};
+use harness::{BenchError, detour::Link, system::BANKS, wait};
 use serde_json::{Value, json};
 
 use crate::{
@@ -88,12 +83,18 @@ async fn begin(bench: &Bench, strike: &Strike) -> Result<u64, BenchError> {
         }
         Cell::PowerCut => Ok(0),
         Cell::CrashPoint(fault, point) => {
-            let Some((service, name)) = CRASH_POINTS.get(point) else { return Ok(0) };
+            let Some(point) = CRASH_POINTS.get(point) else { return Ok(0) };
+            if let Some(script) = point.script() {
+                for bank in BANKS {
+                    put_script(bench, bank.id, script.clone()).await?;
+                }
+            }
             let action = match fault {
                 StepFault::Dies => "abort",
                 StepFault::StandsStill => "stop",
             };
-            bench.order(*service, &format!("{name} {} {action}", strike.count % 20 + 1))?;
+            let pass = strike.count % if point.is_busy() { 20 } else { 3 } + 1;
+            bench.order(point.name, &format!("{pass} {action}"))?;
             Ok(0)
         }
     }
@@ -125,10 +126,10 @@ async fn end(bench: &Bench, strike: &Strike, counter_before: u64) -> Result<bool
             Ok(counted >= counter_before + by)
         }
         Cell::CrashPoint(fault, point) => {
-            let Some((service, _)) = CRASH_POINTS.get(point) else { return Ok(false) };
-            let obeyed = bench.withdraw(*service);
+            let Some(point) = CRASH_POINTS.get(point) else { return Ok(false) };
+            let obeyed = bench.withdraw(point.name);
             if fault == StepFault::StandsStill {
-                let _ = bench.signal(Part::Service(*service), "CONT");
+                let _ = bench.signal(Part::Service(point.service), "CONT");
             }
             Ok(obeyed)
         }
@@ -142,8 +143,8 @@ async fn heal(bench: &Bench) -> Result<(), BenchError> {
         // One that has died is started again by the keeper.
         let _ = bench.signal(part, "CONT");
     }
-    for service in Service::ALL {
-        bench.withdraw(service);
+    for point in CRASH_POINTS {
+        bench.withdraw(point.name);
     }
     for bank in BANKS {
         let plain_duty = || async { put_script(bench, bank.id, json!([])).await.ok().filter(|taken| *taken) };
@@ -167,6 +168,7 @@ fn rule(fault: LinkFault, count: u64) -> Option<Rule> {
         LinkFault::Delay => Rule::Delay { ms: count / 4 },
         LinkFault::Reorder => Rule::Reorder { max_ms: count * 3 },
         LinkFault::HoldRequests => Rule::Hold(Way::Forward),
+        LinkFault::HoldSomeRequests => Rule::HoldSome { way: Way::Forward, one_in: 6, ms: 600 + count * 2 },
         LinkFault::HoldAnswers => Rule::Hold(Way::Backward),
         LinkFault::BlackHole => Rule::BlackHole(None),
         LinkFault::LoseRequests => Rule::BlackHole(Some(Way::Forward)),

@@ -41,6 +41,10 @@ pub struct Setup {
     pub script: String,
     /// Banks, by their ids, whose payments wait for them while they are down.
     pub queueing: &'static [&'static str],
+    /// Payments and return requests that each bank takes at once.
+    pub max_in_flight: u32,
+    /// Further settings of banks in the channel's directory: a bank's id, and a line of TOML.
+    pub bank_settings: Vec<(&'static str, String)>,
     /// Where the channel takes what banks say unasked, which they are told; nowhere if there is none.
     pub notice_listen: Option<String>,
     /// Further flags, each for a service.
@@ -64,6 +68,8 @@ impl Setup {
             times: QUICK,
             script: String::new(),
             queueing: &[],
+            max_in_flight: 1024,
+            bank_settings: Vec::new(),
             notice_listen: None,
             flags: Vec::new(),
             variables: Vec::new(),

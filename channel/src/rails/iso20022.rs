@@ -17,8 +17,8 @@ mod xml;
 
 use std::time::Duration;
 
-use common::clock::Clock;
-use proto::channel::outcome::Verdict;
+use common::{clock::Clock, planted};
+use proto::channel::{Rejected, outcome::Verdict};
 use reqwest::Url;
 use uuid::Uuid;
 
@@ -96,6 +96,10 @@ fn without_answer(no_answer: &NoAnswer) -> Verdict {
         NoAnswer::Unreachable(_) => return not_sent("BANK_UNREACHABLE", no_answer.to_string()),
         NoAnswer::TimedOut(_) => "ANSWER_TIMED_OUT",
         NoAnswer::Broken(_) => "CONNECTION_BROKEN",
+        NoAnswer::Status(status) if planted::is("X8") => {
+            let (iso_code, text) = ("MS03".to_owned(), format!("HTTP status {status}"));
+            return Verdict::Rejected(Rejected { iso_code, text, ..Rejected::default() });
+        }
         NoAnswer::Status(_) => "HTTP_STATUS",
         NoAnswer::MediaType | NoAnswer::TooLong | NoAnswer::Unreadable(_) => "ANSWER_UNREADABLE",
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::{id::AlarmId, trace::TraceParent};
+use common::{crash_point, id::AlarmId, trace::TraceParent};
 use proto::{
     channel::{Notice, NoticeReceipt, NoticeResult, notice::Verdict},
     convert,
@@ -83,7 +83,9 @@ impl Flow {
             // Still in process: the enquiries go on, and nothing needs to be remembered.
             Some(Verdict::Unknown(_)) | None => return Ok(TAKEN),
         };
+        crash_point::here("notice.before_commit");
         let recorded = self.conclude(&payment, Witness::Bank, evidence, trace).await;
+        crash_point::here("notice.after_commit");
         Ok(if recorded { TAKEN } else { NOT_RECORDED })
     }
 }

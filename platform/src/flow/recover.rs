@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::{id::AlarmId, lifecycle::Lifecycle, trace::TraceParent};
+use common::{crash_point, id::AlarmId, lifecycle::Lifecycle, planted, trace::TraceParent};
 use tracing::Instrument;
 
 use super::{Flow, book::Context, settle};
@@ -22,8 +22,8 @@ use crate::{
 
 /// How often to look for work when there was none.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How soon to look again when a bank's budget was used up.
-const BUDGET_REFILLS: Duration = Duration::from_millis(50);
+/// How soon to look again when a bank's budget was used up: before its bucket can run over.
+const BUDGET_REFILLS: Duration = Duration::from_millis(20);
 /// How long to wait when the database is not there.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(500);
 /// Pieces of work taken over by one statement.
@@ -31,6 +31,9 @@ const MAX_A_CLAIM: usize = 64;
 
 /// Recovers until the lifecycle drains.
 pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
+    if planted::is("X7") {
+        return;
+    }
     while !lifecycle.is_draining() {
         let pause = match take_over(&flow).await {
             Ok(pause) => pause,
@@ -103,6 +106,7 @@ fn go_on(flow: &Arc<Flow>, claimed: Claimed, work: Work, place: Option<Place>) {
                 fruitless = lease.fruitless,
                 "taken over"
             );
+            crash_point::here("recover.after_claim");
             if lease.fruitless > MAX_FRUITLESS {
                 recovering.quarantined(&claimed).await;
             }
@@ -118,10 +122,14 @@ fn go_on(flow: &Arc<Flow>, claimed: Claimed, work: Work, place: Option<Place>) {
 
 impl Flow {
     async fn ask_again(&self, claimed: Claimed, trace: TraceParent) {
-        let Some(submission) = claimed.submission else {
+        let Some(mut submission) = claimed.submission else {
             return tracing::error!("there is nothing to ask about: no attempt is on record");
         };
+        if planted::is("X3") {
+            submission.payment.uetr = uuid::Uuid::new_v4();
+        }
         let evidence = self.enquire(&submission, trace).await;
+        crash_point::here("recover.after_enquiry");
         self.conclude(&claimed.payment, Witness::Lease(claimed.lease.token), evidence, trace).await;
     }
 
@@ -149,9 +157,11 @@ impl Flow {
             token: claimed.lease.token,
             transfers: TransferIds::new(&self.clock),
         };
+        crash_point::here("recover.before_expiry");
         if let Err(why) = self.book.write(Command::Expire(Box::new(expire)), trace).await {
             tracing::warn!(?why, "not expired; the authorization stays in the queue");
         }
+        crash_point::here("recover.after_expiry");
     }
 
     async fn quarantined(&self, claimed: &Claimed) {

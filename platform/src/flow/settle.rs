@@ -6,7 +6,9 @@ use std::{
 };
 
 use common::{
+    crash_point,
     id::{AlarmId, PaymentId},
+    planted,
     trace::TraceParent,
 };
 use proto::channel::{self, StatusEnquiry, instruction::Message, outcome::Verdict};
@@ -74,6 +76,7 @@ pub(super) async fn run(flow: Arc<Flow>, mut submissions: mpsc::UnboundedReceive
         flow.settling.spawn(
             async move {
                 let evidence = settling.send(&submission, Sent::Never, trace).await;
+                crash_point::here("settle.after_send");
                 let witness = Witness::Lease(submission.lease.token);
                 settling.conclude(&submission.payment, witness, evidence, trace).await;
                 drop(context.place);
@@ -95,6 +98,10 @@ impl Flow {
     async fn send(&self, submission: &Submission, sent: Sent, trace: TraceParent) -> Evidence {
         let give_up = Instant::now() + SEND_WINDOW;
         let mut pause = FIRST_SEND_PAUSE;
+        crash_point::here("settle.before_send");
+        if submission.payment.kind.is_taken_back() {
+            crash_point::here("settle.before_return_request");
+        }
         loop {
             let late = self.clock.now() >= submission.attempt.valid_until;
             let heard = match late {
@@ -142,6 +149,7 @@ impl Flow {
             enquiry_id: format!("e{}", Uuid::new_v4().simple()),
             return_request: return_request(submission),
         });
+        crash_point::here("recover.before_enquiry");
         match self.ask_channel(submission, enquiry, trace).await {
             Heard::Evidence(evidence) => evidence,
             Heard::NotSent { reason, detail } => self.inconclusive(submission, &reason, &detail),
@@ -173,6 +181,10 @@ impl Flow {
         };
         match answer.await {
             Ok(outcome) => self.heard(submission, outcome),
+            Err(_lost) if planted::is("X5") => Heard::Evidence(Evidence::NeverSent {
+                detail: "the connection to the channel broke".to_owned(),
+                next_attempt_after: None,
+            }),
             Err(_lost) => {
                 let detail = "the connection to the channel broke; the bank is being asked";
                 Heard::Evidence(self.inconclusive(submission, "CHANNEL_LOST", detail))
@@ -209,6 +221,9 @@ impl Flow {
 
     /// Nothing is certain: the hold stays, and the bank is asked once its clock has run, then ever more rarely.
     fn inconclusive(&self, submission: &Submission, reason: &str, detail: &str) -> Evidence {
+        if planted::is("M4") {
+            return Evidence::NeverSent { detail: detail.to_owned(), next_attempt_after: None };
+        }
         let bank = submission.payment.bank_id.as_deref().and_then(|id| self.directory.bank_by_id(id));
         let enquire_after = bank.map_or(Duration::ZERO, |bank| bank.enquire_after);
         let first_enquiry = submission.attempt.accept_time + enquire_after;
@@ -299,6 +314,9 @@ enum AfterNotFound {
 /// "Not found" binds only behind the fence: once the bank refuses the payment whatever its clock says. Before, it may
 /// still be on its way, and is sent again under the same ids while the bank takes it.
 fn after_not_found(attempt: &Attempt, now: SystemTime, max_clock_skew: Duration) -> AfterNotFound {
+    if planted::is("M5") {
+        return AfterNotFound::NeverReceived;
+    }
     let fence = attempt.valid_until + max_clock_skew;
     if now < attempt.valid_until {
         AfterNotFound::SendAgain

@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use common::{id::AccountId, money::Currency, order::AccountOrder};
+use common::{id::AccountId, money::Currency, order::AccountOrder, planted};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -87,6 +87,7 @@ pub(super) async fn lock(
 ) -> Result<BTreeMap<AccountId, Account>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let sql = const_format::concatcp!(SELECT, "WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE");
+    let sql = if planted::is("M10") { sql.trim_end_matches("FOR NO KEY UPDATE") } else { sql };
     let rows: Vec<AccountRow> = sqlx::query_as(sql).bind(ids).fetch_all(connection).await?;
     rows.into_iter().map(|row| OwnAccount::try_from(row).map(|own| (own.account.id, own.account))).collect()
 }

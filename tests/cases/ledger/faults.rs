@@ -93,6 +93,26 @@ async fn a_command_that_the_database_refuses_harms_only_itself() {
 }
 
 #[tokio::test]
+async fn a_race_that_is_lost_after_an_outage_is_no_defect() {
+    let world = World::new().await;
+    let book = world.book(1);
+    // Out of disk space three times, then another writer is faster once.
+    let text = "CREATE SEQUENCE tries;
+        CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+        DECLARE try bigint := nextval('tries'); BEGIN
+            IF try <= 3 THEN RAISE 'no space' USING ERRCODE = 'disk_full';
+            ELSIF try = 4 THEN RAISE 'faster' USING ERRCODE = 'unique_violation'; END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER trouble BEFORE INSERT ON payments EXECUTE FUNCTION trouble()";
+    crate::bench::sql(&world.options, text).await;
+    let outcome = try_write(&book, command(world.pay_bank("unlucky", 1))).await;
+    assert_eq!(payment(outcome.unwrap()).state, State::Submitted);
+    assert_eq!(number(&world.options, "SELECT last_value FROM tries").await, 5);
+    world.assert_balanced().await;
+}
+
+#[tokio::test]
 async fn a_command_that_makes_a_writer_panic_does_not_stop_the_book() {
     let world = World::new().await;
     let book = world.book(1);

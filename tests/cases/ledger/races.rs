@@ -9,7 +9,7 @@ use std::{
 use common::order::{BankKey, PayeeAccount};
 use platform::{
     domain::{
-        ledger::{Declined, Outcome},
+        ledger::{Command, Declined, Outcome},
         payment::State,
     },
     trial_balance::TrialBalance,
@@ -93,6 +93,35 @@ async fn of_two_conclusions_at_once_one_is_final_and_the_other_hears_it() {
     let concluded: Vec<_> = concluded.into_iter().map(payment).collect();
     assert!(is_over(concluded[0].state));
     assert_eq!(concluded[0], concluded[1]);
+    world.assert_balanced().await;
+}
+
+/// A request is repeated while its first is under way elsewhere, and takes all that there is.
+#[tokio::test]
+async fn a_repeat_at_once_hears_of_the_refund_or_capture_that_the_first_made() {
+    let world = World::new().await;
+    let books = [world.book(1), world.book(1)];
+    let paid = submission(write(&books[0], command(world.pay_bank("paid", 100))).await);
+    write(&books[0], world.conclude(paid.payment.id, paid.lease.token, accepted())).await;
+    let authorized = world.authorize("authorized", false).await;
+    let requests: [(&str, &dyn Fn() -> Command); 2] = [
+        ("refund", &|| world.refund("alice", "refund", paid.payment.id, Some(100))),
+        ("capture", &|| world.capture("capture", authorized.id, Some(100))),
+    ];
+    for (what, request) in requests {
+        let mut holder = connect(&world.options).await;
+        let lock = "BEGIN; LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE";
+        sqlx::raw_sql(lock).execute(&mut holder).await.unwrap();
+        let asking = all([0, 1].map(|book| write(&books[book], request())));
+        let releasing = async {
+            // Both have begun, and wait: one for the accounts, one for the payment.
+            wait_until(&world.options, WAITING, |waiting| waiting == 2).await;
+            holder.close().await.unwrap();
+        };
+        let (outcomes, ()) = tokio::join!(asking, releasing);
+        let made: BTreeSet<_> = outcomes.into_iter().map(|outcome| payment(outcome).id).collect();
+        assert_eq!(made.len(), 1, "{what}");
+    }
     world.assert_balanced().await;
 }
 

@@ -11,7 +11,9 @@ use std::{
 use harness::system::Service;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tonic::transport::Endpoint;
-use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use super::Part;
 use crate::load::World;
@@ -24,8 +26,10 @@ const GIVE_UP: Duration = Duration::from_secs(20);
 /// What was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovered {
-    /// From a service's crash until it serves.
+    /// From a service's crash until it says that it serves.
     Serving(Service),
+    /// From a service's crash until a payment that is asked for then is answered well.
+    GoodPaymentAfter(Service),
     /// From PostgreSQL's accepting connections until a payment that is asked for then is answered well.
     GoodPayment,
 }
@@ -62,11 +66,18 @@ impl Outages {
         self.lock().iter().find(|(name, _)| *name == part.name()).map(|(_, at)| *at)
     }
 
-    fn record(&self, part: Part, what: Recovered, after: Duration) {
-        self.lock().retain(|(name, _)| *name != part.name());
-        if self.measuring.load(Ordering::Relaxed) {
+    fn is_measuring(&self) -> bool {
+        self.measuring.load(Ordering::Relaxed)
+    }
+
+    fn record(&self, what: Recovered, after: Duration) {
+        if self.is_measuring() {
             self.measured.lock().unwrap_or_else(PoisonError::into_inner).push((what, after));
         }
+    }
+
+    fn came_back(&self, part: Part) {
+        self.lock().retain(|(name, _)| *name != part.name());
     }
 
     /// All that was measured.
@@ -75,29 +86,45 @@ impl Outages {
     }
 }
 
-/// Waits until a service that has just been started again serves.
-pub async fn until_serving(outages: Arc<Outages>, service: Service, address: String) {
+/// Waits until a service that has just been started again serves, and then for a good payment.
+pub async fn until_serving(outages: Arc<Outages>, world: Arc<World>, service: Service, address: String) {
     // The banks are not ours to measure.
     if service == Service::Bank {
         return;
     }
     let part = Part::Service(service);
     let deadline = Instant::now() + GIVE_UP;
-    while Instant::now() < deadline {
-        if is_serving(&address).await {
-            if let Some(crash) = outages.since(part) {
-                outages.record(part, Recovered::Serving(service), crash.elapsed());
-            }
+    while !is_serving(&address).await {
+        if Instant::now() > deadline {
             return;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+    let Some(crash) = outages.since(part) else { return };
+    outages.record(Recovered::Serving(service), crash.elapsed());
+    if outages.is_measuring() && is_paid(&world, deadline).await {
+        outages.record(Recovered::GoodPaymentAfter(service), crash.elapsed());
+    }
+    outages.came_back(part);
+}
+
+/// Whether a payment is answered well before the deadline.
+async fn is_paid(world: &World, deadline: Instant) -> bool {
+    while Instant::now() < deadline {
+        // A journal that can't be written ends the run elsewhere.
+        if world.probe().await.unwrap_or_default() {
+            return true;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    false
 }
 
 async fn is_serving(address: &str) -> bool {
     let Ok(endpoint) = Endpoint::from_shared(format!("http://{address}")) else { return false };
     let Ok(channel) = endpoint.connect().await else { return false };
-    HealthClient::new(channel).check(HealthCheckRequest::default()).await.is_ok()
+    let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+    answer.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
 }
 
 /// Waits until PostgreSQL, which has just been started again, accepts connections, and then for a good payment.
@@ -116,12 +143,9 @@ pub async fn until_good_payment(outages: Arc<Outages>, database: PgConnectOption
     if outages.since(Part::Database).is_none() {
         return;
     }
-    while Instant::now() < deadline {
-        // A journal that can't be written ends the run elsewhere.
-        if world.probe().await.unwrap_or_default() {
-            outages.record(Part::Database, Recovered::GoodPayment, accepts.elapsed());
-            return;
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
+    // Started twice, because what was left of the dead one was in the way of the first, it comes back once.
+    if is_paid(&world, deadline).await && outages.since(Part::Database).is_some() {
+        outages.record(Recovered::GoodPayment, accepts.elapsed());
     }
+    outages.came_back(Part::Database);
 }

@@ -17,7 +17,7 @@ pub struct Misbehaviour {
 }
 
 /// Every way to misbehave. Those on enquiries come with payments that make enquiries necessary.
-pub const MISBEHAVIOURS: [Misbehaviour; 23] = [
+pub const MISBEHAVIOURS: &[Misbehaviour] = &[
     on_payment("rejects", || json!({"reject": {"code": "AC04"}})),
     on_payment("answers late", || json!({"delay": {"ms": 700}})),
     on_payment("answers pending", || json!("pending")),
@@ -28,6 +28,14 @@ pub const MISBEHAVIOURS: [Misbehaviour; 23] = [
     on_payment("answers garbage", || json!("garbage")),
     on_payment("executes and answers 500", || json!({"http_error": {"status": 500, "executed": true}})),
     on_payment("answers 503", || json!({"http_error": {"status": 503}})),
+    on_payment("answers 429", || json!({"http_error": {"status": 429, "retry_after_s": 1}})),
+    on_payment("lets payments lie", || json!({"hold": {"ms": 1_000}})),
+    // Until long after everybody has given the payment up.
+    on_payment("lets payments lie for long", || json!({"hold": {"ms": 6_000}})),
+    on_payment("answers for another payment", || json!("other_payment")),
+    on_payment("answers byte by byte", || json!({"drip": {"ms_per_byte": 20, "head": true}})),
+    on_payment("answers with endless headers", || json!("endless_headers")),
+    on_payment("answers with a huge body", || json!({"huge_body": {"mib": 2}})),
     on_enquiry("is silent to enquiries", || json!("silent")),
     on_enquiry("hangs up on enquiries", || json!("drop_before")),
     on_enquiry("answers enquiries late", || json!({"delay": {"ms": 600}})),

@@ -44,6 +44,15 @@ pub enum Rule {
     },
     /// What comes waits until the rule changes, also when its sender is gone by then.
     Hold(Way),
+    /// One piece in so many waits this long, also when its sender is gone by then; the others pass.
+    HoldSome {
+        /// Which way.
+        way: Way,
+        /// One in how many.
+        one_in: u32,
+        /// Milliseconds.
+        ms: u64,
+    },
     /// What comes is swallowed. The connections are cut when the rule changes.
     BlackHole(Option<Way>),
     /// Connections are refused, and those that there are are cut.
@@ -215,6 +224,10 @@ impl State {
                 self.touch();
                 // The sender lives as long as this state does.
                 let _ = self.rule.subscribe().wait_for(|now| *now != rule).await;
+            }
+            Rule::HoldSome { way: held, one_in, ms } if held == way && rand::random_ratio(1, one_in) => {
+                self.touch();
+                tokio::time::sleep(Duration::from_millis(ms)).await;
             }
             Rule::BlackHole(swallowed) if swallowed.is_none_or(|only| only == way) => {
                 self.touch();

@@ -92,6 +92,20 @@ async fn what_is_held_arrives_later_even_when_its_sender_is_gone() {
 }
 
 #[tokio::test]
+async fn some_are_held_while_others_pass() {
+    let (proxy, mut heard) = echo().await;
+    proxy.set(Rule::HoldSome { way: Way::Forward, one_in: 1, ms: 100 });
+    let mut held = connect(&proxy).await;
+    held.write_all(b"held").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    drop(held);
+    proxy.set(Rule::Pass);
+    assert_eq!(ask(&mut connect(&proxy).await, b"passes").await.unwrap(), b"passes");
+    assert_eq!(heard.recv().await.unwrap(), b"passes");
+    assert_eq!(timeout(SHORT, heard.recv()).await.unwrap().unwrap(), b"held");
+}
+
+#[tokio::test]
 async fn a_black_hole_swallows_and_its_connections_end_with_it() {
     let (proxy, mut heard) = echo().await;
     let mut stream = connect(&proxy).await;

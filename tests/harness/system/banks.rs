@@ -124,13 +124,16 @@ pub(super) fn directory_file(setup: &Setup, detour: Option<&str>) -> Result<Stri
             Some(address) => address.to_owned(),
             None => fs::read_to_string(own_address_file(&setup.folder, bank))?,
         };
+        let settings = setup.bank_settings.iter().filter(|(of, _)| *of == bank.id);
+        let settings: String = settings.map(|(_, line)| format!("{line}\n")).collect();
         let policy = if setup.queueing.contains(&bank.id) { "queue" } else { "refuse" };
         Ok(format!(
             "{}rail = \"iso20022\"\naddress = \"http://{address}/{}\"\nanswer_timeout_ms = {answer_timeout_ms}\n\
-             enquire_after_ms = {enquire_after_ms}\nvalid_for_ms = {valid_for_ms}\nmax_in_flight = 1024\n\
-             offline_policy = \"{policy}\"\n\n",
+             enquire_after_ms = {enquire_after_ms}\nvalid_for_ms = {valid_for_ms}\nmax_in_flight = {}\n\
+             offline_policy = \"{policy}\"\n{settings}\n",
             described(bank),
-            bank.id
+            bank.id,
+            setup.max_in_flight,
         ))
     };
     BANKS.iter().map(entry).collect()

@@ -1,0 +1,143 @@
+//! The planted bugs. Those called M are of a list that others made; X are our own.
+
+use std::time::Duration;
+
+use harness::{detour::Link, system::Service};
+
+use super::Bug;
+use crate::{
+    bench::Part,
+    cells::{CRASH_POINTS, Cell, CommitFault, LinkFault, MISBEHAVIOURS, ProcessFault, StepFault},
+};
+
+/// How long most may take.
+const MINUTE: Duration = Duration::from_secs(60);
+
+const fn bug(name: &'static str, about: &'static str, shows_under: fn(&Cell) -> bool) -> Bug {
+    Bug { name, about, sql: &[], shows_under, within: MINUTE }
+}
+
+impl Bug {
+    const fn with(self, sql: &'static [&'static str]) -> Self {
+        Self { sql, ..self }
+    }
+}
+
+fn any(_: &Cell) -> bool {
+    true
+}
+
+fn a_bank(cell: &Cell) -> bool {
+    matches!(cell, Cell::Bank(_))
+}
+
+fn a_bank_that(misbehaves: &str, cell: &Cell) -> bool {
+    matches!(cell, Cell::Bank(row) if MISBEHAVIOURS.get(*row).is_some_and(|row| row.name == misbehaves))
+}
+
+fn killed(cell: &Cell, service: Service) -> bool {
+    *cell == Cell::Process(ProcessFault::Kill, Part::Service(service))
+}
+
+fn stands_still_at(place: &str, cell: &Cell) -> bool {
+    matches!(cell, Cell::CrashPoint(StepFault::StandsStill, point)
+        if CRASH_POINTS.get(*point).is_some_and(|point| point.name == place))
+}
+
+/// Every planted bug.
+pub const BUGS: &[Bug] = &[
+    bug(
+        "M1",
+        "commits are acknowledged before they are on disk (synchronous_commit = off)",
+        |cell| *cell == Cell::Process(ProcessFault::Kill, Part::Database),
+    )
+    .with(&["ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"]),
+    bug("M2", "a request id is not looked up, and not unique in the database", any).with(&[
+        "ALTER TABLE payments DROP CONSTRAINT payments_request_id_is_unique",
+        "CREATE INDEX ON payments (participant_id, request_id)",
+    ]),
+    bug("M4", "a payment that the bank does not answer for is failed, and its hold released", a_bank),
+    bug("M5", "\"never received\" is taken for final before the bank refuses the payment", |cell| {
+        a_bank_that("lets payments lie", cell)
+            || *cell == Cell::Link(LinkFault::HoldSomeRequests, Link::ChannelToBank)
+    }),
+    bug("M7", "an instruction is sent before its attempt is committed", |cell| {
+        stands_still_at("book.before_commit", cell) || killed(cell, Service::Platform)
+    }),
+    bug("M8", "what is learnt late overwrites a final state", |cell| {
+        *cell == Cell::Commit(CommitFault::After) || a_bank(cell)
+    })
+    .with(&["ALTER TABLE payments DISABLE TRIGGER payments_only_legal_changes"]),
+    bug("M10", "balances are checked without a lock on their rows", any)
+        .with(&["ALTER TABLE accounts DROP CONSTRAINT accounts_not_overdrawn"]),
+    bug("M11", "what is refunded is checked without a lock on the payment", any)
+        .with(&["ALTER TABLE refundable DROP CONSTRAINT refundable_at_most_once"]),
+    bug("M13", "whoever has lost its lease may still write", any),
+    bug("M14", "a batch is done again without a look whether it was done", |cell| {
+        *cell == Cell::Commit(CommitFault::After)
+    })
+    .with(&[
+        "ALTER TABLE payments DROP CONSTRAINT payments_pkey CASCADE",
+        "ALTER TABLE payments DROP CONSTRAINT payments_request_id_is_unique",
+        "ALTER TABLE transfers DROP CONSTRAINT transfers_pkey CASCADE",
+        "ALTER TABLE payment_events DROP CONSTRAINT payment_events_pkey",
+        "ALTER TABLE attempts DROP CONSTRAINT attempts_pkey",
+        "ALTER TABLE dispatches DROP CONSTRAINT dispatches_pkey",
+        "CREATE INDEX ON payments (id)",
+        "CREATE INDEX ON payments (participant_id, request_id)",
+        "CREATE INDEX ON dispatches (payment_id)",
+    ]),
+    bug("M17", "each process goes by a clock of its own, and they differ by up to half a minute", |cell| {
+        killed(cell, Service::Platform) || a_bank_that("lets payments lie for long", cell)
+    }),
+    bug("M19", "a repeated answer is made anew, with a new time", any),
+    bug("X1", "the hold of a failed payment is not released", |cell| a_bank_that("rejects", cell)),
+    bug("X2", "the outcomes of a batch go to each other's callers", any),
+    bug("X3", "the bank is asked, and sent to again, under a new reference", a_bank),
+    bug("X4", "a batch is acknowledged whatever its COMMIT came to", |cell| {
+        *cell == Cell::Commit(CommitFault::Before)
+    }),
+    bug("X5", "what was on its way when the stream to the channel broke is taken for never sent", |cell| {
+        killed(cell, Service::Channel) || *cell == Cell::Link(LinkFault::Cut, Link::PlatformToChannel)
+    }),
+    bug("X6", "a used request id is answered with what it made, whatever is asked", any),
+    bug("X7", "nobody takes over what was left", |cell| killed(cell, Service::Platform) || a_bank(cell)),
+    bug("X8", "an HTTP error of a bank is taken for its refusal", a_bank),
+    bug("X9", "captures are not held against what is authorized", any).with(&[
+        "ALTER TABLE payments DROP CONSTRAINT payments_captured_at_most_once",
+        "ALTER TABLE payments DROP CONSTRAINT payments_held_check",
+    ]),
+    bug("X10", "an authorization that expires keeps its hold", any),
+    bug("X11", "a connection that broke is taken for one that never came about", a_bank),
+    bug("B23", "somebody edits balances by hand", any).with(&[
+        "CREATE FUNCTION edit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+           IF random() < 0.01 THEN NEW.credits_posted := NEW.credits_posted + 1; END IF; RETURN NEW; END $$",
+        "CREATE TRIGGER edit BEFORE UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION edit()",
+    ]),
+    bug("B24", "a success is now and then written down as a failure, after its caller has heard of it", any).with(&[
+        "ALTER TABLE payments DISABLE TRIGGER payments_only_legal_changes",
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+           UPDATE payments SET state = 'FAILED', reason_code = 'EDITED', sequence = sequence + 1 WHERE id = ( \
+             SELECT id FROM payments WHERE state = 'SUCCEEDED' AND random() < 0.01 LIMIT 1 FOR UPDATE SKIP LOCKED); \
+           RETURN NULL; END $$",
+        "CREATE TRIGGER fail AFTER INSERT ON attempts FOR EACH STATEMENT EXECUTE FUNCTION fail()",
+    ]),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::BUGS;
+    use crate::code;
+
+    #[test]
+    fn every_bug_in_the_code_is_looked_for() {
+        let table: BTreeSet<String> = BUGS.iter().map(|bug| bug.name.to_owned()).collect();
+        assert_eq!(table.len(), BUGS.len(), "two bugs have one name");
+        let planted = code::names("planted::is");
+        assert!(!planted.is_empty());
+        let unknown: Vec<_> = planted.into_iter().filter(|(_, name)| !table.contains(name)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+}
