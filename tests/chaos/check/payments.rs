@@ -73,6 +73,16 @@ pub fn judge(request: &Request, rows: &[PaymentRow]) -> Vec<Violation> {
         violation("I8", Doubled, format!("made {} payments", own.len()));
     }
     found.extend(own.first().and_then(|row| life::cancelled(request, row)));
+    let asked_ms = request.first_asked().map_or(0, |asked| asked.expire_time_ms);
+    let expires_us = own.first().and_then(|row| row.expires_us);
+    if expires_us.is_some_and(|at_us| asked_ms > 0 && at_us / 1_000 != asked_ms) {
+        found.push(Violation::new(
+            "I5",
+            Lost,
+            &request.id,
+            format!("expires at {expires_us:?}, not at {asked_ms}"),
+        ));
+    }
     found
 }
 
