@@ -7,6 +7,7 @@ pub mod intake;
 mod message;
 pub mod notice;
 pub mod overdue;
+mod pace;
 pub mod recover;
 pub mod settle;
 pub mod waiters;

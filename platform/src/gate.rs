@@ -1,7 +1,11 @@
 //! What a bank may get from this platform: so much at once, so much a second, and nothing while it is down.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, OnceLock},
+};
 
+use common::planted;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use proto::channel::{Bank, OfflinePolicy};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -68,7 +72,11 @@ impl Gate {
         let enquiries = (places / ENQUIRIES_ONE_IN).max(FEWEST_ENQUIRIES);
         Self {
             limits,
-            instruction_places: Arc::new(Semaphore::new(places)),
+            instruction_places: if planted::is("M23") {
+                shared(places)
+            } else {
+                Arc::new(Semaphore::new(places))
+            },
             enquiry_places: Arc::new(Semaphore::new(enquiries)),
             instruction_rate: rate(limits.max_instructions_per_s),
             enquiry_rate: rate(limits.max_enquiries_per_s),
@@ -101,15 +109,21 @@ impl Gate {
     }
 }
 
+/// The planted bug M23: one room for all banks.
+fn shared(places: usize) -> Arc<Semaphore> {
+    static ROOM: OnceLock<Arc<Semaphore>> = OnceLock::new();
+    Arc::clone(ROOM.get_or_init(|| Arc::new(Semaphore::new(places))))
+}
+
 fn take(places: &Arc<Semaphore>, rate: &DefaultDirectRateLimiter) -> Option<Place> {
     let permit = Arc::clone(places).try_acquire_owned().ok()?;
     rate.check().ok().map(|()| Place(permit))
 }
 
-/// A token bucket that fills evenly and holds a tenth of a second's worth.
+/// A token bucket that fills evenly and holds a twentieth of a second's worth: what the bank may see above its rate.
 fn rate(per_s: u32) -> DefaultDirectRateLimiter {
     let per_s = NonZeroU32::new(per_s).unwrap_or(NonZeroU32::MIN);
-    let burst = NonZeroU32::new(per_s.get() / 10).unwrap_or(NonZeroU32::MIN);
+    let burst = NonZeroU32::new(per_s.get() / 20).unwrap_or(NonZeroU32::MIN);
     RateLimiter::direct(Quota::per_second(per_s).allow_burst(burst))
 }
 
@@ -132,7 +146,7 @@ mod tests {
         assert!(places.instruction().is_some());
         let rate = gate(1_000, 100);
         let taken: Vec<_> = std::iter::from_fn(|| rate.instruction()).collect();
-        assert!((10..=12).contains(&taken.len()), "{}", taken.len());
+        assert!((5..=7).contains(&taken.len()), "{}", taken.len());
     }
 
     #[test]

@@ -116,6 +116,11 @@ impl Bank {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts a message that finds the bank down.
+    pub fn is_missed(&self) {
+        count(&self.counters.unanswered);
+    }
+
     /// Whether the bank can be reached, now and whenever that changes.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.subscribe()

@@ -47,7 +47,7 @@ pub struct Counts {
     unreadable: u64,
     /// pacs.008 and camt.056 messages whose id was in the books already.
     repeated: u64,
-    /// Messages left without an answer on purpose: silent or hung up.
+    /// Messages left without an answer on purpose: silent, hung up or down.
     unanswered: u64,
     /// Messages written.
     reports: u64,

@@ -91,6 +91,7 @@ async fn message(
 ) -> Result<Response, Refused> {
     let bank = find(&banks, &id)?;
     if !is_reachable(&bank).await {
+        bank.is_missed();
         wire.hang_up();
         return Ok(Body::empty().into_response());
     }

@@ -18,6 +18,8 @@ mod deadlines;
 mod idempotency;
 #[path = "api/isolation.rs"]
 mod isolation;
+#[path = "api/known_bugs.rs"]
+mod known_bugs;
 #[path = "api/life.rs"]
 mod life;
 #[path = "api/misbehaviour.rs"]
@@ -26,6 +28,8 @@ mod misbehaviour;
 mod money;
 #[path = "api/paging.rs"]
 mod paging;
+#[path = "api/states.rs"]
+mod states;
 #[path = "api/tenancy.rs"]
 mod tenancy;
 #[path = "api/validate_only.rs"]

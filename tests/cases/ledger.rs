@@ -2,12 +2,16 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "ledger/authorizations.rs"]
+mod authorizations;
 #[path = "ledger/bench.rs"]
 mod bench;
 #[path = "ledger/book.rs"]
 mod book;
 #[path = "ledger/constraints.rs"]
 mod constraints;
+#[path = "ledger/differential.rs"]
+mod differential;
 #[path = "ledger/faults.rs"]
 mod faults;
 #[path = "ledger/life.rs"]
@@ -20,7 +24,16 @@ mod pool;
 mod queue;
 #[path = "ledger/races.rs"]
 mod races;
+#[path = "ledger/refunds.rs"]
+mod refunds;
 #[path = "ledger/schema.rs"]
 mod schema;
 #[path = "ledger/tampering.rs"]
 mod tampering;
+#[path = "ledger/verdicts.rs"]
+mod verdicts;
+#[path = "ledger/waiting.rs"]
+mod waiting;
+
+// By the name that the model of the rules knows it by, which the differential case shares with them.
+use platform::domain;

@@ -2,9 +2,11 @@
 //! stop-watch for how long that takes.
 
 mod outages;
+mod quiet;
 
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -31,6 +33,8 @@ pub use outages::{Outages, Recovered};
 
 /// Short, so that fences, leases and enquiries fall into a cycle.
 pub const TIMES: BankTimes = BankTimes { answer_timeout_ms: 400, enquire_after_ms: 500, valid_for_ms: 3_000 };
+/// Banks whose payments wait for them while they are down.
+const QUEUEING: [&str; 1] = ["meridian"];
 /// What the programs are built with.
 pub const FEATURES: [&str; 2] = ["tests/chaos", "tests/planted"];
 /// How often the keeper looks whether something has died.
@@ -77,6 +81,11 @@ pub struct BenchSetup {
     pub database_settings: Vec<String>,
 }
 
+/// An address that nobody listens at now: the channel keeps it when it is started again.
+fn free_address() -> Result<String, BenchError> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
 /// The system under torment; dropping it stops everything.
 #[derive(Debug)]
 pub struct Bench {
@@ -113,6 +122,8 @@ impl Bench {
         setup.flags = flags.map(|flag| (Service::Platform, flag.to_owned())).to_vec();
         setup.database_settings.extend(database_settings);
         setup.features = FEATURES.to_vec();
+        setup.notice_listen = Some(free_address()?);
+        setup.queueing = &QUEUEING;
         let detours: Arc<dyn Detours> = net.clone();
         setup.detours = Some(detours);
         fs::create_dir_all(orders_below(&folder))?;
@@ -127,6 +138,7 @@ impl Bench {
         let gateway = net.detour(Link::ClientToGateway, system.address(Service::Gateway))?;
         let journal = Arc::new(Journal::begin(&folder)?);
         let world = Arc::new(World::open(journal, &gateway, system.credential(0)).await?);
+        let operators = [system.credential(0).to_owned(), system.second_operator().to_owned()];
         let system = Arc::new(Mutex::new(system));
         let outages = Arc::new(Outages::default());
         let database_stays_down = Arc::new(AtomicBool::new(false));
@@ -136,7 +148,9 @@ impl Bench {
             world: Arc::clone(&world),
             database_stays_down: Arc::clone(&database_stays_down),
         };
-        let tasks = vec![tokio::spawn(keeper.keep()), load::follow(&world)];
+        let resolving =
+            load::resolve(&world, &gateway, operators.each_ref().map(String::as_str), folder.clone())?;
+        let tasks = vec![tokio::spawn(keeper.keep()), load::follow(&world), resolving];
         Ok(Self { net, world, outages, folder, system, database_stays_down, tasks })
     }
 

@@ -2,26 +2,38 @@
 //! and the raw rows, and judges the invariants.
 
 mod answers;
+mod banks;
 mod books;
 mod evidence;
+mod expected;
 mod leaks;
 mod ledger;
+mod life;
 mod payments;
+mod refusals;
 mod rows;
 pub mod snapshots;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    path::PathBuf,
+};
 
 use harness::{BenchError, system::Service};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-pub use answers::is_final;
+pub use answers::is_at_rest;
+use answers::is_final;
 use books::Books;
-use evidence::{Journal, Request};
+pub use books::is_done;
+use evidence::{Family, Journal, Request};
+use expected::Expected;
 use leaks::{Logs, Resources};
-use ledger::Expected;
+use life::Scene;
+use rows::PaymentRow;
 
 /// What kind of harm a violation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +85,11 @@ pub struct Checker {
     logs: Logs,
     resources: Resources,
     requests: BTreeMap<String, Request>,
+    families: BTreeMap<String, Family>,
+    /// The families that have not come to their end.
+    open: BTreeSet<String>,
     expected: Expected,
+    census: Vec<(String, i64)>,
 }
 
 impl Checker {
@@ -87,7 +103,10 @@ impl Checker {
             database,
             resources: Resources::default(),
             requests: BTreeMap::new(),
+            families: BTreeMap::new(),
+            open: BTreeSet::new(),
             expected: Expected::default(),
+            census: Vec::new(),
         }
     }
 
@@ -98,43 +117,92 @@ impl Checker {
     /// When the evidence can't be read.
     pub async fn judge(&mut self, processes: &[(Service, u32)]) -> Result<Vec<Violation>, BenchError> {
         let touched = self.journal.read_on(&mut self.requests)?;
-        let credits = self.books.read_on()?;
+        let news = self.books.read_on()?;
+        let mut found = payments::unasked(&news, &self.requests);
+        let families = self.touch(&touched, news);
         let mut database = PgConnection::connect_with(&self.database).await?;
         let mut snapshot =
             database.begin_with("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let rows = rows::payments(&mut snapshot, &touched).await?;
+        let rows = rows::payments(&mut snapshot, &families).await?;
         let events = rows::events(&mut snapshot, &rows).await?;
+        let now_us = rows::now_us(&mut snapshot).await?;
         let accounts = rows::accounts(&mut snapshot).await?;
         let sums = rows::sums(&mut snapshot).await?;
         let open = rows::open(&mut snapshot).await?;
+        self.census = rows::census(&mut snapshot).await?;
         snapshot.rollback().await?;
-        let mut found = leaks::idle_transactions(&mut database).await?;
+        found.extend(leaks::idle_transactions(&mut database).await?);
         found.extend(self.logs.read_on()?);
-        found.extend(self.resources.judge(processes));
+        found.extend(self.resources.judge(processes).await);
         database.close().await?;
 
-        found.extend(payments::unasked(&credits, &self.requests));
-        for credit in credits {
-            self.expected.credited(&credit, &self.requests);
-            if let Some(request) = self.requests.get_mut(&credit.end_to_end_id) {
-                request.credits.push(credit);
-            }
+        let mut by_family: HashMap<String, Vec<PaymentRow>> = HashMap::new();
+        for row in rows {
+            by_family.entry(row.family.clone()).or_default().push(row);
         }
-        let mut by_request = rows::by_request(rows);
-        for id in &touched {
-            let Some(request) = self.requests.get_mut(id) else { continue };
-            let rows = by_request.remove(id).unwrap_or_default();
-            found.extend(answers::judge(request, rows.first()));
-            found.extend(payments::judge(request, &rows));
-            for row in &rows {
-                found.extend(payments::history(request, row, events.get(&row.id).map_or(&[], Vec::as_slice)));
-            }
-            self.expected.settled(request);
-            request.fold();
+        for id in families {
+            let rows = by_family.remove(&id).unwrap_or_default();
+            found.extend(self.judge_family(&id, &Scene { rows: &rows, events: &events, now_us }));
         }
         found.extend(ledger::judge(&accounts, &sums, open));
-        found.extend(self.expected.judge(&sums));
+        found.extend(self.expected.judge(&accounts, &sums));
         Ok(found)
+    }
+
+    /// Puts what is new to where it belongs, and returns the families that are to be judged.
+    fn touch(&mut self, touched: &BTreeSet<String>, news: books::News) -> BTreeSet<String> {
+        let mut families = std::mem::take(&mut self.open);
+        for id in touched {
+            let Some(family) = self.requests.get(id).map(|request| request.family().to_owned()) else {
+                continue;
+            };
+            self.families.entry(family.clone()).or_default().members.insert(id.clone());
+            families.insert(family);
+        }
+        for credit in news.credits {
+            let Some(family) = self.families.get_mut(&credit.end_to_end_id) else { continue };
+            families.insert(credit.end_to_end_id.clone());
+            family.credits.push(credit);
+        }
+        for back in news.returns {
+            let Some(family) = self.families.get_mut(&back.end_to_end_id) else { continue };
+            families.insert(back.end_to_end_id.clone());
+            family.returns.push(back);
+        }
+        families
+    }
+
+    fn judge_family(&mut self, id: &str, scene: &Scene<'_>) -> Vec<Violation> {
+        let Some(family) = self.families.get(id) else { return Vec::new() };
+        let mut found = Vec::new();
+        for member in &family.members {
+            let Some(request) = self.requests.get_mut(member) else { continue };
+            found.extend(answers::judge(request, scene));
+            request.fold();
+            found.extend(payments::judge(request, scene.rows));
+        }
+        for row in scene.rows {
+            let events = scene.events.get(&row.id).map_or(&[][..], Vec::as_slice);
+            found.extend(payments::at_rest(row));
+            found.extend(payments::history(row, events));
+            found.extend(banks::alarms(row, events, scene.rows, self.books.words(row.uetr)));
+            if row.kind != "RETURN" && !family.members.contains(&row.request_id) {
+                let what = format!("nobody asked for this {}", row.kind);
+                found.push(Violation::new("I5", Harm::Doubled, &row.request_id, what));
+            }
+        }
+        found.extend(banks::judge(family, scene.rows));
+        found.extend(scene.judge());
+        self.expected.settle(id, family, &self.requests, scene.rows);
+        if scene.rows.iter().any(|row| !is_final(&row.state)) {
+            self.open.insert(id.to_owned());
+        }
+        found
+    }
+
+    /// How many payments of each kind came to which state, and how many alarms there were.
+    pub fn census(&self) -> &[(String, i64)] {
+        &self.census
     }
 
     /// How many payments were asked for.

@@ -30,6 +30,8 @@ pub struct Judged {
     pub certain_after: Vec<Duration>,
     /// Payments whose end was not seen in time.
     pub open: usize,
+    /// How many payments of each kind came to which state so far, and how many alarms there were.
+    pub census: Vec<(String, i64)>,
     /// From the end of the last fault to quiescence.
     pub quiet_after: Duration,
     /// Where nothing else happened: who died, and how long from then to quiescence.
@@ -84,7 +86,7 @@ impl Stage {
         let healed_at = world.journal.now();
         load.end().await?;
         let ends = &world.open_ends;
-        while ends.count() > 0 && healed.elapsed() < STUCK_AFTER {
+        while healed.elapsed() < STUCK_AFTER && (ends.count() > 0 || !self.bench.is_quiet().await) {
             tokio::time::sleep(LOOK_EVERY).await;
             ends.forget_those_that_came_to_nothing(healed_at);
         }
@@ -100,6 +102,7 @@ impl Stage {
         judged.certain_after = ends.take_certain_after();
         world.journal.flush().await?;
         judged.violations.extend(self.checker.judge(&self.bench.pids()).await?);
+        judged.census = self.checker.census().to_vec();
         judged.violations.extend(self.snapshots.take().1);
         Ok(judged)
     }

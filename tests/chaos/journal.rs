@@ -12,7 +12,7 @@ use std::{
 };
 
 use harness::BenchError;
-use proto::payments::Payment;
+use proto::payments::{Payment, PaymentKind};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -47,14 +47,22 @@ pub struct Intent {
     pub method: Method,
     /// The request id of the payment or deposit that it is about.
     pub request_id: String,
-    /// The account that pays or is credited; empty for a read.
+    /// The request id of the payment that it goes back to: its own, or that of what is captured, cancelled or refunded.
+    pub family: String,
+    /// What is captured, cancelled, refunded or resolved: `pay_…`.
+    pub original: String,
+    /// The kind and the state of the original that the caller knew of.
+    pub original_seen: String,
+    /// The account that pays or is credited; empty for a read, and where the original says it.
     pub account: String,
     /// The account of this ledger that is paid; empty if a bank is.
     pub payee_account: String,
-    /// Minor units; 0 for a read.
+    /// Minor units; 0 for a read, and for whatever is left.
     pub amount: i64,
     /// The amount's currency.
     pub currency: String,
+    /// When an authorization is to end, in milliseconds since 1970; 0 if that was not asked for.
+    pub expire_time_ms: i64,
     /// Tells requests of one id apart: a hash of the message.
     pub content: String,
     /// How it is asked: `plainly`, with a deadline, or hanging up.
@@ -72,6 +80,21 @@ pub enum Method {
     Read,
     /// Deposit.
     Deposit,
+    /// CapturePayment.
+    Capture,
+    /// CancelPayment, of the payment that the request made.
+    Cancel,
+    /// RefundPayment.
+    Refund,
+    /// ResolvePayment, of the payment that the request made.
+    Resolve,
+}
+
+impl Method {
+    /// Whether a call of it makes what its request id stands for.
+    pub fn makes(self) -> bool {
+        matches!(self, Self::Pay | Self::Deposit | Self::Capture | Self::Refund)
+    }
 }
 
 /// What was heard.
@@ -94,7 +117,11 @@ pub struct Seen {
     pub id: String,
     /// Its request id.
     pub request_id: String,
-    /// Who pays.
+    /// What it is, without the enum's prefix.
+    pub kind: String,
+    /// What it captures or refunds; empty otherwise.
+    pub original: String,
+    /// Who pays; empty if a bank does.
     pub account: String,
     /// Minor units.
     pub amount: i64,
@@ -116,15 +143,27 @@ impl From<&Payment> for Seen {
         Self {
             id: payment.id.clone(),
             request_id: payment.request_id.clone(),
+            kind: kind_name(payment.kind()),
+            original: payment.original_payment.clone(),
             account: payment.payer_account.clone(),
             amount: amount.minor_units,
             currency: amount.currency,
             uetr: payment.uetr.clone(),
-            state: payment.state().as_str_name().trim_start_matches("PAYMENT_STATE_").to_owned(),
+            state: state_name(payment),
             sequence: payment.sequence,
             bytes: hash(payment),
         }
     }
+}
+
+/// A payment's state, without the enum's prefix.
+pub fn state_name(payment: &Payment) -> String {
+    payment.state().as_str_name().trim_start_matches("PAYMENT_STATE_").to_owned()
+}
+
+/// A kind, without the enum's prefix.
+pub fn kind_name(kind: PaymentKind) -> String {
+    kind.as_str_name().trim_start_matches("PAYMENT_KIND_").to_owned()
 }
 
 /// A hash of a message's bytes.

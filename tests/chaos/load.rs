@@ -1,11 +1,16 @@
-//! The load: callers who pay, repeat, hang up and read, and followers who read every open end until it is certain.
+//! The load: callers who pay, capture, cancel, refund, repeat, hang up and read, and followers who read every open end until it is certain.
 
+mod call;
 mod caller;
 mod follow;
+mod known;
+mod life;
 mod operations;
+mod operators;
 
 use std::{
     collections::VecDeque,
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -14,13 +19,14 @@ use std::{
 };
 
 use harness::{BenchError, client::Client};
-use proto::payments::CreatePaymentRequest;
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::task::JoinHandle;
 
 use crate::journal::Journal;
+use call::Call;
 use caller::Caller;
 pub use follow::OpenEnds;
+use known::KnownPayments;
 pub use operations::SCRIPTED_ENDING;
 
 /// Callers at once.
@@ -39,7 +45,9 @@ pub struct World {
     /// One client for each caller, and one more for the followers.
     clients: Vec<Client>,
     payers: Vec<Payer>,
-    recent: Mutex<VecDeque<Arc<CreatePaymentRequest>>>,
+    recent: Mutex<VecDeque<Arc<Call>>>,
+    /// Payments that callers have heard of.
+    known: KnownPayments,
     /// Requests of which it is not known yet what came of them.
     pub open_ends: OpenEnds,
     probes: AtomicU64,
@@ -75,6 +83,7 @@ impl World {
             clients,
             payers: Vec::new(),
             recent: Mutex::default(),
+            known: KnownPayments::default(),
             open_ends: OpenEnds::default(),
             probes: AtomicU64::new(0),
         };
@@ -91,7 +100,7 @@ impl World {
         Ok(world)
     }
 
-    fn recent(&self) -> MutexGuard<'_, VecDeque<Arc<CreatePaymentRequest>>> {
+    fn recent(&self) -> MutexGuard<'_, VecDeque<Arc<Call>>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,9 +118,9 @@ impl World {
     }
 
     /// Remembers a request, so that any caller may repeat it or read what came of it.
-    fn remember(&self, request: CreatePaymentRequest) {
+    fn remember(&self, call: Call) {
         let mut recent = self.recent();
-        recent.push_back(Arc::new(request));
+        recent.push_back(Arc::new(call));
         if recent.len() > REMEMBERED {
             recent.pop_front();
         }
@@ -165,6 +174,22 @@ pub fn follow(world: &Arc<World>) -> JoinHandle<Result<(), BenchError>> {
         )?;
         Ok(())
     })
+}
+
+/// Has two operators end, over the gateway at `address`, what no machine can know, until the returned handle is aborted.
+/// The banks' books are in the run's folder.
+///
+/// # Errors
+/// When an address or key is none.
+pub fn resolve(
+    world: &Arc<World>,
+    address: &str,
+    keys: [&str; 2],
+    folder: PathBuf,
+) -> Result<JoinHandle<Result<(), BenchError>>, BenchError> {
+    let [proposes, approves] = keys.map(|key| Client::new(address, key));
+    let (operators, world) = ([proposes?, approves?], Arc::clone(world));
+    Ok(tokio::spawn(async move { operators::resolve(&world, &operators, &folder).await }))
 }
 
 /// How long an open end rests between two reads.

@@ -1,6 +1,6 @@
 //! What a run came to, for programs and for people.
 
-use std::{fmt::Write, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use harness::system::Service;
@@ -63,6 +63,7 @@ pub struct Tally {
     pub report: Report,
     /// The table fault × step.
     pub hits: Hits,
+    census: Vec<(String, i64)>,
     certain_after: Vec<Duration>,
     quiet_after: Vec<Duration>,
     after_the_platforms_death: Vec<Duration>,
@@ -74,6 +75,7 @@ impl Tally {
         Self {
             report: Report { seed, ..Report::default() },
             hits: Hits::none(cells),
+            census: Vec::new(),
             certain_after: Vec::new(),
             quiet_after: Vec::new(),
             after_the_platforms_death: Vec::new(),
@@ -95,6 +97,7 @@ impl Tally {
             } += 1;
         }
         judged.hit.into_iter().for_each(|cell| self.hits.hit(cell));
+        self.census = judged.census;
         self.certain_after.extend(judged.certain_after);
         self.quiet_after.push(judged.quiet_after);
         if let Some((Part::Service(Service::Platform), after)) = judged.lone_death {
@@ -129,6 +132,7 @@ impl Tally {
         ] {
             table.add_row([what, &value]);
         }
+        table.add_row(["came to", &came_to(&self.census)]);
         let moved_on = ("platform's crash → every payment certain", self.after_the_platforms_death.clone());
         for (what, mut durations) in recoveries(outages).into_iter().chain([moved_on]) {
             if durations.is_empty() {
@@ -148,6 +152,17 @@ impl Tally {
         }
         text
     }
+}
+
+/// What payments came to, a line for each kind.
+fn came_to(census: &[(String, i64)]) -> String {
+    let mut by_kind: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (what, count) in census {
+        let (kind, state) = what.split_once(' ').unwrap_or((what, ""));
+        by_kind.entry(kind).or_default().push(format!("{count} {state}"));
+    }
+    let line = |(kind, states): (&str, Vec<String>)| format!("{kind}: {}", states.join(", "));
+    by_kind.into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn recoveries(outages: &Outages) -> Vec<(&'static str, Vec<Duration>)> {

@@ -41,6 +41,12 @@ pub struct Setup {
     pub script: String,
     /// Banks, by their ids, whose payments wait for them while they are down.
     pub queueing: &'static [&'static str],
+    /// Payments and return requests that each bank takes at once.
+    pub max_in_flight: u32,
+    /// Further settings of banks in the channel's directory: a bank's id, and a line of TOML.
+    pub bank_settings: Vec<(&'static str, String)>,
+    /// Where the channel takes what banks say unasked, which they are told; nowhere if there is none.
+    pub notice_listen: Option<String>,
     /// Further flags, each for a service.
     pub flags: Vec<(Service, String)>,
     /// Further environment variables, each for a service: name and value.
@@ -62,6 +68,9 @@ impl Setup {
             times: QUICK,
             script: String::new(),
             queueing: &[],
+            max_in_flight: 1024,
+            bank_settings: Vec::new(),
+            notice_listen: None,
             flags: Vec::new(),
             variables: Vec::new(),
             database_settings: vec!["shared_buffers=256MB".to_owned()],
@@ -173,7 +182,7 @@ impl System {
         command.args(["--listen", listen]).arg("--address-file").arg(&address_file);
         match service {
             Service::Bank => {
-                fs::write(folder.join("banks.toml"), banks_file(self.setup.times, folder))?;
+                fs::write(folder.join("banks.toml"), banks_file(&self.setup))?;
                 command
                     .arg("--banks")
                     .arg(folder.join("banks.toml"))
@@ -188,6 +197,8 @@ impl System {
                 };
                 fs::write(folder.join("directory.toml"), directory_file(&self.setup, detour.as_deref())?)?;
                 command.arg("--directory").arg(folder.join("directory.toml"));
+                command
+                    .args(self.setup.notice_listen.iter().flat_map(|address| ["--notice-listen", address]));
             }
             Service::Platform => {
                 command
@@ -262,6 +273,11 @@ impl System {
     /// An API key of the participant of this number in [`PARTICIPANTS`].
     pub fn credential(&self, participant: usize) -> &str {
         self.keys.get(participant).map(String::as_str).unwrap_or_default()
+    }
+
+    /// The API key of another operator of the first participant.
+    pub fn second_operator(&self) -> &str {
+        self.credential(PARTICIPANTS.len())
     }
 
     /// How to connect to the ledger's database.

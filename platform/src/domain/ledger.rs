@@ -13,7 +13,7 @@ mod refund;
 mod resolve;
 mod writes;
 
-use std::time::SystemTime;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use common::{
     id::{AccountId, PaymentId, TransferId},
@@ -29,39 +29,62 @@ pub use writes::{Alarm, Delta, Event, Proposal, QueueWrite, Snapshot, Writes};
 
 use super::{
     account::Account,
-    payment::{Attempt, Kind, Lease, Operation, Original, Payment, Permit, State, Submission, Work},
+    payment::{
+        Attempt, Kind, Lease, Operation, Original, Payment, Permit, State, Submission, TRANSITIONS, Work,
+    },
     refusal::{Reason, Refusal},
     transfer::{Cause, Transfer, TransferKind},
 };
 
-/// Decides the commands in order, each seeing what those before it did.
+/// Decides the commands in order, each seeing what those before it did. There are fewer outcomes than commands when the next
+/// one has to wait for a transaction of its own; the first never has to.
 pub fn decide(snapshot: Snapshot, commands: &[Command], now: SystemTime) -> (Vec<Outcome>, Writes) {
-    let mut ledger = Ledger { snapshot, writes: Writes::default(), now };
-    let outcomes = commands
-        .iter()
-        .map(|command| match command {
-            Command::Pay(pay) => ledger.pay(pay),
-            Command::Capture(capture) => ledger.capture(capture),
-            Command::Cancel(cancel) => ledger.cancel(cancel),
-            Command::Expire(expire) => ledger.expire(expire),
-            Command::Refund(refund) => ledger.refund(refund),
-            Command::Submit(submit) => ledger.submit(submit),
-            Command::Conclude(conclude) => ledger.conclude(conclude),
-            Command::Resolve(resolve) => ledger.resolve(resolve),
-            Command::Deposit(arrival) => ledger.deposit(arrival),
-        })
-        .map(|result| result.unwrap_or_else(Outcome::Declined))
-        .collect();
+    let mut ledger = Ledger { snapshot, writes: Writes::default(), loaded: BTreeMap::new(), now };
+    let mut outcomes = Vec::with_capacity(commands.len());
+    for command in commands {
+        if ledger.must_wait(command) {
+            break;
+        }
+        outcomes.push(ledger.carry_out(command).unwrap_or_else(Outcome::Declined));
+    }
     (outcomes, ledger.writes)
 }
 
 struct Ledger {
     snapshot: Snapshot,
     writes: Writes,
+    /// The states that payments were loaded in, of those that have changed since.
+    loaded: BTreeMap<PaymentId, State>,
     now: SystemTime,
 }
 
 impl Ledger {
+    fn carry_out(&mut self, command: &Command) -> Result<Outcome, Declined> {
+        match command {
+            Command::Pay(pay) => self.pay(pay),
+            Command::Capture(capture) => self.capture(capture),
+            Command::Cancel(cancel) => self.cancel(cancel),
+            Command::Expire(expire) => self.expire(expire),
+            Command::Refund(refund) => self.refund(refund),
+            Command::Submit(submit) => self.submit(submit),
+            Command::Conclude(conclude) => self.conclude(conclude),
+            Command::Resolve(resolve) => self.resolve(resolve),
+            Command::Deposit(arrival) => self.deposit(arrival),
+        }
+    }
+
+    /// Whether a command might take a payment from the state that it was loaded in to one that does not follow from it. The
+    /// database sees only the first and the last state of a transaction, and refuses what is no step of the table.
+    fn must_wait(&self, command: &Command) -> bool {
+        let id = command.payment_to_step();
+        let Some((loaded, (payment, _))) =
+            id.and_then(|id| self.loaded.get(&id).zip(self.snapshot.payments.get(&id)))
+        else {
+            return false;
+        };
+        TRANSITIONS.iter().any(|(from, to)| *from == payment.state && !loaded.may_become(*to))
+    }
+
     /// What an earlier command with this request id made, if there was one.
     fn replay(&self, id: PaymentId, request: &Request) -> Option<Result<Outcome, Declined>> {
         let earlier = self.snapshot.payment_requests.get(&request.key())?;
@@ -162,6 +185,7 @@ impl Ledger {
         };
         self.writes.events.push(event(&next, source, self.now));
         self.writes.changed_payments.insert(next.id, next.clone());
+        self.loaded.entry(next.id).or_insert(payment.state);
         if let Some((stored, _)) = self.snapshot.payments.get_mut(&next.id) {
             *stored = next.clone();
         }

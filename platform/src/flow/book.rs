@@ -4,7 +4,10 @@
 //! transaction: begin, load (see [`crate::store::load`]), decide, save, commit. When the answer to a commit is lost, the
 //! batch is done again as it is: its commands carry their numbers, so what was saved is found, not written twice.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use common::{clock::Clock, crash_point, fault::Fault, planted, trace::TraceParent};
 use sqlx::{Connection, PgConnection};
@@ -13,6 +16,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::pace::Pace;
 use crate::{
     domain::{
         ledger::{self, Command, Outcome},
@@ -33,6 +37,7 @@ const LONGEST_TRY: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug)]
 pub struct Book {
     queue: mpsc::Sender<Job>,
+    pace: Arc<Pace>,
 }
 
 #[derive(Debug)]
@@ -101,16 +106,18 @@ impl Book {
     pub fn open(store: &Store, clock: &Clock, config: BookConfig) -> (Self, mpsc::UnboundedReceiver<ToSend>) {
         let (queue, jobs) = mpsc::channel(config.max_waiting);
         let (submissions, to_send) = mpsc::unbounded_channel();
-        let jobs = std::sync::Arc::new(Mutex::new(jobs));
+        let jobs = Arc::new(Mutex::new(jobs));
+        let pace = Arc::new(Pace::new(config.max_batch.saturating_mul(config.writers)));
         for _ in 0..config.writers {
-            let (store, clock) = (store.clone(), clock.clone());
-            let (submissions, jobs) = (submissions.clone(), std::sync::Arc::clone(&jobs));
+            let (store, clock, pace) = (store.clone(), clock.clone(), Arc::clone(&pace));
+            let (submissions, jobs) = (submissions.clone(), Arc::clone(&jobs));
             tokio::spawn(async move {
                 // A defect that panics costs its batch, not the writer: whoever comes next finds one.
                 loop {
                     let (store, clock, submissions) = (store.clone(), clock.clone(), submissions.clone());
-                    let writer = Writer { store, clock, submissions, connection: None };
-                    let writing = tokio::spawn(writer.run(std::sync::Arc::clone(&jobs), config.max_batch));
+                    let pace = Arc::clone(&pace);
+                    let writer = Writer { store, clock, submissions, pace, connection: None };
+                    let writing = tokio::spawn(writer.run(Arc::clone(&jobs), config.max_batch));
                     if writing.await.is_ok() {
                         return;
                     }
@@ -118,7 +125,12 @@ impl Book {
                 }
             });
         }
-        (Self { queue }, to_send)
+        (Self { queue, pace }, to_send)
+    }
+
+    /// Whether a new command would be written soon. What goes on with work that was begun needs not ask.
+    pub fn has_room(&self) -> bool {
+        self.queue.max_capacity() - self.queue.capacity() < self.pace.room()
     }
 
     /// Has a command carried out. Dropping the future does not take the command back.
@@ -137,66 +149,64 @@ struct Writer {
     store: Store,
     clock: Clock,
     submissions: mpsc::UnboundedSender<ToSend>,
+    pace: Arc<Pace>,
     connection: Option<PgConnection>,
 }
 
 impl Writer {
-    async fn run(mut self, jobs: std::sync::Arc<Mutex<mpsc::Receiver<Job>>>, max_batch: usize) {
+    async fn run(mut self, jobs: Arc<Mutex<mpsc::Receiver<Job>>>, max_batch: usize) {
         let mut batch = Vec::new();
         loop {
             if jobs.lock().await.recv_many(&mut batch, max_batch).await == 0 {
                 return;
             }
+            let began = Instant::now();
             self.commit(std::mem::take(&mut batch)).await;
+            self.pace.learn(began.elapsed());
         }
     }
 
-    /// Commits a batch; one that the database refuses is split, so that a bad command harms nobody but its sender.
+    /// Commits a batch, in as many transactions as the rules want; one that the database refuses is split, so that a bad
+    /// command harms nobody but its sender.
     async fn commit(&mut self, jobs: Vec<Job>) {
         let (commands, askers): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|job| (job.command, (job.context, job.outcome))).unzip();
-        match self.commit_with_retries(&commands).await {
-            Ok(mut outcomes) => {
-                if planted::is("X2") {
-                    outcomes.reverse();
-                }
-                for (outcome, (context, asker)) in outcomes.into_iter().zip(askers) {
-                    self.deliver(outcome, context, asker);
-                }
-            }
-            Err(NotWritten::Defect) if commands.len() > 1 => {
-                for (command, (context, asker)) in commands.into_iter().zip(askers) {
-                    match self
-                        .commit_with_retries(std::slice::from_ref(&command))
-                        .await
-                        .map(|mut one| one.pop())
-                    {
-                        Ok(Some(outcome)) => self.deliver(outcome, context, asker),
-                        Ok(None) => drop(asker.send(Err(NotWritten::Defect))),
-                        Err(why) => drop(asker.send(Err(why))),
+        let (mut waiting, mut askers) = (commands.as_slice(), askers.into_iter());
+        let mut max_batch = waiting.len();
+        while !waiting.is_empty() {
+            let batch = &waiting[..max_batch.min(waiting.len())];
+            let results = match self.commit_with_retries(batch).await {
+                Ok(mut outcomes) => {
+                    if planted::is("X2") {
+                        outcomes.reverse();
                     }
+                    outcomes.into_iter().map(Ok).collect()
                 }
-            }
-            Err(why) => {
-                for (_, asker) in askers {
-                    // Who stopped waiting asks again with the same request id.
-                    let _ = asker.send(Err(why));
+                Err(NotWritten::Defect) if batch.len() > 1 => {
+                    max_batch = 1;
+                    continue;
                 }
+                Err(why) => vec![Err(why); batch.len()],
+            };
+            waiting = &waiting[results.len()..];
+            for (result, (context, asker)) in results.into_iter().zip(&mut askers) {
+                self.deliver(result, context, asker);
             }
         }
     }
 
     fn deliver(
         &self,
-        outcome: Outcome,
+        result: Result<Outcome, NotWritten>,
         context: Context,
         asker: oneshot::Sender<Result<Outcome, NotWritten>>,
     ) {
-        if let Outcome::Submitted(submission) = &outcome {
+        if let Ok(Outcome::Submitted(submission)) = &result {
             // The receiver lives as long as the process; what it does not get, recovery takes from the queue of work.
             let _ = self.submissions.send((submission.as_ref().clone(), context));
         }
-        let _ = asker.send(Ok(outcome));
+        // Who stopped waiting asks again with the same request id.
+        let _ = asker.send(result);
     }
 
     async fn commit_with_retries(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, NotWritten> {

@@ -23,7 +23,7 @@ use crate::{
             Arrival, Cancel, Capture, Command, Deposit, Finding, NoRoute, Outcome, Pay, Refund, Request,
             Resolve, TransferIds,
         },
-        payment::{Fingerprint, Payment, State},
+        payment::{Fingerprint, Payment},
         refusal::Refusal,
     },
     gate::Place,
@@ -193,7 +193,7 @@ impl Flow {
         if caller.deadline.is_too_short() {
             return Err(Fault::deadline_too_short());
         }
-        if self.settling.len() >= self.limits.max_under_way {
+        if self.settling.len() >= self.limits.max_under_way || !self.book.has_room() {
             return Err(NotWritten::Overloaded.into());
         }
         Ok(())
@@ -253,12 +253,7 @@ impl Flow {
     async fn end_of(&self, mut payment: Payment, caller: &Caller) -> Payment {
         let answer_by = caller.deadline.answer_by();
         let mut waiter = self.waiters.wait_for(payment.id);
-        // Nobody knows how long these last: their callers hear of them at once.
-        let waits_elsewhere = |state| matches!(state, State::Held | State::Authorized | State::Investigate);
-        while !payment.state.is_final()
-            && !waits_elsewhere(payment.state)
-            && tokio::time::Instant::now() < answer_by
-        {
+        while !payment.state.ends_waiting() && tokio::time::Instant::now() < answer_by {
             let pause = LOOK_EVERY.min(caller.deadline.remaining());
             if let Ok(finished) = timeout(pause, waiter.finished()).await {
                 return finished;

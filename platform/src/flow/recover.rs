@@ -22,8 +22,8 @@ use crate::{
 
 /// How often to look for work when there was none.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How soon to look again when a bank's budget was used up.
-const BUDGET_REFILLS: Duration = Duration::from_millis(50);
+/// How soon to look again when a bank's budget was used up: before its bucket can run over.
+const BUDGET_REFILLS: Duration = Duration::from_millis(20);
 /// How long to wait when the database is not there.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(500);
 /// Pieces of work taken over by one statement.

@@ -42,10 +42,11 @@ impl Waiters {
 }
 
 impl Waiter<'_> {
-    /// Completes when the payment is told to be in a final state.
+    /// Completes when the payment is told to be in a final state, or in one of which nobody knows how long it lasts.
     pub async fn finished(&mut self) -> Payment {
-        let is_final = |news: &Option<Payment>| news.as_ref().is_some_and(|payment| payment.state.is_final());
-        match self.news.wait_for(is_final).await.map(|news| news.clone()) {
+        let is_over =
+            |news: &Option<Payment>| news.as_ref().is_some_and(|payment| payment.state.ends_waiting());
+        match self.news.wait_for(is_over).await.map(|news| news.clone()) {
             Ok(Some(payment)) => payment,
             // The sender stays in the table as long as anyone waits.
             Ok(None) | Err(_) => std::future::pending().await,

@@ -15,25 +15,30 @@ use tonic::{Code, Status};
 
 use crate::bench::{Bench, Done, Refused, euros, run, unique};
 
-async fn authorize(client: &Client, account: &str, payee: &str, minor_units: i64) -> Result<Payment, Status> {
+pub async fn authorize(
+    client: &Client,
+    account: &str,
+    payee: &str,
+    minor_units: i64,
+) -> Result<Payment, Status> {
     let mut request = euros(&unique("life"), account, payee, minor_units);
     request.set_capture(CaptureMode::Manual);
     Ok(client.pay(request, None).await?.payment)
 }
 
-async fn capture(client: &Client, payment: &str, amount: Option<Money>) -> Result<Payment, Status> {
+pub async fn capture(client: &Client, payment: &str, amount: Option<Money>) -> Result<Payment, Status> {
     let message = CapturePaymentRequest { request_id: unique("life"), payment: payment.to_owned(), amount };
     let answer = client.payments.clone().capture_payment(client.request(message, None)).await?;
     Ok(answer.into_inner().capture.unwrap())
 }
 
-async fn cancel(client: &Client, payment: &str) -> Result<Payment, Status> {
+pub async fn cancel(client: &Client, payment: &str) -> Result<Payment, Status> {
     let message = CancelPaymentRequest { payment: payment.to_owned() };
     let answer = client.payments.clone().cancel_payment(client.request(message, None)).await?;
     Ok(answer.into_inner().payment.unwrap())
 }
 
-async fn refund(client: &Client, payment: &str, amount: Option<Money>) -> Result<Payment, Status> {
+pub async fn refund(client: &Client, payment: &str, amount: Option<Money>) -> Result<Payment, Status> {
     let message = RefundPaymentRequest {
         request_id: unique("life"),
         payment: payment.to_owned(),

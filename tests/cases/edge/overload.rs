@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use harness::{
-    client::{order, payee_by_iban},
+    client::{Client, order, payee_by_iban},
     system::{BANKS, Service, System},
     wait,
 };
@@ -17,6 +17,49 @@ use crate::bench::{SLOW, funded, run, setup, shop};
 /// How long a change may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Pays an account so many times at once; returns how many were paid, and how many refused as too much.
+async fn pay_at_once(client: &Client, payer: &str, payee: u32, calls: usize) -> (usize, usize) {
+    let mut paying = JoinSet::new();
+    for number in 0..calls {
+        let payee = payee_by_iban("Blaise Seller", &BANKS[0].account(payee));
+        let request = order(&format!("much-{number}"), payer, payee, 100, "EUR");
+        let client = client.clone();
+        paying.spawn(async move { client.pay(request, Some(Duration::from_secs(6))).await });
+    }
+    let (mut paid, mut refused) = (0, 0);
+    for answer in paying.join_all().await {
+        match answer {
+            Ok(_) => paid += 1,
+            Err(status) => {
+                assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+                assert_eq!(status.get_details_error_info().unwrap().reason, "OVERLOADED");
+                assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+                refused += 1;
+            }
+        }
+    }
+    (paid, refused)
+}
+
+#[test]
+fn what_a_slow_ledger_cannot_write_soon_is_refused_while_it_costs_little() {
+    const AT_ONCE: usize = 60;
+    run(async || {
+        let mut setup = setup("slow-ledger")?;
+        setup.flags.push((Service::Platform, "--max-batch=4".to_owned()));
+        setup.database_settings.extend(["commit_delay=50000", "commit_siblings=0"].map(str::to_owned));
+        let system = System::start(setup).await?;
+        let client = shop(&system);
+        let account = funded(&client, "slow-ledger").await?;
+        let (paid, refused) = pay_at_once(&client, &account, 1, AT_ONCE).await;
+        assert!(paid >= 8 && refused >= AT_ONCE / 2, "{paid} paid, {refused} refused");
+        let repeated = pay_at_once(&client, &account, 1, AT_ONCE).await;
+        assert!(repeated.0 >= 8, "what was refused can be asked again: {repeated:?}");
+        assert_eq!(system.compare_with_banks().await?, Vec::<String>::new());
+        Ok(())
+    });
+}
+
 #[test]
 fn what_is_too_much_is_refused_before_anything_is_written() {
     const AT_ONCE: usize = 40;
@@ -26,25 +69,7 @@ fn what_is_too_much_is_refused_before_anything_is_written() {
         let system = System::start(setup).await?;
         let client = shop(&system);
         let account = funded(&client, "overload").await?;
-        let mut calls = JoinSet::new();
-        for number in 0..AT_ONCE {
-            let payee = payee_by_iban("Slow Seller", &BANKS[0].account(SLOW));
-            let request = order(&format!("much-{number}"), &account, payee, 100, "EUR");
-            let client = client.clone();
-            calls.spawn(async move { client.pay(request, Some(Duration::from_secs(6))).await });
-        }
-        let (mut paid, mut refused) = (0, 0);
-        for answer in calls.join_all().await {
-            match answer {
-                Ok(_) => paid += 1,
-                Err(status) => {
-                    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
-                    assert_eq!(status.get_details_error_info().unwrap().reason, "OVERLOADED");
-                    assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
-                    refused += 1;
-                }
-            }
-        }
+        let (paid, refused) = pay_at_once(&client, &account, SLOW, AT_ONCE).await;
         assert!(paid >= 1 && refused >= AT_ONCE / 2, "{paid} paid, {refused} refused");
         let mut database = PgConnection::connect_with(&system.database()).await?;
         let written: i64 =

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -20,17 +20,19 @@ use crate::bench::{World, connect, try_open};
 async fn what_was_acknowledged_is_there_after_cancelled_begins() {
     let world = World::new().await;
     let over = Arc::new(AtomicBool::new(false));
+    let opened = Arc::new(AtomicUsize::new(0));
     let writers: Vec<_> = (0..3)
         .map(|writer| {
-            let (store, over) = (world.store.clone(), Arc::clone(&over));
+            let (store, over, opened) = (world.store.clone(), Arc::clone(&over), Arc::clone(&opened));
             tokio::spawn(async move {
                 let mut acknowledged: Vec<AccountId> = Vec::new();
                 for number in 0.. {
                     if over.load(Ordering::Relaxed) {
                         break;
                     }
-                    acknowledged
-                        .extend(try_open(&store, "carol", &format!("{writer}-{number}"), None).await.ok());
+                    let account = try_open(&store, "carol", &format!("{writer}-{number}"), None).await.ok();
+                    opened.fetch_add(account.iter().count(), Ordering::Relaxed);
+                    acknowledged.extend(account);
                 }
                 acknowledged
             })
@@ -38,7 +40,7 @@ async fn what_was_acknowledged_is_there_after_cancelled_begins() {
         .collect();
     let mut random = StdRng::seed_from_u64(1);
     let mut cancelled = 0;
-    while cancelled < 2_000 {
+    while cancelled < 2_000 || opened.load(Ordering::Relaxed) < 100 {
         let pool = world.store.pool().clone();
         let beginning = tokio::spawn(async move { pool.begin().await.map(drop) });
         // Finer than the runtime's timer.
@@ -61,5 +63,4 @@ async fn what_was_acknowledged_is_there_after_cancelled_begins() {
     connection.close().await.unwrap();
     let lost = acknowledged.difference(&there.into_iter().collect()).count();
     assert_eq!(lost, 0, "of {} acknowledged accounts", acknowledged.len());
-    assert!(acknowledged.len() > 50, "only {} accounts were opened", acknowledged.len());
 }

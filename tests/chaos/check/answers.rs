@@ -4,12 +4,14 @@ use super::{
     Harm::{Doubled, Lost},
     Violation,
     evidence::{Call, Request},
+    life::Scene,
+    refusals,
     rows::PaymentRow,
 };
-use crate::journal::{Heard, Method, Seen};
+use crate::journal::{Heard, Intent, Method, Seen};
 
 /// Codes that a server may answer with under faults; anything else is a defect.
-const ALLOWED_CODES: [&str; 9] = [
+const ALLOWED_CODES: [&str; 10] = [
     "Ok",
     "HungUp",
     "Unavailable",
@@ -18,6 +20,7 @@ const ALLOWED_CODES: [&str; 9] = [
     "Aborted",
     "ResourceExhausted",
     "FailedPrecondition",
+    "InvalidArgument",
     "NotFound",
 ];
 
@@ -26,12 +29,21 @@ pub fn is_final(state: &str) -> bool {
     matches!(state, "SUCCEEDED" | "FAILED" | "CANCELLED" | "EXPIRED")
 }
 
-/// Judges all that was heard of a request, against itself and against the row that it made.
-pub fn judge(request: &Request, row: Option<&PaymentRow>) -> Vec<Violation> {
+/// Whether nothing follows on this state by itself but an expiry.
+pub fn is_at_rest(state: &str) -> bool {
+    is_final(state) || state == "AUTHORIZED"
+}
+
+/// Judges all that was heard of a request, against itself and against the rows of its family.
+pub fn judge(request: &Request, scene: &Scene<'_>) -> Vec<Violation> {
+    let row = scene.rows.iter().find(|row| row.request_id == request.id && row.kind != "RETURN");
     let mut found = Vec::new();
     for call in &request.calls {
         if let Some((_, heard)) = &call.heard {
             found.extend(answer(request, call, heard));
+            if heard.from_server {
+                found.extend(refusals::judge(request, call, heard, scene));
+            }
         }
     }
     found.extend(one_payment(request));
@@ -50,13 +62,6 @@ fn answer(request: &Request, call: &Call, heard: &Heard) -> Option<Violation> {
             format!("call {} was answered {} {}", call.number, heard.code, heard.reason),
         );
     }
-    let was_reused = || {
-        let asked_before = request.asked.values().filter(|asked| asked.content != intent.content);
-        heard.reason == "REQUEST_ID_REUSED" && asked_before.count() > 0
-    };
-    if heard.code == "FailedPrecondition" && !was_reused() {
-        return violation("I8", format!("call {} was refused: {}", call.number, heard.reason));
-    }
     let seen = heard.payment.as_ref()?;
     if seen.request_id != request.id {
         return violation(
@@ -64,12 +69,25 @@ fn answer(request: &Request, call: &Call, heard: &Heard) -> Option<Violation> {
             format!("call {} was answered with {}'s payment", call.number, seen.request_id),
         );
     }
-    let asked = (&intent.account, intent.amount, &intent.currency);
-    if intent.method == Method::Pay && asked != (&seen.account, seen.amount, &seen.currency) {
-        let said = format!("call {} asked for {asked:?} and was answered {seen:?}", call.number);
+    if !answers(intent, seen) {
+        let said = format!("call {} asked for {intent:?} and was answered {seen:?}", call.number);
         return Some(Violation::new("I8", Doubled, &request.id, said));
     }
     None
+}
+
+/// Whether a payment is what was asked for.
+fn answers(intent: &Intent, seen: &Seen) -> bool {
+    let belongs = |kind: &str| seen.kind == kind && seen.original == intent.original;
+    // Without an amount it is all that is left.
+    let amount = intent.amount == 0 || (intent.amount, &intent.currency) == (seen.amount, &seen.currency);
+    match intent.method {
+        Method::Pay => amount && intent.account == seen.account && seen.original.is_empty(),
+        Method::Capture => amount && belongs("CAPTURE"),
+        Method::Refund => amount && belongs("REFUND"),
+        Method::Cancel | Method::Resolve => seen.id == intent.original,
+        Method::Read | Method::Deposit => true,
+    }
 }
 
 /// A request id makes one payment, and its final answer is always the same bytes.
@@ -121,9 +139,13 @@ fn kept(request: &Request, seen: &Seen, row: Option<&PaymentRow>) -> Option<Viol
     let lost = |what: String| Some(Violation::new("I5", Lost, &request.id, what));
     let Some(row) = row else { return lost(format!("{} was acknowledged and is gone", seen.id)) };
     let id = format!("pay_{}", row.id.simple());
-    let payer = format!("acc_{}", row.payer_account.simple());
-    let in_row = (&id, &payer, row.amount, &row.currency, row.uetr.to_string());
-    let acknowledged = (&seen.id, &seen.account, seen.amount, &seen.currency, seen.uetr.clone());
+    // A bank's account is nobody's to see.
+    let is_banks = row.kind == "REFUND" && row.bank_id.is_some();
+    let payer = if is_banks { String::new() } else { format!("acc_{}", row.payer_account.simple()) };
+    let original = row.original_id.map(|id| format!("pay_{}", id.simple())).unwrap_or_default();
+    let in_row = (&id, &row.kind, &original, &payer, row.amount, &row.currency, row.uetr.to_string());
+    let Seen { kind, original, account, amount, currency, uetr, .. } = seen;
+    let acknowledged = (&seen.id, kind, original, account, *amount, currency, uetr.clone());
     if in_row != acknowledged {
         return lost(format!("{acknowledged:?} was acknowledged, the ledger has {in_row:?}"));
     }

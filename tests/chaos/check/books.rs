@@ -1,17 +1,25 @@
 //! The banks' own books, read from their files.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::{Path, PathBuf},
+};
 
 use harness::{BenchError, system::BANKS};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::evidence::whole_lines;
 
-/// A line of a bank's books. Lines of other kinds tell what was said.
+/// A line of a bank's books. Those of other kinds tell nothing that is judged.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Line {
     Executed(Credit),
+    Returned(Return),
+    Answered(Said),
+    NoticeSent(Said),
+    NoticeAnswered(NoticeAnswered),
     #[serde(other)]
     Other,
 }
@@ -23,8 +31,8 @@ pub struct Credit {
     #[serde(skip)]
     pub bank: String,
     /// The payment's reference.
-    pub uetr: uuid::Uuid,
-    /// The payment's request, which gave its own id for a reference.
+    pub uetr: Uuid,
+    /// The request of the payment or authorization, which gave its own id for a reference.
     pub end_to_end_id: String,
     /// Minor units.
     pub minor_units: i64,
@@ -32,9 +40,84 @@ pub struct Credit {
     pub currency: String,
 }
 
+/// An amount that a bank gave back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Return {
+    /// Whose books.
+    #[serde(skip)]
+    pub bank: String,
+    /// The id of the request to give it back.
+    pub request_id: String,
+    /// The reference of the payment that it came with.
+    pub uetr: Uuid,
+    /// That payment's own reference: the id of the request that it goes back to.
+    pub end_to_end_id: String,
+    /// Minor units.
+    pub minor_units: i64,
+    /// The amount's currency.
+    pub currency: String,
+}
+
+impl Return {
+    /// Which refund it is for: an attempt's id is the refund's and a number.
+    pub fn refund(&self) -> Option<Uuid> {
+        self.request_id.split_once('-').and_then(|(refund, _)| refund.parse().ok())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Said {
+    uetr: Uuid,
+    request_id: Option<String>,
+    status: Option<String>,
+    code: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct NoticeAnswered {
+    uetr: Uuid,
+    http_status: u16,
+}
+
+/// What a bank has said of a payment, true or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// That it executed it.
+    pub accepted: bool,
+    /// That it refused it for good.
+    pub rejected: bool,
+    /// Something that the channel or the platform would not take.
+    pub mismatched: bool,
+}
+
+impl Words {
+    fn hear(&mut self, said: &Said) {
+        // Of a return request, or of a copy, or that it never came: nothing of the payment itself.
+        let is_of_the_payment = said.request_id.is_none()
+            && !said.code.as_deref().is_some_and(|code| matches!(code, "AG09" | "DUPL"));
+        match said.status.as_deref() {
+            Some("ACSC" | "ACCC") if is_of_the_payment => self.accepted = true,
+            Some("RJCT") if is_of_the_payment => self.rejected = true,
+            _ => {}
+        }
+    }
+}
+
+/// What the books say since the last time.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Executed payments.
+    pub credits: Vec<Credit>,
+    /// Amounts given back.
+    pub returns: Vec<Return>,
+}
+
 /// The books' files, as far as they were read.
 #[derive(Debug)]
-pub struct Books(Vec<(String, PathBuf, u64)>);
+pub struct Books {
+    files: Vec<(String, PathBuf, u64)>,
+    words: HashMap<Uuid, Words>,
+}
 
 fn file(folder: &Path, bank: &str) -> PathBuf {
     folder.join("books").join(format!("{bank}.books"))
@@ -43,25 +126,52 @@ fn file(folder: &Path, bank: &str) -> PathBuf {
 impl Books {
     /// The books of the run in this folder.
     pub fn of(folder: &Path) -> Self {
-        Self(BANKS.iter().map(|bank| (bank.id.to_owned(), file(folder, bank.id), 0)).collect())
+        let files = BANKS.iter().map(|bank| (bank.id.to_owned(), file(folder, bank.id), 0)).collect();
+        Self { files, words: HashMap::new() }
     }
 
-    /// What was executed since the last time.
+    /// What was executed and given back since the last time.
     ///
     /// # Errors
     /// When a file can't be read.
-    pub fn read_on(&mut self) -> Result<Vec<Credit>, BenchError> {
-        let mut credits = Vec::new();
-        for (bank, file, read_bytes) in &mut self.0 {
+    pub fn read_on(&mut self) -> Result<News, BenchError> {
+        let mut news = News::default();
+        for (bank, file, read_bytes) in &mut self.files {
             for line in whole_lines(file, read_bytes)? {
-                if let Line::Executed(mut credit) = serde_json::from_str(&line)? {
-                    credit.bank.clone_from(bank);
-                    credits.push(credit);
+                match serde_json::from_str(&line)? {
+                    Line::Executed(credit) => news.credits.push(Credit { bank: bank.clone(), ..credit }),
+                    Line::Returned(back) => news.returns.push(Return { bank: bank.clone(), ..back }),
+                    Line::Answered(said) | Line::NoticeSent(said) => {
+                        self.words.entry(said.uetr).or_default().hear(&said);
+                    }
+                    Line::NoticeAnswered(NoticeAnswered { uetr, http_status: 400..=499 }) => {
+                        self.words.entry(uetr).or_default().mismatched = true;
+                    }
+                    Line::NoticeAnswered(_) | Line::Other => {}
                 }
             }
         }
-        Ok(credits)
+        Ok(news)
     }
+
+    /// What its bank has said of a payment.
+    pub fn words(&self, uetr: Uuid) -> Words {
+        self.words.get(&uetr).copied().unwrap_or_default()
+    }
+}
+
+/// Whether the bank's books say that it did what it was asked: executed a payment, or gave back for a refund.
+///
+/// # Errors
+/// When the file can't be read.
+pub fn is_done(folder: &Path, bank: &str, payment: Uuid, uetr: Uuid) -> Result<bool, BenchError> {
+    let lines = whole_lines(&file(folder, bank), &mut 0)?;
+    let says_so = |line: &String| match serde_json::from_str(line) {
+        Ok(Line::Executed(credit)) => credit.uetr == uetr,
+        Ok(Line::Returned(back)) => back.refund() == Some(payment),
+        _ => false,
+    };
+    Ok(lines.iter().any(says_so))
 }
 
 /// The banks' lines about a request.
@@ -74,10 +184,11 @@ pub fn lines_about(folder: &Path, request_id: &str) -> Result<Vec<String>, Bench
         let lines = whole_lines(&file(folder, bank.id), &mut 0)?;
         // Some lines name the payment by its UETR only, which those that name the request tell.
         let names_it = format!("\"{request_id}\"");
-        let uetr = lines.iter().filter(|line| line.contains(&names_it)).find_map(|line| uetr(line));
+        let named = lines.iter().filter(|line| line.contains(&names_it));
+        let uetrs: BTreeSet<&str> = named.filter_map(|line| uetr(line)).collect();
         let about = lines
             .iter()
-            .filter(|line| line.contains(&names_it) || uetr.is_some_and(|uetr| line.contains(uetr)));
+            .filter(|line| line.contains(&names_it) || uetr(line).is_some_and(|uetr| uetrs.contains(uetr)));
         found.extend(about.map(|line| format!("{}: {}", bank.id, line.trim_end())));
     }
     Ok(found)

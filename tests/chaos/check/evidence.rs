@@ -9,7 +9,7 @@ use std::{
 
 use harness::BenchError;
 
-use super::books::Credit;
+use super::books::{Credit, Return};
 use crate::journal::{self, Heard, Intent, Line, Method, Seen, What};
 
 /// A call and what was heard.
@@ -36,16 +36,37 @@ pub struct Request {
     pub asked: BTreeMap<String, Intent>,
     /// What judged calls have shown: the newest sight of the payment.
     pub known: Option<Seen>,
-    /// What banks executed under its end-to-end id.
+    /// Whether somebody was told that it is cancelled.
+    pub is_cancelled: bool,
+    /// Whether somebody was told that it is booked, if it is a deposit.
+    pub is_booked: bool,
+}
+
+/// A payment and whatever belongs to it: its captures, and the refunds and returns of both.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Family {
+    /// The request ids of them all.
+    pub members: BTreeSet<String>,
+    /// What banks executed of it.
     pub credits: Vec<Credit>,
-    /// Whether its end is in the books that are expected.
-    pub is_counted: bool,
+    /// What banks gave back of it.
+    pub returns: Vec<Return>,
 }
 
 impl Request {
-    /// Whether it is a payment's.
+    /// Whether it asked for a payment, capture or refund.
     pub fn is_payment(&self) -> bool {
-        self.asked.values().any(|intent| intent.method == Method::Pay)
+        self.asked.values().any(|intent| intent.method != Method::Deposit)
+    }
+
+    /// What was asked first, by content: contents of one id differ in their amounts only.
+    pub fn first_asked(&self) -> Option<&Intent> {
+        self.asked.values().next()
+    }
+
+    /// The request id of the payment that it goes back to.
+    pub fn family(&self) -> &str {
+        self.first_asked().map_or(&self.id, |intent| &intent.family)
     }
 
     /// Every sight of the payment, judged calls' newest first.
@@ -56,6 +77,12 @@ impl Request {
 
     /// Keeps of the judged calls what later ones are judged by.
     pub fn fold(&mut self) {
+        let was_told = |method| {
+            let told = |call: &Call| call.heard.as_ref().is_some_and(|(_, heard)| heard.code == "Ok");
+            self.calls.iter().any(|call| call.intent.method == method && told(call))
+        };
+        self.is_cancelled |= was_told(Method::Cancel);
+        self.is_booked |= was_told(Method::Deposit);
         self.known = self.sights().max_by_key(|seen| seen.sequence).cloned();
         self.calls.clear();
     }
@@ -100,7 +127,7 @@ impl Journal {
                 self.open_calls.insert(line.call, id.clone());
                 let request = requests.entry(id.clone()).or_default();
                 request.id.clone_from(&id);
-                if intent.method != Method::Read {
+                if intent.method.makes() {
                     request.asked.insert(intent.content.clone(), intent.clone());
                 }
                 request.calls.push(Call { number: line.call, intent, from_us: line.at_us, heard: None });
@@ -141,12 +168,18 @@ pub(super) fn whole_lines(file: &Path, read_bytes: &mut u64) -> Result<Vec<Strin
 pub fn lines_about(folder: &Path, request_id: &str) -> Result<Vec<String>, BenchError> {
     let mut requests = BTreeMap::new();
     Journal::of(folder).read_on(&mut requests)?;
-    let calls = requests.remove(request_id).map(|request| request.calls).unwrap_or_default();
+    let family = requests.get(request_id).map(|request| request.family().to_owned());
+    let relatives = requests.into_values().filter(|request| Some(request.family()) == family.as_deref());
     let mut lines: Vec<(u64, String)> = Vec::new();
-    for call in calls {
-        let Intent { method, amount, currency, manner, .. } = &call.intent;
+    for (id, call) in relatives.flat_map(|request| {
+        let id = request.id;
+        request.calls.into_iter().map(move |call| (id.clone(), call))
+    }) {
+        let Intent { method, original, original_seen, amount, currency, manner, .. } = &call.intent;
         let number = call.number;
-        lines.push((call.from_us, format!("call {number}: {method:?} {amount} {currency} {manner}")));
+        let what =
+            format!("call {number}: {id} {method:?} {original} {original_seen} {amount} {currency} {manner}");
+        lines.push((call.from_us, what));
         if let Some((at, heard)) = call.heard {
             let Heard { code, reason, payment, .. } = heard;
             let payment = payment.unwrap_or_default();

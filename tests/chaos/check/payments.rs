@@ -1,13 +1,14 @@
-//! What became of each payment, here and at the banks (I4, I6, I7, I8).
+//! What became of each payment (I6, I7, I8), and what nobody asked for (I4).
 
 use std::collections::BTreeMap;
 
 use super::{
     Harm::{Doubled, Lost, Stuck},
     Violation,
-    answers::is_final,
-    books::Credit,
+    answers::is_at_rest,
+    books::News,
     evidence::Request,
+    life,
     rows::{Event, PaymentRow},
 };
 
@@ -38,65 +39,69 @@ const TRANSITIONS: [(&str, &str); 23] = [
     ("INVESTIGATE", "FAILED"),
 ];
 
-/// Executions that nobody has asked for.
-pub fn unasked(credits: &[Credit], requests: &BTreeMap<String, Request>) -> Vec<Violation> {
-    let nobody = |credit: &&Credit| !requests.contains_key(&credit.end_to_end_id);
-    let found = credits.iter().filter(nobody);
+/// Those of authorizations, which nothing else goes through.
+const OF_AUTHORIZATIONS: [(&str, &str); 5] = [
+    ("", "AUTHORIZED"),
+    ("AUTHORIZED", "AUTHORIZED"),
+    ("AUTHORIZED", "SUCCEEDED"),
+    ("AUTHORIZED", "CANCELLED"),
+    ("AUTHORIZED", "EXPIRED"),
+];
+/// Those of authorizations and of others.
+const OF_BOTH: [(&str, &str); 1] = [("", "FAILED")];
+
+/// What nobody has asked for, done by a bank or known here.
+pub fn unasked(news: &News, requests: &BTreeMap<String, Request>) -> Vec<Violation> {
+    let nobody = |id: &str| !requests.contains_key(id);
+    let credits = news.credits.iter().filter(|credit| nobody(&credit.end_to_end_id));
+    let returns = news.returns.iter().filter(|back| nobody(&back.end_to_end_id));
+    let found = credits.map(|credit| format!("{credit:?}")).chain(returns.map(|back| format!("{back:?}")));
     found
-        .map(|credit| Violation::new("I4", Doubled, "", format!("executed, but never asked for: {credit:?}")))
+        .map(|what| Violation::new("I4", Doubled, "", format!("done, but never asked for: {what}")))
         .collect()
 }
 
-/// Judges the rows that a request made against what the banks executed.
+/// Judges the rows that a request made.
 pub fn judge(request: &Request, rows: &[PaymentRow]) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut violation =
         |invariant, harm, what| found.push(Violation::new(invariant, harm, &request.id, what));
-    if rows.len() > 1 {
-        violation("I8", Doubled, format!("made {} payments", rows.len()));
+    let own: Vec<&PaymentRow> =
+        rows.iter().filter(|row| row.request_id == request.id && row.kind != "RETURN").collect();
+    if own.len() > 1 {
+        violation("I8", Doubled, format!("made {} payments", own.len()));
     }
-    if request.credits.len() > 1 {
-        violation("I4", Doubled, format!("executed {} times: {:?}", request.credits.len(), request.credits));
-    }
-    let row = rows.first();
-    if let Some(row) = row.filter(|row| !is_final(&row.state)) {
-        violation("I6", Stuck, format!("{} is still {}", row.id, row.state));
-    }
-    let paid_here = row.filter(|row| row.state == "SUCCEEDED" && row.bank_id.is_some());
-    match (paid_here, request.credits.first()) {
-        (Some(row), Some(credit)) => {
-            let here = (row.bank_id.as_deref(), row.uetr, row.amount, row.currency.as_str());
-            let there =
-                (Some(credit.bank.as_str()), credit.uetr, credit.minor_units, credit.currency.as_str());
-            if here != there {
-                violation("I4", Lost, format!("here {here:?}, at the bank {there:?}"));
-            }
-        }
-        (Some(row), None) => violation("I4", Lost, format!("{} succeeded here, no bank executed it", row.id)),
-        (None, Some(credit)) => {
-            let state = row.map_or("absent", |row| row.state.as_str());
-            violation("I4", Lost, format!("{} executed it, here it is {state}", credit.bank));
-        }
-        (None, None) => {}
-    }
+    found.extend(own.first().and_then(|row| life::cancelled(request, row)));
     found
 }
 
+/// Judges whether a payment is where it should be at quiescence.
+pub fn at_rest(row: &PaymentRow) -> Option<Violation> {
+    let is_open = !is_at_rest(&row.state) || (row.state == "AUTHORIZED" && row.is_closing);
+    is_open
+        .then(|| Violation::new("I6", Stuck, &row.request_id, format!("{} is still {}", row.id, row.state)))
+}
+
 /// Replays a payment's history.
-pub fn history(request: &Request, row: &PaymentRow, events: &[Event]) -> Vec<Violation> {
+pub fn history(row: &PaymentRow, events: &[Event]) -> Vec<Violation> {
     let mut found = Vec::new();
+    let mut violation = |what| found.push(Violation::new("I7", Lost, &row.request_id, what));
     let mut state = "";
-    for (expected, (sequence, next)) in (1_i32..).zip(events) {
-        if !TRANSITIONS.contains(&(state, next)) || *sequence != expected {
-            let what = format!("step {sequence} led from {state:?} to {next}: {events:?}");
-            found.push(Violation::new("I7", Lost, &request.id, what));
+    for (expected, event) in (1_i32..).zip(events) {
+        let next = event.state.as_str();
+        let is_of_the_kind = (row.kind == "AUTHORIZATION") == OF_AUTHORIZATIONS.contains(&(state, next))
+            || OF_BOTH.contains(&(state, next));
+        if !TRANSITIONS.contains(&(state, next)) || !is_of_the_kind || event.sequence != expected {
+            violation(format!(
+                "a {}'s step {} led from {state:?} to {next}: {events:?}",
+                row.kind, event.sequence
+            ));
         }
         state = next;
     }
-    let last = events.last().map(|(sequence, state)| (*sequence, state.as_str()));
+    let last = events.last().map(|event| (event.sequence, event.state.as_str()));
     if last != Some((row.sequence, row.state.as_str())) {
-        let what = format!("is {} ({}), its history ends with {last:?}", row.state, row.sequence);
-        found.push(Violation::new("I7", Lost, &request.id, what));
+        violation(format!("is {} ({}), its history ends with {last:?}", row.state, row.sequence));
     }
     found
 }

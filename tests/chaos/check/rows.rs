@@ -3,18 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use harness::BenchError;
-use sqlx::{PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 /// A payment's row.
-#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PaymentRow {
+    /// The request id of the payment that it goes back to.
+    pub family: String,
     /// Its id.
     pub id: Uuid,
     /// The request that made it.
     pub request_id: String,
+    /// PAYMENT, AUTHORIZATION, CAPTURE, REFUND or RETURN.
+    pub kind: String,
+    /// What it captures, refunds or takes back.
+    pub original_id: Option<Uuid>,
     /// Who pays.
     pub payer_account: Uuid,
+    /// Who is paid: the payee on this ledger, or the bank's account here.
+    pub credit_account: Uuid,
     /// Minor units.
     pub amount: i64,
     /// The amount's currency.
@@ -27,10 +35,34 @@ pub struct PaymentRow {
     pub state: String,
     /// The state's number.
     pub sequence: i32,
+    /// Of an authorization: whether it takes no more captures.
+    pub is_closing: bool,
+    /// Of an authorization: when it ends, in microseconds since 1970.
+    pub expires_us: Option<i64>,
+    /// Of an authorization, as stored: what is held, being captured, and captured.
+    pub sums: Option<(i64, i64, i64)>,
+    /// Of what was refunded or tried to be, as stored: how much of it is.
+    pub refunded: Option<i64>,
+    /// When it came to be, in microseconds since 1970.
+    pub created_us: i64,
+    /// What the queue of work has to do with it.
+    pub work: Option<String>,
+    /// The kinds of the alarms about it.
+    pub alarms: Vec<String>,
+    /// The end that two operators agreed on: whether it succeeded, and by which evidence.
+    pub resolution: Option<(bool, String)>,
 }
 
-/// A step of a payment's history: its number, and the state that it led to.
-pub type Event = (i32, String);
+/// A step of a payment's history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// Its number.
+    pub sequence: i32,
+    /// The state that it led to.
+    pub state: String,
+    /// When, in microseconds since 1970.
+    pub at_us: i64,
+}
 
 /// An account's row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
@@ -41,6 +73,8 @@ pub struct AccountRow {
     pub currency: String,
     /// Whether it may go below zero.
     pub may_overdraw: bool,
+    /// Whether it holds what banks paid late.
+    pub is_suspense: bool,
     /// Debits held, as stored.
     pub debits_pending: i64,
     /// Debits, as stored.
@@ -64,33 +98,75 @@ pub struct Sum {
     pub amount: i128,
 }
 
-/// Payments that have not come to their end: how many, how many are in the queue of work, and their amounts by payer.
+/// What has not come to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Open {
-    /// By payer, the sum of their amounts.
+    /// By account that pays, the sum of what payments under way and authorizations hold.
     pub by_payer: BTreeMap<Uuid, i128>,
-    /// How many there are in the queue of work.
+    /// How much work there is in the queue, expiries apart.
     pub queued: i64,
 }
 
-/// The payments that these requests made.
+/// The payments of these families: the payment itself, its captures, and the refunds and returns of both.
+const FAMILIES: &str = "\
+    WITH RECURSIVE family AS ( \
+      SELECT p.id AS root, p.id FROM payments p WHERE p.request_id = ANY($1) AND p.original_id IS NULL \
+      UNION ALL SELECT f.root, c.id FROM family f JOIN payments c ON c.original_id = f.id \
+    ) SELECT r.request_id AS family, p.id, p.request_id, p.kind, p.original_id, p.payer_account, p.credit_account, p.amount, \
+      p.currency, p.bank_id, p.uetr, p.state, p.sequence, p.closing IS NOT NULL AS is_closing, \
+      (extract(epoch FROM p.expires_at) * 1000000)::bigint AS expires_us, p.held, p.capturing, p.captured, b.refunded, \
+      (extract(epoch FROM p.created_at) * 1000000)::bigint AS created_us, d.work, \
+      ARRAY(SELECT a.kind FROM alarms a WHERE a.payment_id = p.id ORDER BY a.kind) AS alarms, \
+      s.succeeded, s.evidence_reference, s.approved_by \
+    FROM family f JOIN payments r ON r.id = f.root JOIN payments p ON p.id = f.id \
+      LEFT JOIN dispatches d ON d.payment_id = p.id LEFT JOIN resolutions s ON s.payment_id = p.id \
+      LEFT JOIN refundable b ON b.payment_id = p.id ORDER BY p.id";
+
+/// The payments of these families, the oldest first.
 pub async fn payments(
     connection: &mut PgConnection,
-    request_ids: &BTreeSet<String>,
+    families: &BTreeSet<String>,
 ) -> Result<Vec<PaymentRow>, BenchError> {
-    let ids: Vec<&str> = request_ids.iter().map(String::as_str).collect();
-    let sql = "SELECT id, request_id, payer_account, amount, currency, bank_id, uetr, state, sequence FROM payments \
-               WHERE request_id = ANY($1)";
-    Ok(sqlx::query_as(sql).bind(ids).fetch_all(connection).await?)
+    let families: Vec<&str> = families.iter().map(String::as_str).collect();
+    Ok(sqlx::query_as(FAMILIES).bind(families).fetch_all(connection).await?)
 }
 
-/// Payments by the request that made them.
-pub fn by_request(rows: Vec<PaymentRow>) -> HashMap<String, Vec<PaymentRow>> {
-    let mut by_request: HashMap<String, Vec<PaymentRow>> = HashMap::new();
-    for row in rows {
-        by_request.entry(row.request_id.clone()).or_default().push(row);
+impl sqlx::FromRow<'_, PgRow> for PaymentRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let held: Option<i64> = row.try_get("held")?;
+        let sums = match held {
+            Some(held) => Some((held, row.try_get("capturing")?, row.try_get("captured")?)),
+            None => None,
+        };
+        let approved_by: Option<String> = row.try_get("approved_by")?;
+        let resolution = match approved_by {
+            Some(_) => Some((row.try_get("succeeded")?, row.try_get("evidence_reference")?)),
+            None => None,
+        };
+        Ok(Self {
+            family: row.try_get("family")?,
+            id: row.try_get("id")?,
+            request_id: row.try_get("request_id")?,
+            kind: row.try_get("kind")?,
+            original_id: row.try_get("original_id")?,
+            payer_account: row.try_get("payer_account")?,
+            credit_account: row.try_get("credit_account")?,
+            amount: row.try_get("amount")?,
+            currency: row.try_get("currency")?,
+            bank_id: row.try_get("bank_id")?,
+            uetr: row.try_get("uetr")?,
+            state: row.try_get("state")?,
+            sequence: row.try_get("sequence")?,
+            is_closing: row.try_get("is_closing")?,
+            expires_us: row.try_get("expires_us")?,
+            sums,
+            refunded: row.try_get("refunded")?,
+            created_us: row.try_get("created_us")?,
+            work: row.try_get("work")?,
+            alarms: row.try_get("alarms")?,
+            resolution,
+        })
     }
-    by_request
 }
 
 /// The histories of these payments, each in order.
@@ -99,18 +175,25 @@ pub async fn events(
     payments: &[PaymentRow],
 ) -> Result<HashMap<Uuid, Vec<Event>>, BenchError> {
     let ids: Vec<Uuid> = payments.iter().map(|payment| payment.id).collect();
-    let sql =
-        "SELECT payment_id, sequence, state FROM payment_events WHERE payment_id = ANY($1) ORDER BY 1, 2";
+    let sql = "SELECT payment_id, sequence, state, (extract(epoch FROM created_at) * 1000000)::bigint FROM payment_events \
+               WHERE payment_id = ANY($1) ORDER BY 1, 2";
     let mut by_payment: HashMap<Uuid, Vec<Event>> = HashMap::new();
     for row in sqlx::query(sql).bind(ids).fetch_all(connection).await? {
-        by_payment.entry(row.try_get(0)?).or_default().push((row.try_get(1)?, row.try_get(2)?));
+        let event = Event { sequence: row.try_get(1)?, state: row.try_get(2)?, at_us: row.try_get(3)? };
+        by_payment.entry(row.try_get(0)?).or_default().push(event);
     }
     Ok(by_payment)
 }
 
+/// The database's time, in microseconds since 1970.
+pub async fn now_us(connection: &mut PgConnection) -> Result<i64, BenchError> {
+    let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+    Ok(sqlx::query_scalar(sql).fetch_one(connection).await?)
+}
+
 /// Every account.
 pub async fn accounts(connection: &mut PgConnection) -> Result<Vec<AccountRow>, BenchError> {
-    let sql = "SELECT id, currency, may_overdraw, debits_pending, debits_posted, credits_pending, credits_posted FROM accounts";
+    let sql = "SELECT id, currency, may_overdraw, is_suspense, debits_pending, debits_posted, credits_pending, credits_posted FROM accounts";
     Ok(sqlx::query_as(sql).fetch_all(connection).await?)
 }
 
@@ -130,21 +213,43 @@ pub async fn sums(connection: &mut PgConnection) -> Result<Vec<Sum>, BenchError>
     Ok(sums)
 }
 
+/// What payments under way and authorizations hold, by account that pays. Of an authorization that is open, its amount less
+/// its captures that have not failed; of one that is closing, nothing.
+pub const HELD: &str = "\
+    SELECT p.payer_account AS id, sum(CASE WHEN p.kind <> 'AUTHORIZATION' THEN p.amount WHEN p.closing IS NOT NULL THEN 0 \
+      ELSE p.amount - coalesce((SELECT sum(c.amount) FROM payments c WHERE c.original_id = p.id AND c.kind = 'CAPTURE' \
+        AND c.state NOT IN ('FAILED', 'CANCELLED')), 0) END) AS amount \
+    FROM payments p WHERE p.state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED') GROUP BY 1";
+
 /// What has not come to its end.
 pub async fn open(connection: &mut PgConnection) -> Result<Open, BenchError> {
-    let sql = "SELECT payer_account, sum(amount)::text FROM payments WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED') GROUP BY 1";
     let mut open = Open::default();
-    for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
+    let sql = format!("SELECT id, amount::text FROM ({HELD}) held");
+    for row in sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *connection).await? {
         let amount: String = row.try_get(1)?;
         open.by_payer.insert(row.try_get(0)?, amount.parse()?);
     }
-    open.queued = sqlx::query_scalar("SELECT count(*) FROM dispatches").fetch_one(connection).await?;
+    let queued = "SELECT count(*) FROM dispatches WHERE work <> 'EXPIRE'";
+    open.queued = sqlx::query_scalar(queued).fetch_one(connection).await?;
     Ok(open)
+}
+
+/// How many payments of each kind are in each state and how many were in doubt before, and how many alarms of each kind there
+/// are, for people.
+pub async fn census(connection: &mut PgConnection) -> Result<Vec<(String, i64)>, BenchError> {
+    let sql = "SELECT lower(kind) || ' ' || state, count(*) FROM payments GROUP BY 1 \
+               UNION ALL SELECT 'before ' || state, count(DISTINCT payment_id) FROM payment_events \
+                 WHERE state IN ('HELD', 'UNKNOWN', 'INVESTIGATE') GROUP BY state \
+               UNION ALL SELECT 'alarm ' || kind, count(*) FROM alarms GROUP BY 1 ORDER BY 1";
+    Ok(sqlx::query_as(sql).fetch_all(connection).await?)
 }
 
 /// The ledger's rows about a request, as JSON.
 pub async fn lines_about(connection: &mut PgConnection, request_id: &str) -> Result<Vec<String>, BenchError> {
-    let sql = "WITH p AS (SELECT * FROM payments WHERE request_id = $1) \
+    let sql = "WITH RECURSIVE p AS ( \
+                 SELECT p.* FROM payments p WHERE p.request_id = $1 \
+                 UNION SELECT r.* FROM p JOIN payments r ON r.original_id = p.id OR r.id = p.original_id \
+               ) \
                SELECT 'ledger payment ' || to_jsonb(p)::text FROM p \
                UNION ALL SELECT 'ledger event ' || to_jsonb(e)::text FROM payment_events e JOIN p ON p.id = e.payment_id \
                UNION ALL SELECT 'ledger attempt ' || to_jsonb(a)::text FROM attempts a JOIN p ON p.id = a.payment_id \

@@ -1,14 +1,14 @@
-//! Snapshots of all balances while the faults are on: I1, I3 and I9 hold at every moment, not only in the end.
+//! Snapshots of all balances while the faults are on: I1, I3, I9 and I13 hold at every moment, not only in the end.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::task::JoinHandle;
 
-use super::{Harm::WrongTotals, Violation};
+use super::{Harm::WrongTotals, Violation, rows::HELD};
 
 /// How often a snapshot is taken.
 const EVERY: Duration = Duration::from_millis(100);
@@ -23,7 +23,7 @@ const TOTALS: [&str; 2] = [
     "SELECT format('I3 account %s: %s - %s - %s', id, credits_posted, debits_posted, debits_pending) FROM accounts \
      WHERE NOT may_overdraw AND credits_posted - debits_posted - debits_pending < 0",
 ];
-const RECOMPUTED: [&str; 2] = [
+const RECOMPUTED: [&str; 3] = [
     "WITH sides AS ( \
        SELECT debit_account AS id, kind, amount AS debit, 0 AS credit FROM transfers \
        UNION ALL SELECT credit_account, kind, 0, amount FROM transfers \
@@ -36,11 +36,12 @@ const RECOMPUTED: [&str; 2] = [
     "WITH holds AS ( \
        SELECT debit_account AS id, sum(CASE kind WHEN 'HOLD' THEN amount WHEN 'POSTING' THEN 0 ELSE -amount END) AS held \
        FROM transfers GROUP BY 1 \
-     ), under_way AS ( \
-       SELECT payer_account AS id, sum(amount) AS amount FROM payments WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED') GROUP BY 1 \
-     ) SELECT format('I9 account %s: stored %s held, its transfers say %s, payments under way %s', id, debits_pending, held, \
-       u.amount) FROM accounts LEFT JOIN holds USING (id) LEFT JOIN under_way u USING (id) \
+     ), under_way AS (HELD) SELECT format('I9 account %s: stored %s held, its transfers say %s, payments under way %s', id, \
+       debits_pending, held, u.amount) FROM accounts LEFT JOIN holds USING (id) LEFT JOIN under_way u USING (id) \
      WHERE (debits_pending, coalesce(held, 0)) <> (coalesce(u.amount, 0), coalesce(u.amount, 0))",
+    "SELECT format('I13 payment %s: %s of %s captured, refunded or taken back as %s', o.id, sum(c.amount), o.amount, c.kind) \
+     FROM payments c JOIN payments o ON o.id = c.original_id WHERE c.state NOT IN ('FAILED', 'CANCELLED') \
+     GROUP BY o.id, o.amount, c.kind HAVING sum(c.amount) > o.amount",
 ];
 
 /// Takes snapshots until it is dropped.
@@ -90,7 +91,8 @@ async fn watch(database: PgConnectOptions, found: Arc<Mutex<(u64, Vec<Violation>
 }
 
 fn violation(line: String) -> Violation {
-    let invariant = ["I1", "I2", "I3", "I9"].into_iter().find(|name| line.starts_with(&format!("{name} ")));
+    let invariant =
+        ["I1", "I2", "I3", "I9", "I13"].into_iter().find(|name| line.starts_with(&format!("{name} ")));
     Violation::new(invariant.unwrap_or("I1"), WrongTotals, "", format!("while the faults were on: {line}"))
 }
 
@@ -108,7 +110,8 @@ async fn look(
     let mut wrong = Vec::new();
     let further: &[&str] = if recompute { &RECOMPUTED } else { &[] };
     for check in TOTALS.iter().chain(further) {
-        wrong.extend(sqlx::query_scalar::<_, String>(*check).fetch_all(&mut *snapshot).await?);
+        let sql = AssertSqlSafe(check.replace("(HELD)", &format!("({HELD})")));
+        wrong.extend(sqlx::query_scalar::<_, String>(sql).fetch_all(&mut *snapshot).await?);
     }
     snapshot.rollback().await?;
     Ok(wrong)

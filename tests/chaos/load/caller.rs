@@ -10,16 +10,13 @@ use std::{
 };
 
 use harness::{BenchError, client::Client};
-use proto::payments::Payment;
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
+use tokio::task::JoinSet;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::{
-    World,
-    operations::{Call, OPERATIONS},
-};
-use crate::journal::{Heard, Method, Seen};
+use super::{World, call::Call, life, operations::OPERATIONS};
+use crate::journal::{Heard, Seen};
 
 /// Deadlines that callers set, in milliseconds: too short to begin, too short for a bank, and long enough.
 const DEADLINES_MS: [u64; 12] = [1, 5, 20, 60, 99, 105, 130, 200, 400, 1_000, 3_000, 10_000];
@@ -78,9 +75,17 @@ impl Caller {
     pub async fn work(mut self, enough: Arc<AtomicBool>) -> Result<(), BenchError> {
         while !enough.load(Ordering::Relaxed) {
             let Some(call) = self.draw() else { continue };
+            let mut rivals = JoinSet::new();
+            for rival in life::at_once(&mut self, &call) {
+                let (world, client, manner) = (Arc::clone(&self.world), self.client.clone(), self.manner());
+                rivals.spawn(async move { ask(&world, &client, &rival, manner).await });
+            }
             let manner = self.manner();
             if !ask(&self.world, &self.client, &call, manner).await? {
                 tokio::time::sleep(PAUSE).await;
+            }
+            while let Some(asked) = rivals.join_next().await {
+                asked??;
             }
         }
         Ok(())
@@ -109,17 +114,20 @@ impl Caller {
 /// When the journal can't be written.
 pub async fn ask(world: &World, client: &Client, call: &Call, manner: Manner) -> Result<bool, BenchError> {
     let intent = call.intent(manner.to_string());
-    let (method, request_id) = (intent.method, intent.request_id.clone());
+    let method = intent.method;
     let number = world.journal.intend(intent).await?;
-    if method != Method::Read {
-        world.open_ends.begin(&request_id, call, world.journal.now());
+    if method.makes() {
+        world.open_ends.begin(call, world.journal.now());
     }
     let (deadline, patience) = match manner {
         Manner::Plainly => (None, LONGEST),
         Manner::Within(deadline) => (Some(deadline), LONGEST),
         Manner::HangingUp(patience) => (None, patience),
     };
-    let answer = tokio::time::timeout(patience, send(client, call, deadline)).await;
+    let answer = tokio::time::timeout(patience, call.send(client, deadline)).await;
+    if let Ok(Ok(Some(payment))) = &answer {
+        world.known.heard(call, payment);
+    }
     let heard = match &answer {
         Ok(Ok(payment)) => Heard {
             code: "Ok".to_owned(),
@@ -131,25 +139,9 @@ pub async fn ask(world: &World, client: &Client, call: &Call, manner: Manner) ->
         Err(_) => Heard { code: "HungUp".to_owned(), ..Heard::default() },
     };
     let is_good = heard.code == "Ok";
-    world.open_ends.heard(&request_id, method, &heard, world.journal.now());
+    world.open_ends.heard(&call.request_id, method, &heard, world.journal.now());
     world.journal.hear(number, heard)?;
     Ok(is_good)
-}
-
-async fn send(client: &Client, call: &Call, deadline: Option<Duration>) -> Result<Option<Payment>, Status> {
-    match call {
-        Call::Pay(request) => {
-            let request = client.request(request.clone(), deadline);
-            Ok(client.payments.clone().create_payment(request).await?.into_inner().payment)
-        }
-        Call::Read(request, _) => {
-            let request = client.request(request.clone(), deadline);
-            Ok(client.payments.clone().get_payment(request).await?.into_inner().payment)
-        }
-        Call::Deposit(request) => {
-            client.accounts.clone().deposit(client.request(request.clone(), deadline)).await.map(|_| None)
-        }
-    }
 }
 
 fn heard_refusal(status: &Status) -> Heard {

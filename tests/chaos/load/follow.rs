@@ -10,11 +10,11 @@ use harness::{BenchError, client::Client};
 
 use super::{
     BETWEEN_READS, World,
+    call::{Call, Message},
     caller::{Manner, ask},
-    operations::{Call, read_of},
 };
 use crate::{
-    check::is_final,
+    check::is_at_rest,
     journal::{Heard, Method},
 };
 
@@ -39,9 +39,9 @@ struct End {
 struct Ends {
     open: HashMap<String, End>,
     to_read: VecDeque<String>,
-    /// Those that were seen to be final.
+    /// Those that were seen to be at rest.
     certain: HashSet<String>,
-    /// From the first intent to the first sight of a final state.
+    /// From the first intent to the first sight of a state that lasts.
     certain_after: Vec<Duration>,
 }
 
@@ -55,8 +55,9 @@ impl OpenEnds {
     }
 
     /// A call begins.
-    pub fn begin(&self, request_id: &str, call: &Call, now: Duration) {
+    pub fn begin(&self, call: &Call, now: Duration) {
         let mut ends = self.lock();
+        let request_id = &call.request_id;
         if ends.certain.contains(request_id) {
             return;
         }
@@ -65,28 +66,28 @@ impl OpenEnds {
             return;
         }
         let end = End { call: call.clone(), began: now, calling: 1, last_call_ended: now, not_found: None };
-        ends.open.insert(request_id.to_owned(), end);
-        ends.to_read.push_back(request_id.to_owned());
+        ends.open.insert(request_id.clone(), end);
+        ends.to_read.push_back(request_id.clone());
     }
 
     /// A call has ended.
     pub fn heard(&self, request_id: &str, method: Method, heard: &Heard, now: Duration) {
         let mut ends = self.lock();
         let state = heard.payment.as_ref().map(|payment| payment.state.as_str());
-        let is_final = state.is_some_and(is_final);
+        let is_certain = state.is_some_and(is_at_rest);
         let is_booked = method == Method::Deposit && heard.code == "Ok";
         let Some(end) = ends.open.get_mut(request_id) else { return };
-        if method != Method::Read {
+        if method.makes() {
             end.calling = end.calling.saturating_sub(1);
             end.last_call_ended = now;
-        } else if heard.code == "NotFound" {
+        } else if method == Method::Read && heard.code == "NotFound" {
             end.not_found = Some(now);
         }
-        if is_final {
+        if is_certain {
             let after = now.saturating_sub(end.began);
             ends.certain_after.push(after);
         }
-        if is_final || is_booked {
+        if is_certain || is_booked {
             ends.open.remove(request_id);
             ends.certain.insert(request_id.to_owned());
         }
@@ -122,16 +123,15 @@ impl OpenEnds {
     }
 
     /// The next one to read; those that are no longer open leave the queue here.
-    fn next(&self) -> Option<(String, Call)> {
+    fn next(&self) -> Option<Call> {
         let mut ends = self.lock();
         while let Some(request_id) = ends.to_read.pop_front() {
             if let Some(end) = ends.open.get(&request_id) {
-                let call = match &end.call {
+                return Some(match &end.call.message {
                     // A deposit can't be read: it is asked for again.
-                    Call::Deposit(_) => end.call.clone(),
-                    Call::Pay(_) | Call::Read(..) => read_of(&request_id),
-                };
-                return Some((request_id, call));
+                    Message::Deposit(_) => end.call.clone(),
+                    _ => end.call.read(),
+                });
             }
         }
         None
@@ -149,9 +149,9 @@ impl OpenEnds {
 pub async fn follow(world: &World, client: &Client) -> Result<(), BenchError> {
     loop {
         tokio::time::sleep(BETWEEN_READS / 4).await;
-        if let Some((request_id, call)) = world.open_ends.next() {
+        if let Some(call) = world.open_ends.next() {
             ask(world, client, &call, Manner::Within(READ_WITHIN)).await?;
-            world.open_ends.again_later(request_id);
+            world.open_ends.again_later(call.request_id);
         }
     }
 }

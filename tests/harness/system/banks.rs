@@ -104,11 +104,14 @@ pub(super) fn own_address_file(folder: &Path, bank: &BankSetup) -> PathBuf {
 }
 
 /// The banks, each on the address that it had before, if it was started before.
-pub(super) fn banks_file(times: BankTimes, folder: &Path) -> String {
+pub(super) fn banks_file(setup: &Setup) -> String {
     let entry = |bank: &BankSetup| {
-        let listen = fs::read_to_string(own_address_file(folder, bank));
+        let listen = fs::read_to_string(own_address_file(&setup.folder, bank));
         let listen = listen.unwrap_or_else(|_| "127.0.0.1:0".to_owned());
-        format!("{}valid_for_ms = {}\nlisten = \"{listen}\"\n\n", described(bank), times.valid_for_ms)
+        let notice_url = |address| format!("notice_url = \"http://{address}/banks/{}/pacs.002\"\n", bank.id);
+        let notice_url = setup.notice_listen.as_ref().map(notice_url).unwrap_or_default();
+        let valid_for_ms = setup.times.valid_for_ms;
+        format!("{}valid_for_ms = {valid_for_ms}\nlisten = \"{listen}\"\n{notice_url}\n", described(bank))
     };
     BANKS.iter().map(entry).collect()
 }
@@ -121,13 +124,16 @@ pub(super) fn directory_file(setup: &Setup, detour: Option<&str>) -> Result<Stri
             Some(address) => address.to_owned(),
             None => fs::read_to_string(own_address_file(&setup.folder, bank))?,
         };
+        let settings = setup.bank_settings.iter().filter(|(of, _)| *of == bank.id);
+        let settings: String = settings.map(|(_, line)| format!("{line}\n")).collect();
         let policy = if setup.queueing.contains(&bank.id) { "queue" } else { "refuse" };
         Ok(format!(
             "{}rail = \"iso20022\"\naddress = \"http://{address}/{}\"\nanswer_timeout_ms = {answer_timeout_ms}\n\
-             enquire_after_ms = {enquire_after_ms}\nvalid_for_ms = {valid_for_ms}\nmax_in_flight = 1024\n\
-             offline_policy = \"{policy}\"\n\n",
+             enquire_after_ms = {enquire_after_ms}\nvalid_for_ms = {valid_for_ms}\nmax_in_flight = {}\n\
+             offline_policy = \"{policy}\"\n{settings}\n",
             described(bank),
-            bank.id
+            bank.id,
+            setup.max_in_flight,
         ))
     };
     BANKS.iter().map(entry).collect()

@@ -5,16 +5,18 @@ use std::{fs, path::Path};
 use super::PARTICIPANTS;
 use crate::BenchError;
 
-/// Makes the participants' API keys, or reads those of an earlier start.
+/// Makes the participants' API keys, and one more for a second operator of the first; or reads those of an earlier start.
 pub(super) fn made(folder: &Path) -> Result<Vec<String>, BenchError> {
     let secrets = folder.join("api-keys.secret");
     if let Ok(text) = fs::read_to_string(&secrets) {
         return Ok(text.lines().map(str::to_owned).collect());
     }
     let (mut entries, mut keys) = (String::new(), Vec::new());
-    for participant in PARTICIPANTS {
-        let roles: &[&str] =
-            if participant == "demo-audit" { &["auditor"] } else { &["payer-app", "merchant", "operator"] };
+    let one_each = PARTICIPANTS.map(|participant| match participant {
+        "demo-audit" => (participant, &["auditor"][..]),
+        _ => (participant, &["payer-app", "merchant", "operator"][..]),
+    });
+    for (participant, roles) in one_each.into_iter().chain([(PARTICIPANTS[0], &["operator"][..])]) {
         let roles: Vec<String> = roles.iter().map(|&role| role.to_owned()).collect();
         let (key, entry) = gateway::participant::new_key(participant, &roles)?;
         entries.push_str(&entry);

@@ -66,7 +66,9 @@ impl Ledger {
 
     pub(super) fn cancel(&mut self, cancel: &Cancel) -> Result<Outcome, Declined> {
         let (payment, lease) = self.own_payment(cancel.payment, &cancel.participant)?;
-        if permitted(&payment, Operation::Cancel)? == Permit::Done {
+        // One of which something was captured has ended as SUCCEEDED, and a repeat must not be refused for that.
+        let was_cancelled = payment.authorization.is_some_and(|sums| sums.closing == Some(State::Cancelled));
+        if was_cancelled || permitted(&payment, Operation::Cancel)? == Permit::Done {
             return Ok(Outcome::Payment(Box::new(payment)));
         }
         if let Some(sums) = payment.authorization {

@@ -39,6 +39,20 @@ pub enum Command {
     Deposit(Box<Arrival>),
 }
 
+impl Command {
+    /// The payment whose own state the command may change; an authorization's follows from its captures.
+    pub(super) fn payment_to_step(&self) -> Option<PaymentId> {
+        match self {
+            Self::Cancel(cancel) => Some(cancel.payment),
+            Self::Expire(expire) => Some(expire.payment),
+            Self::Submit(submit) => Some(submit.payment),
+            Self::Conclude(conclude) => Some(conclude.payment),
+            Self::Resolve(resolve) => Some(resolve.payment),
+            Self::Pay(_) | Self::Capture(_) | Self::Refund(_) | Self::Deposit(_) => None,
+        }
+    }
+}
+
 /// Who asked for something new, under which id, with what content.
 #[derive(Clone, Debug)]
 pub struct Request {

@@ -7,13 +7,15 @@ use common::{
     id::{AccountId, AlarmId, DepositId, PaymentId, TransferId},
     money::{Currency, Money},
     order::{self, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
+    text::HOUSE,
 };
 use uuid::Uuid;
 
-use super::twin::Twin;
 use crate::domain::{
-    account::{Account, Balances},
-    ledger::{Arrival, BankRoute, Command, Conclude, NoRoute, Pay, Request, TransferIds, Witness},
+    ledger::{
+        Arrival, BankRoute, Cancel, Capture, Command, Compensation, Conclude, Expire, Finding, NoRoute, Pay,
+        Refund, Request, Resolve, Submit, TransferIds, Witness,
+    },
     payment::{Evidence, Fingerprint},
 };
 
@@ -28,6 +30,7 @@ pub const BOB: u128 = 4;
 pub const BOB_USD: u128 = 5;
 pub const SETTLEMENT_EUR: u128 = 8;
 pub const SETTLEMENT_USD: u128 = 9;
+pub const SUSPENSE_EUR: u128 = 10;
 
 pub const ALICE_IBAN: &str = "DE89370400440532013000";
 pub const BOB_IBAN: &str = "GB82WEST12345698765432";
@@ -46,41 +49,50 @@ pub fn money(minor_units: i64, currency: &str) -> Money {
     Money::new(minor_units, Currency::parse(currency).expect("a currency"))
 }
 
-/// The accounts, without any money.
-pub fn accounts() -> Twin {
-    let mut twin = Twin::default();
-    for (number, participant, currency, iban, may_overdraw, closed) in [
-        (ALICE, "alice", EUR, Some(ALICE_IBAN), false, false),
-        (ALICE_TOO, "alice", EUR, None, false, false),
-        (ALICE_CLOSED, "alice", EUR, None, false, true),
-        (BOB, "bob", EUR, Some(BOB_IBAN), false, false),
-        (BOB_USD, "bob", USD, None, false, false),
-        (SETTLEMENT_EUR, "rialto-house", EUR, Some(SETTLEMENT_IBAN), true, false),
-        (SETTLEMENT_USD, "rialto-house", USD, None, true, false),
-    ] {
-        let account = Account {
-            id: account(number),
-            participant: participant.to_owned(),
-            display_name: format!("Account {number}"),
-            iban: iban.map(str::to_owned),
-            currency: Currency::parse(currency).expect("a currency"),
-            may_overdraw,
-            closed,
-            balances: Balances::default(),
-        };
-        twin.accounts.insert(account.id, account);
-    }
-    twin
+/// An account of the ledger.
+#[derive(Debug)]
+pub struct Holder {
+    pub number: u128,
+    pub participant: &'static str,
+    pub currency: &'static str,
+    pub iban: Option<&'static str>,
+    pub may_overdraw: bool,
+    pub closed: bool,
 }
 
-/// The accounts, with money on Alice's and Bob's.
-pub fn accounts_with(minor_units: i64) -> Twin {
-    let mut twin = accounts();
-    for (number, participant, currency) in [(ALICE, "alice", EUR), (BOB, "bob", EUR), (BOB_USD, "bob", USD)] {
-        let request = format!("initial-{number}");
-        twin.commit_one(deposit(900 + number, participant, &request, number, money(minor_units, currency)));
-    }
-    twin
+/// All of them.
+pub const ACCOUNTS: [Holder; 8] = [
+    customer(ALICE, "alice", EUR, Some(ALICE_IBAN)),
+    customer(ALICE_TOO, "alice", EUR, None),
+    Holder { closed: true, ..customer(ALICE_CLOSED, "alice", EUR, None) },
+    customer(BOB, "bob", EUR, Some(BOB_IBAN)),
+    customer(BOB_USD, "bob", USD, None),
+    Holder { iban: Some(SETTLEMENT_IBAN), ..house(SETTLEMENT_EUR, EUR) },
+    house(SETTLEMENT_USD, USD),
+    house(SUSPENSE_EUR, EUR),
+];
+
+const fn customer(
+    number: u128,
+    participant: &'static str,
+    currency: &'static str,
+    iban: Option<&'static str>,
+) -> Holder {
+    Holder { number, participant, currency, iban, may_overdraw: false, closed: false }
+}
+
+const fn house(number: u128, currency: &'static str) -> Holder {
+    Holder { number, participant: HOUSE, currency, iban: None, may_overdraw: true, closed: false }
+}
+
+/// Whose accounts have money at the beginning, and how much.
+pub fn first_deposits(minor_units: i64) -> [Command; 3] {
+    [(ALICE, "alice", EUR), (BOB, "bob", EUR), (BOB_USD, "bob", USD)].map(
+        |(number, participant, currency)| {
+            let request = format!("initial-{number}");
+            deposit(900 + number, participant, &request, number, money(minor_units, currency))
+        },
+    )
 }
 
 /// A payee's account, in few words: `#4` on this ledger, digits at a bank, or an IBAN.
@@ -118,13 +130,7 @@ pub fn pay(number: u128, participant: &str, request: &str, payer: u128, to: &str
         },
         bank: match to.starts_with('#') {
             true => Err(NoRoute::NotInDirectory("payee.ledger_account")),
-            false => Ok(BankRoute {
-                bank_id: "aurora".to_owned(),
-                settlement_account: account(settlement),
-                valid_for: Duration::from_secs(20),
-                lease: Duration::from_secs(30),
-                waits: false,
-            }),
+            false => Ok(BankRoute { settlement_account: account(settlement), ..aurora(false) }),
         },
         validate_only: false,
     }
@@ -148,16 +154,106 @@ pub fn deposit(number: u128, participant: &str, request: &str, to: u128, amount:
     }))
 }
 
-pub fn conclude(payment: PaymentId, token: i64, evidence: Evidence, transfer: u128) -> Command {
-    Command::Conclude(Box::new(Conclude {
+/// The bank aurora, there or not.
+pub fn aurora(waits: bool) -> BankRoute {
+    BankRoute {
+        bank_id: "aurora".to_owned(),
+        settlement_account: account(SETTLEMENT_EUR),
+        valid_for: Duration::from_secs(20),
+        lease: Duration::from_secs(30),
+        waits,
+    }
+}
+
+/// Evidence that nothing could be taken back with.
+pub fn said(payment: PaymentId, witness: Witness, evidence: Evidence, nth: u128) -> Conclude {
+    Conclude {
         payment,
         original: None,
-        witness: Witness::Lease(token),
+        witness,
         evidence,
-        transfers: transfers(transfer),
-        alarm: AlarmId::from_uuid(Uuid::from_u128(transfer)),
+        transfers: transfers(nth),
+        alarm: alarm(nth),
         compensation: None,
-    }))
+    }
+}
+
+pub fn capture(nth: u128, request: &str, payment: PaymentId, amount: Option<Money>) -> Capture {
+    Capture {
+        id: self::payment(nth),
+        uetr: Uuid::from_u128(nth),
+        request: request_of("alice", request, &format!("capture {payment} {amount:?}")),
+        payment,
+        amount,
+        bank: Ok(aurora(false)),
+        transfers: transfers(nth),
+    }
+}
+
+pub fn refund(
+    nth: u128,
+    participant: &str,
+    request: &str,
+    payment: PaymentId,
+    amount: Option<Money>,
+) -> Refund {
+    Refund {
+        id: self::payment(nth),
+        uetr: Uuid::from_u128(nth),
+        request: request_of(participant, request, &format!("refund {payment} {amount:?}")),
+        payment,
+        amount,
+        remittance_information: String::new(),
+        bank: Ok(aurora(false)),
+    }
+}
+
+pub fn cancel(nth: u128, payment: PaymentId, original: Option<PaymentId>) -> Cancel {
+    Cancel { participant: "alice".to_owned(), payment, original, transfers: transfers(nth) }
+}
+
+pub fn expire(nth: u128, payment: PaymentId, token: i64) -> Command {
+    Command::Expire(Box::new(Expire { payment, token, transfers: transfers(nth) }))
+}
+
+pub fn submit(payment: PaymentId, original: Option<PaymentId>, token: i64) -> Command {
+    let (valid_for, lease) = (Duration::from_secs(20), Duration::from_secs(30));
+    Command::Submit(Box::new(Submit { payment, original, token, valid_for, lease }))
+}
+
+/// What one of several operators found out.
+pub fn resolve(nth: u128, actor: &str, payment: PaymentId, succeeded: bool, reference: &str) -> Resolve {
+    Resolve {
+        participant: "alice".to_owned(),
+        actor: actor.to_owned(),
+        payment,
+        original: None,
+        finding: Finding { succeeded, evidence_reference: reference.to_owned() },
+        transfers: transfers(nth),
+        alarm: alarm(nth),
+    }
+}
+
+/// What the nth command would take a late success back with.
+pub fn compensation(nth: u128) -> Compensation {
+    Compensation {
+        suspense_account: account(SUSPENSE_EUR),
+        payment: payment(5_000_000 + nth),
+        uetr: Uuid::from_u128(5_000_000 + nth),
+        bank_id: "aurora".to_owned(),
+    }
+}
+
+fn alarm(nth: u128) -> AlarmId {
+    AlarmId::from_uuid(Uuid::from_u128(nth))
+}
+
+fn request_of(participant: &str, request: &str, content: &str) -> Request {
+    Request {
+        participant: participant.to_owned(),
+        request_id: request.to_owned(),
+        fingerprint: fingerprint(content),
+    }
 }
 
 /// Numbers for the transfers of the nth command.
@@ -166,9 +262,10 @@ pub fn transfers(nth: u128) -> TransferIds {
     TransferIds([number(0), number(1), number(2)])
 }
 
-/// One evidence of every kind.
-pub fn evidence() -> [Evidence; 5] {
+/// Evidence of every kind; what the first two say is the bank's own verdict.
+pub fn evidence() -> [Evidence; 8] {
     let text = |text: &str| text.to_owned();
+    let pause = Some(Duration::from_secs(1));
     [
         Evidence::Accepted { bank_message_id: text("M1") },
         Evidence::Rejected { iso_code: text("AC04"), text: text("no"), bank_message_id: text("M2") },
@@ -179,9 +276,13 @@ pub fn evidence() -> [Evidence; 5] {
             detail: text("no answer"),
             resume_after: Duration::from_secs(1),
         },
+        Evidence::Contradictory { reason: text("OTHER_AMOUNT"), detail: text("another amount") },
+        Evidence::NeverSent { detail: text("no line"), next_attempt_after: pause },
+        Evidence::NeverReceived { next_attempt_after: pause },
     ]
 }
 
-fn fingerprint(content: &str) -> Fingerprint {
+/// Thirty-two bytes that follow from a text.
+pub fn fingerprint(content: &str) -> Fingerprint {
     *blake3::hash(content.as_bytes()).as_bytes()
 }

@@ -140,6 +140,11 @@ impl State {
         TRANSITIONS.iter().all(|(from, _)| *from != self)
     }
 
+    /// Whether whoever waits for a payment's end hears of this state at once: it is final, or nobody knows how long it lasts.
+    pub fn ends_waiting(self) -> bool {
+        self.is_final() || matches!(self, Held | Authorized | Investigate)
+    }
+
     /// Whether a payment may go from this state to `to`.
     pub fn may_become(self, to: Self) -> bool {
         TRANSITIONS.contains(&(self, to))

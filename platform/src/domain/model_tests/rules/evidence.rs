@@ -1,0 +1,134 @@
+//! What banks say, and what it does to payments.
+
+use super::{as_payment, command, conclude, eur};
+use crate::domain::{
+    ledger::{Command, Declined, Outcome, QueueWrite, Witness, Writes, decide},
+    model_tests::{
+        twin::{START, accounts, accounts_with},
+        world::*,
+    },
+    payment::{Evidence, Lease, State},
+    transfer::TransferKind,
+};
+
+#[test]
+fn evidence_decides_and_only_the_holder_of_the_lease_brings_it() {
+    use State::*;
+    use TransferKind::*;
+    let table = [
+        (0, Succeeded, Some(HoldPosted), "", ""),
+        (1, Failed, Some(HoldReleased), "REJECTED_BY_BANK", "AC04"),
+        (2, Failed, Some(HoldReleased), "BANK_UNREACHABLE", "AB08"),
+        (3, Failed, Some(HoldReleased), "NEVER_RECEIVED_BY_BANK", "AG09"),
+        (4, Unknown, None, "BANK_TIMEOUT", ""),
+    ];
+    for start in [Submitted, Unknown] {
+        for (kind, state, transfer, code, iso_code) in table {
+            let mut twin = accounts_with(100);
+            twin.commit_one(command(pay(1, "alice", "r", ALICE, "123", eur(5))));
+            if start == Unknown {
+                twin.commit_one(conclude(payment(1), Lease::FIRST.token, evidence()[4].clone(), 1));
+            }
+            let lost = twin.commit(&[
+                conclude(payment(1), Lease::FIRST.token + 1, evidence()[kind].clone(), 2),
+                conclude(payment(1), Lease::FIRST.token - 1, evidence()[kind].clone(), 3),
+            ]);
+            assert!(lost.1.is_empty());
+            assert!(lost.0.iter().all(|outcome| *outcome == Outcome::Declined(Declined::LeaseLost)));
+
+            let (outcomes, writes) =
+                twin.commit(&[conclude(payment(1), Lease::FIRST.token, evidence()[kind].clone(), 4)]);
+            let concluded = as_payment(outcomes.into_iter().next().expect("an outcome"));
+            let reason =
+                concluded.reason.clone().map(|reason| (reason.code, reason.iso_code)).unwrap_or_default();
+            assert_eq!((concluded.state, reason), (state, (code.to_owned(), iso_code.to_owned())));
+            assert_eq!(writes.transfers.first().map(|transfer| transfer.kind), transfer);
+            assert!(writes.transfers.iter().all(|end| end.hold == Some(concluded.first_transfer())));
+            match writes.queue.get(&payment(1)) {
+                Some(QueueWrite::Leave(token)) => {
+                    assert_eq!((state.is_final(), *token), (true, Lease::FIRST.token))
+                }
+                Some(QueueWrite::Postpone { token, .. }) => {
+                    assert_eq!((state, *token), (Unknown, Lease::FIRST.token))
+                }
+                other => panic!("{other:?}"),
+            }
+            // Whatever is said of a final payment later, by whomever: it stays as it is.
+            for later in evidence() {
+                let (outcomes, writes) = twin.commit(&[conclude(payment(1), 99, later, 5)]);
+                if state.is_final() {
+                    assert_eq!(outcomes, [Outcome::Payment(Box::new(concluded.clone()))]);
+                }
+                // What contradicts is told to people, and moves nothing.
+                assert!(Writes { alarms: Vec::new(), ..writes }.is_empty());
+            }
+        }
+    }
+    let nobodys = accounts().commit_one(conclude(
+        payment(9),
+        1,
+        Evidence::NeverReceived { next_attempt_after: None },
+        1,
+    ));
+    assert_eq!(nobodys, Outcome::Declined(Declined::PaymentNotFound));
+}
+
+#[test]
+fn what_is_under_way_is_concluded_on_a_closed_account_too() {
+    for kind in 0..4 {
+        let mut twin = accounts_with(100);
+        twin.commit_one(command(pay(1, "alice", "r", ALICE, "123", eur(5))));
+        for account in twin.accounts.values_mut() {
+            account.closed = true;
+        }
+        let payment = as_payment(twin.commit_one(conclude(
+            payment(1),
+            Lease::FIRST.token,
+            evidence()[kind].clone(),
+            1,
+        )));
+        assert!(payment.state.is_final());
+    }
+}
+
+/// Of a transaction the database sees only a payment's first and last state.
+#[test]
+fn a_step_that_does_not_follow_from_the_first_state_waits_for_the_next_transaction() {
+    let paid = || {
+        let mut twin = accounts_with(100);
+        twin.commit_one(command(pay(1, "alice", "r", ALICE, "123", eur(5))));
+        twin
+    };
+    let says = |kind: usize, nth| conclude(payment(1), Lease::FIRST.token, evidence()[kind].clone(), nth);
+    let bank = |kind: usize, nth| {
+        Command::Conclude(Box::new(said(payment(1), Witness::Bank, evidence()[kind].clone(), nth)))
+    };
+    let cancel = || Command::Cancel(Box::new(cancel(9, payment(1), None)));
+    let send = || submit(payment(1), None, Lease::FIRST.token);
+    let (unknown, waits) = (4, 7);
+    for (what, commands, at_once, states) in [
+        ("cancelled", vec![says(waits, 2), cancel()], 1, vec![State::Held, State::Cancelled]),
+        ("sent again", vec![says(waits, 2), send()], 1, vec![State::Held, State::Submitted]),
+        (
+            "sent again, and paid before",
+            vec![says(unknown, 2), says(waits, 3), send(), bank(0, 4)],
+            2,
+            vec![State::Unknown, State::Held, State::Submitted, State::Succeeded],
+        ),
+        (
+            "one step is like another",
+            vec![says(unknown, 2), says(0, 3)],
+            2,
+            vec![State::Unknown, State::Succeeded],
+        ),
+    ] {
+        let (outcomes, _) = decide(paid().load(&commands), &commands, START);
+        assert_eq!(outcomes.len(), at_once, "{what}");
+        let (outcomes, _) = paid().commit(&commands);
+        assert_eq!(
+            outcomes.into_iter().map(|one| as_payment(one).state).collect::<Vec<_>>(),
+            states,
+            "{what}"
+        );
+    }
+}

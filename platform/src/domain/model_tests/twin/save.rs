@@ -1,0 +1,163 @@
+//! Applies writes as the database would: what one of its constraints or triggers refuses fails the test.
+
+use common::id::PaymentId;
+
+use super::{Queued, Twin, request_key};
+use crate::domain::{
+    ledger::{QueueWrite, Writes},
+    payment::{Authorization, Kind, Lease, Payment, State},
+    transfer::{Transfer, TransferKind},
+};
+
+impl Twin {
+    pub(super) fn save(&mut self, writes: &Writes) {
+        for payment in &writes.new_payments {
+            self.insert_payment(payment);
+        }
+        for payment in writes.changed_payments.values() {
+            self.update_payment(payment);
+        }
+        for deposit in &writes.deposits {
+            let key = (deposit.participant.clone(), deposit.order.request_id.clone());
+            assert!(self.deposits.insert(key, deposit.clone()).is_none(), "deposits_request_id_is_unique");
+        }
+        for transfer in &writes.transfers {
+            self.insert_transfer(transfer);
+        }
+        for event in &writes.events {
+            let key = (event.payment, event.sequence);
+            assert!(self.payments.contains_key(&event.payment));
+            assert!(self.events.insert(key, event.clone()).is_none(), "payment_events_pkey {key:?}");
+        }
+        for (payment, attempt) in &writes.attempts {
+            assert!(attempt.number >= 1 && attempt.valid_until > attempt.accept_time);
+            let key = (*payment, attempt.number);
+            assert!(self.attempts.insert(key, *attempt).is_none(), "attempts_pkey {key:?}");
+        }
+        for (payment, write) in &writes.queue {
+            self.write_queue(*payment, write);
+        }
+        for (id, delta) in &writes.deltas {
+            let account = self.accounts.get_mut(id).expect("the account");
+            let b = &mut account.balances;
+            b.debits_pending += delta.debits_pending;
+            b.debits_posted += delta.debits_posted;
+            b.credits_pending += delta.credits_pending;
+            b.credits_posted += delta.credits_posted;
+            let sums = [b.debits_pending, b.debits_posted, b.credits_pending, b.credits_posted];
+            assert!(sums.into_iter().all(|sum| sum >= 0), "a sum of {id} is negative: {sums:?}");
+            assert!(account.may_overdraw || b.available() >= 0, "accounts_not_overdrawn: {id}");
+        }
+        self.save_what_is_rare(writes);
+        for payment in writes.new_payments.iter().chain(writes.changed_payments.values()) {
+            self.check_row(&self.payments[&payment.id]);
+        }
+    }
+
+    fn insert_payment(&mut self, payment: &Payment) {
+        let key = request_key(payment);
+        assert!(
+            self.payments.values().all(|other| request_key(other) != key),
+            "payments_request_id_is_unique: {key:?}"
+        );
+        assert_eq!(payment.sequence, 1);
+        assert!(self.payments.insert(payment.id, payment.clone()).is_none(), "payments_pkey {}", payment.id);
+    }
+
+    fn update_payment(&mut self, payment: &Payment) {
+        let old = self.payments.insert(payment.id, payment.clone()).expect("the payment");
+        let (from, to) = (old.state, payment.state);
+        assert!(from.may_become(to), "payments_only_legal_changes: {from:?} to {to:?}");
+        assert!(payment.sequence > old.sequence);
+        // What of an authorization may change; when it expires may not.
+        let sums = payment.authorization.map(|sums| Authorization {
+            expires_at: old.authorization.expect("an authorization stays one").expires_at,
+            ..sums
+        });
+        let allowed = Payment {
+            state: to,
+            reason: payment.reason.clone(),
+            sequence: payment.sequence,
+            updated_at: payment.updated_at,
+            authorization: sums,
+            ..old
+        };
+        assert_eq!(*payment, allowed, "payments_identity_immutable");
+    }
+
+    /// The checks of a payment's row, and what it refers to.
+    fn check_row(&self, payment: &Payment) {
+        let is = |kinds: &[Kind]| kinds.contains(&payment.kind);
+        let original = payment.original.map(|id| &self.payments[&id]);
+        assert_eq!(original.is_some(), is(&[Kind::Capture, Kind::Refund, Kind::Return]));
+        assert_eq!(payment.authorization.is_some(), is(&[Kind::Authorization]));
+        assert!(payment.amount.minor_units() > 0);
+        let needs_reason =
+            matches!(payment.state, State::Held | State::Unknown | State::Investigate | State::Failed);
+        assert_eq!(payment.reason.is_some(), needs_reason, "payments_reason_when_needed: {payment:?}");
+        for account in [payment.payer_account, payment.credit_account] {
+            assert!(self.accounts.contains_key(&account));
+        }
+        if let Some(sums) = payment.authorization {
+            let Authorization { held, capturing, captured, .. } = sums;
+            assert!(held >= 0 && capturing >= 0 && captured >= 0, "{sums:?}");
+            assert!(held + capturing + captured <= payment.amount.minor_units(), "captured at most once");
+            assert_eq!(held > 0, sums.hold.is_some(), "payments_hold_what_is_held");
+            assert!(sums.hold.is_none_or(|hold| self.transfers.contains_key(&hold)));
+            assert!(matches!(sums.closing, None | Some(State::Cancelled | State::Expired)));
+        }
+    }
+
+    fn insert_transfer(&mut self, transfer: &Transfer) {
+        let ends_a_hold = matches!(transfer.kind, TransferKind::HoldPosted | TransferKind::HoldReleased);
+        assert_eq!(ends_a_hold, transfer.hold.is_some(), "transfers_end_a_hold");
+        assert!(transfer.amount.minor_units() > 0);
+        assert_ne!(transfer.debit, transfer.credit, "transfers_two_accounts");
+        if let Some(hold) = transfer.hold {
+            let ended = self.transfers.values().find(|other| other.hold == Some(hold));
+            assert_eq!(ended, None, "transfers_hold_ends_once");
+            let held = &self.transfers[&hold];
+            let whole = (TransferKind::Hold, held.cause, transfer.amount, transfer.debit, transfer.credit);
+            assert_eq!((held.kind, transfer.cause, held.amount, held.debit, held.credit), whole);
+        }
+        let earlier = self.transfers.insert(transfer.id, transfer.clone());
+        assert_eq!(earlier, None, "transfers_pkey");
+    }
+
+    fn write_queue(&mut self, payment: PaymentId, write: &QueueWrite) {
+        match write {
+            QueueWrite::Enter { work, bank_id, .. } => {
+                let queued = Queued { lease: Lease::FIRST, work: *work, bank_id: bank_id.clone() };
+                assert_eq!(self.queue.insert(payment, queued), None, "dispatches_pkey");
+            }
+            QueueWrite::Postpone { token, work, .. } => {
+                let queued = self.queue.get_mut(&payment).expect("a place in the queue");
+                assert_eq!(queued.lease.token, *token);
+                queued.work = *work;
+                queued.lease.fruitless = 0;
+            }
+            QueueWrite::Leave(token) => {
+                assert_eq!(self.queue.remove(&payment).map(|queued| queued.lease.token), Some(*token));
+            }
+        }
+    }
+
+    fn save_what_is_rare(&mut self, writes: &Writes) {
+        for (payment, (amount, change)) in &writes.refunded {
+            let (of, refunded) = self.refundable.entry(*payment).or_insert((*amount, 0));
+            *refunded += change;
+            assert!((0..=*of).contains(refunded), "refundable_at_most_once: {refunded} of {of}");
+        }
+        for (payment, proposal) in &writes.proposals {
+            assert_ne!(proposal.approved_by.as_ref(), Some(&proposal.proposed_by), "resolutions_take_two");
+            let earlier = self.proposals.insert(*payment, proposal.clone());
+            let approved = earlier.and_then(|earlier| earlier.approved_by);
+            assert_eq!(approved, None, "what was approved never changes");
+        }
+        for alarm in &writes.alarms {
+            assert!(self.payments.contains_key(&alarm.payment));
+            // A payment's second alarm of a kind is dropped.
+            self.alarms.entry((alarm.payment, alarm.kind)).or_insert_with(|| alarm.clone());
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The rules' own model against PostgreSQL: random commands in random batches, loaded, decided and saved as the book does it,
+//! each reply and every account's sums compared.
+
+#[path = "../../../platform/src/domain/model_tests/model.rs"]
+mod model;
+#[path = "../../../platform/src/domain/model_tests/play.rs"]
+mod play;
+#[path = "../../../platform/src/domain/model_tests/steps.rs"]
+mod steps;
+#[path = "../../../platform/src/domain/model_tests/world.rs"]
+mod world;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use common::{iban::Iban, money::Currency, order::AccountOrder};
+use platform::{
+    domain::ledger::{Command, Outcome, decide},
+    store::{Store, load, save},
+    trial_balance::TrialBalance,
+};
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::{Config, TestRunner},
+};
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+
+use crate::bench::{database, sql};
+use model::{Model, reply::Reply};
+use play::Play;
+use steps::{Act, Step, steps};
+use world::{ACCOUNTS, Holder, account, fingerprint};
+
+/// Cases of one run, each on a database of its own, and the commands that they come to at least.
+const CASES: usize = 12;
+const ENOUGH: usize = 500;
+
+/// A ledger with the model's accounts.
+struct Ledger {
+    options: PgConnectOptions,
+    store: Store,
+    connection: PgConnection,
+    now: SystemTime,
+    commands: usize,
+}
+
+impl Ledger {
+    async fn open() -> Self {
+        let options = database(None).await;
+        let store = Store::new(options.clone(), 2);
+        for holder in &ACCOUNTS {
+            open_account(&store, holder).await;
+            if let Some(iban) = holder.iban.filter(|_| holder.may_overdraw) {
+                let id = account(holder.number).uuid();
+                sql(&options, &format!("UPDATE accounts SET iban = '{iban}' WHERE id = '{id}'")).await;
+            }
+            if holder.closed {
+                close(&options, holder.number, true).await;
+            }
+        }
+        let connection = store.connect().await.unwrap();
+        Self { options, store, connection, now: UNIX_EPOCH, commands: 0 }
+    }
+
+    /// Commits a batch, in as many transactions as the rules want.
+    async fn commit(&mut self, commands: &[Command]) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        while outcomes.len() < commands.len() {
+            let waiting = &commands[outcomes.len()..];
+            let mut transaction = self.connection.begin().await.unwrap();
+            let snapshot = load::snapshot(&mut transaction, waiting).await.unwrap();
+            let (decided, writes) = decide(snapshot, waiting, self.now);
+            save::writes(&mut transaction, &writes).await.unwrap();
+            transaction.commit().await.unwrap();
+            outcomes.extend(decided);
+        }
+        self.commands += commands.len();
+        outcomes
+    }
+
+    async fn act(&mut self, act: Act) {
+        match act {
+            Act::Commit(commands, foretold) => {
+                let outcomes = self.commit(&commands).await;
+                for ((command, outcome), foretold) in commands.iter().zip(&outcomes).zip(foretold) {
+                    assert_eq!(Reply::of(outcome), foretold, "the reply to {command:?}");
+                }
+            }
+            Act::TakeOver(payment) => {
+                let taken =
+                    "UPDATE dispatches SET token = token + 1, tries = tries + 1, fruitless = fruitless + 1";
+                sql(&self.options, &format!("{taken} WHERE payment_id = '{}'", payment.uuid())).await;
+            }
+            Act::Wait(seconds) => self.now += Duration::from_secs(seconds),
+            Act::Close(account, closed) => close(&self.options, account.uuid().as_u128(), closed).await,
+        }
+    }
+
+    /// The books balance, and each account and alarm is as the model counts.
+    async fn compare(&self, model: &Model) {
+        let found = TrialBalance::take(&self.options).await.unwrap();
+        assert!(found.is_ok(), "{found}");
+        for holder in &ACCOUNTS {
+            let id = account(holder.number);
+            let own = self.store.account(holder.participant, id).await.unwrap().unwrap();
+            assert_eq!(own.account.balances, model.balances(id), "the sums of {id}");
+        }
+        let mut alarms = 0;
+        for participant in ["alice", "bob", "rialto-house"] {
+            for alarm in self.store.alarms(participant, None, 1_000).await.unwrap() {
+                assert!(model.alarms.contains(&(alarm.payment, alarm.kind)), "{alarm:?}");
+                alarms += 1;
+            }
+        }
+        assert_eq!(alarms, model.alarms.len(), "{:?}", model.alarms);
+    }
+}
+
+async fn open_account(store: &Store, holder: &Holder) {
+    let (id, currency) = (account(holder.number), Currency::parse(holder.currency).unwrap());
+    if holder.may_overdraw {
+        let is_suspense = holder.number == world::SUSPENSE_EUR;
+        let opened = store.house_account(id, ("aurora", "Aurora"), currency, is_suspense, UNIX_EPOCH).await;
+        assert_eq!(opened.unwrap(), id);
+        return;
+    }
+    let order = AccountOrder {
+        request_id: holder.number.to_string(),
+        display_name: format!("Account {}", holder.number),
+        currency,
+        iban: holder.iban.and_then(Iban::parse),
+    };
+    let opened =
+        store.open_account(holder.participant, id, &order, &fingerprint("account"), UNIX_EPOCH).await;
+    assert_eq!(opened.unwrap().account.id, id);
+}
+
+async fn close(options: &PgConnectOptions, number: u128, closed: bool) {
+    let when = if closed { "now()" } else { "NULL" };
+    let id = account(number).uuid();
+    sql(options, &format!("UPDATE accounts SET closed_at = {when} WHERE id = '{id}'")).await;
+}
+
+async fn run(steps: &[Step]) -> usize {
+    let mut ledger = Ledger::open().await;
+    let (mut play, first) = Play::begin();
+    ledger.act(first).await;
+    for step in steps.iter().chain([&Step::Commit { answer_lost: true }]) {
+        for act in play.step(step) {
+            ledger.act(act).await;
+        }
+    }
+    ledger.compare(&play.model).await;
+    ledger.commands
+}
+
+#[tokio::test]
+async fn postgresql_says_what_the_model_foretells() {
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let strategy = steps();
+    let mut commands = 0;
+    for _ in 0..CASES {
+        let steps = strategy.new_tree(&mut runner).unwrap().current();
+        println!("{steps:?}");
+        commands += run(&steps).await;
+    }
+    assert!(commands >= ENOUGH, "only {commands} commands");
+    println!("{commands} commands");
+}

@@ -1,0 +1,106 @@
+//! Which cores the system has, and which the generator of the load.
+
+use std::{
+    fmt, fs, hint,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use harness::BenchError;
+use rustix::{
+    process::Pid,
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+};
+
+/// The machine's cores, divided.
+#[derive(Clone, Copy, Debug)]
+pub struct Cores {
+    /// None on a machine with one core, which both share.
+    generator: Option<CpuSet>,
+    system: CpuSet,
+}
+
+impl Cores {
+    /// Leaves the last core to the generator, and the others to this thread and all that it starts.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn split() -> Result<Self, BenchError> {
+        let all = sched_getaffinity(None)?;
+        let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core)).collect();
+        let [rest @ .., last] = cores.as_slice() else { return Err("no core to run on".into()) };
+        if rest.is_empty() {
+            return Ok(Self { generator: None, system: all });
+        }
+        let set = |cores: &[usize]| {
+            let mut set = CpuSet::new();
+            cores.iter().for_each(|core| set.set(*core));
+            set
+        };
+        let divided = Self { generator: Some(set(&[*last])), system: set(rest) };
+        sched_setaffinity(None, &divided.system)?;
+        Ok(divided)
+    }
+
+    /// Moves the calling thread to the generator's core.
+    pub fn become_generator(&self) {
+        if let Some(generator) = &self.generator {
+            // A thread that stays where it is costs the figures, not the run.
+            let _ = sched_setaffinity(None, generator);
+        }
+    }
+
+    /// Moves a process to the generator's core, as if it ran on another machine than the rest of the system.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn move_to_generator(&self, process: u32) -> Result<(), BenchError> {
+        let Some(generator) = &self.generator else { return Ok(()) };
+        for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+            let id: i32 = thread?.file_name().to_string_lossy().parse()?;
+            sched_setaffinity(Pid::from_raw(id), generator)?;
+        }
+        Ok(())
+    }
+}
+
+/// Others' work on the system's cores, until this is dropped.
+#[derive(Debug)]
+pub struct Neighbours {
+    enough: Arc<AtomicBool>,
+}
+
+impl Neighbours {
+    /// So many threads, on the cores of the system.
+    pub fn on(cores: &Cores, threads: usize) -> Self {
+        let enough = Arc::new(AtomicBool::new(false));
+        for _ in 0..threads {
+            let (enough, system) = (Arc::clone(&enough), cores.system);
+            thread::spawn(move || {
+                let _ = sched_setaffinity(None, &system);
+                while !enough.load(Ordering::Relaxed) {
+                    hint::spin_loop();
+                }
+            });
+        }
+        Self { enough }
+    }
+}
+
+impl Drop for Neighbours {
+    fn drop(&mut self) {
+        self.enough.store(true, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Display for Cores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.generator {
+            Some(_) => write!(f, "system on {} of the cores, load from one of its own", self.system.count()),
+            None => f.write_str("one core only: the load takes the system's time, which the figures show"),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! One bank is sick: the payments of the others must hardly feel it.
+
+use std::time::Duration;
+
+use harness::{BenchError, system::BANKS};
+use serde_json::{Value, json};
+
+use crate::{
+    figure::{Bound, Figure},
+    load::{Load, together},
+    measured::{Measured, median},
+    say,
+    stage::Stage,
+};
+
+/// The bank that falls ill, and the others, by their numbers in [`BANKS`].
+const SICK: usize = 0;
+const OTHERS: [usize; 2] = [1, 2];
+/// How much of what the system can carry is asked of it.
+const SHARE: f64 = 0.5;
+const IN_FLIGHT: usize = 128;
+/// Places at each bank: fewer than what a sick one would take before it is known to be sick.
+const MAX_IN_FLIGHT: u32 = 256;
+const PEAK_LASTS: Duration = Duration::from_secs(6);
+const LASTS: Duration = Duration::from_secs(8);
+/// What was begun with the sick bank is over by then.
+const REST: Duration = Duration::from_secs(4);
+
+/// Ways to be sick: the name, and the bank's script.
+fn illnesses() -> [(&'static str, Value); 4] {
+    [
+        ("dead", json!([{"on": "any", "behaviour": "down"}])),
+        ("silent", json!([{"on": "any", "behaviour": "hang"}])),
+        ("slow", json!([{"on": "payment", "behaviour": {"delay": {"ms": 1_500}}}])),
+        (
+            "erratic",
+            json!([
+                {"on": "any", "share": 5, "behaviour": {"http_error": {"status": 500}}},
+                {"on": "any", "behaviour": {"delay": {"ms": 100}}}
+            ]),
+        ),
+    ]
+}
+
+/// What was measured in one round of one illness: the other banks' payments, before and during.
+struct Round {
+    healthy: Measured,
+    sick: Measured,
+}
+
+/// Measures so many rounds of each illness whose name contains `only`.
+///
+/// # Errors
+/// When the bench itself fails, or the books do not add up afterwards.
+pub async fn run(only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
+    let stage = Stage::set("isolation", |setup| {
+        setup.max_in_flight = MAX_IN_FLIGHT;
+    })
+    .await?;
+    stage.load.closed(IN_FLIGHT, PEAK_LASTS).await;
+    let peak_per_s = stage.load.closed(IN_FLIGHT, PEAK_LASTS).await.goodput_per_s();
+    let per_s = peak_per_s * SHARE;
+    let mut figures = vec![Figure::told("isolation: payments/s asked for, to three banks", per_s)];
+    for (illness, script) in illnesses().into_iter().filter(|(name, _)| name.contains(only)) {
+        let mut measured = Vec::new();
+        for number in 1..=rounds {
+            let round = round(&stage, per_s, &script).await?;
+            say(&format!("isolation, bank {illness}, round {number} of {rounds}: {}", round.for_people()));
+            measured.push(round);
+        }
+        let of = |figure: fn(&Round) -> f64| median(measured.iter().map(figure));
+        figures.push(Figure::judged(
+            format!("isolation: goodput of the others beside a bank that is {illness}, %"),
+            of(Round::goodput_percent),
+            Bound::AtLeast(99.0),
+        ));
+        figures.push(
+            Figure::judged(
+                format!("isolation: p99 of the others beside a bank that is {illness} ÷ without"),
+                of(Round::p99_ratio),
+                Bound::AtMost(1.2),
+            )
+            .remarked(format!("{:.0} ms without", of(|round| round.healthy.latency_ms(99.0)))),
+        );
+    }
+    stage.close().await?;
+    Ok(figures)
+}
+
+async fn round(stage: &Stage, per_s: f64, script: &Value) -> Result<Round, BenchError> {
+    let sick_bank = BANKS[SICK].id;
+    let healthy = of_the_others(&stage.load, per_s).await?;
+    stage.script(sick_bank, script).await?;
+    let sick = of_the_others(&stage.load, per_s).await?;
+    stage.script(sick_bank, &json!([])).await?;
+    tokio::time::sleep(REST).await;
+    Ok(Round { healthy, sick })
+}
+
+async fn of_the_others(load: &Load, per_s: f64) -> Result<Measured, BenchError> {
+    let by_bank = load.open_loop(per_s, LASTS, &[SICK, OTHERS[0], OTHERS[1]]).await?;
+    Ok(together(&OTHERS.map(|bank| by_bank[bank].clone())))
+}
+
+impl Round {
+    fn goodput_percent(&self) -> f64 {
+        self.sick.goodput_per_s() * 100.0 / self.healthy.goodput_per_s().max(1.0)
+    }
+
+    fn p99_ratio(&self) -> f64 {
+        self.sick.latency_ms(99.0) / self.healthy.latency_ms(99.0).max(0.001)
+    }
+
+    fn for_people(&self) -> String {
+        let one = |measured: &Measured| {
+            format!(
+                "{:.0}/s, p50 {:.1} ms, p99 {:.1} ms, others {}",
+                measured.goodput_per_s(),
+                measured.latency_ms(50.0),
+                measured.latency_ms(99.0),
+                measured.others()
+            )
+        };
+        format!("without {}\n  beside it {}", one(&self.healthy), one(&self.sick))
+    }
+}

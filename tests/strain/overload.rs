@@ -1,0 +1,154 @@
+//! More payments than platform and ledger can carry: goodput stays, those accepted are not much slower, refusals are cheap, and all is
+//! normal again soon after.
+
+use std::time::Duration;
+
+use harness::{BenchError, system::Service};
+
+use crate::{
+    cores::{Cores, Neighbours},
+    figure::{Bound, Figure},
+    load::{Load, together},
+    measured::{Measured, median},
+    say,
+    stage::Stage,
+};
+
+/// How many at once show what the system can carry.
+const IN_FLIGHT: [usize; 3] = [64, 128, 256];
+const PEAK_LASTS: Duration = Duration::from_secs(6);
+const LOAD_LASTS: Duration = Duration::from_secs(10);
+/// How long after the burst all must be normal again.
+const NORMAL_AFTER: Duration = Duration::from_secs(10);
+const LOOK_LASTS: Duration = Duration::from_secs(5);
+const HIGH: f64 = 0.8;
+const TOO_MUCH: f64 = 3.0;
+const EVERY_BANK: [usize; 3] = [0, 1, 2];
+
+/// What was measured in one round.
+struct Round {
+    peak_per_s: f64,
+    high: Measured,
+    burst: Measured,
+    after: Measured,
+}
+
+/// What gives out first.
+#[derive(Clone, Copy)]
+struct Scarcity {
+    name: &'static str,
+    database_settings: &'static [&'static str],
+    flag: &'static str,
+    /// Threads of others that take the cores of platform and database.
+    neighbours: usize,
+}
+
+const SCARCITIES: [Scarcity; 2] = [
+    // A commit takes ten milliseconds more, and few payments go with one.
+    Scarcity {
+        name: "a slow disk",
+        database_settings: &["commit_delay=10000", "commit_siblings=0"],
+        flag: "--max-batch=32",
+        neighbours: 0,
+    },
+    // Of the cores of platform and database others take three quarters.
+    Scarcity { name: "a busy core", database_settings: &[], flag: "--max-batch=256", neighbours: 3 },
+];
+
+/// Measures so many rounds of each scarcity whose name contains `only`.
+///
+/// # Errors
+/// When the bench itself fails, or the books do not add up afterwards.
+pub async fn run(cores: &Cores, only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
+    let mut figures = Vec::new();
+    for scarcity in SCARCITIES.into_iter().filter(|scarcity| scarcity.name.contains(only)) {
+        figures.extend(overload(cores, scarcity, rounds).await?);
+    }
+    Ok(figures)
+}
+
+async fn overload(cores: &Cores, scarcity: Scarcity, rounds: usize) -> Result<Vec<Figure>, BenchError> {
+    let Scarcity { name, database_settings, flag, neighbours } = scarcity;
+    let mut stage = Stage::set("overload", |setup| {
+        setup.database_settings.extend(database_settings.iter().map(|&setting| setting.to_owned()));
+        setup.flags.push((Service::Platform, flag.to_owned()));
+    })
+    .await?;
+    // What costs little more for a refusal must not take what is scarce: it has machines of its own.
+    for service in [Service::Gateway, Service::Channel, Service::Bank] {
+        cores.move_to_generator(stage.system.process(service).pid())?;
+    }
+    let busy = Neighbours::on(cores, neighbours);
+    stage.load.closed(128, PEAK_LASTS).await;
+    let mut measured = Vec::new();
+    for number in 1..=rounds {
+        let round = round(&stage.load).await?;
+        say(&format!("overload with {name}, round {number} of {rounds}: {}", round.for_people()));
+        measured.push(round);
+    }
+    drop(busy);
+    stage.close().await?;
+    let of = |figure: fn(&Round) -> f64| median(measured.iter().map(figure));
+    let figure =
+        |what: &str, value: f64, bound| Figure::judged(format!("overload with {name}: {what}"), value, bound);
+    Ok(vec![
+        figure("peak goodput, payments/s", of(|round| round.peak_per_s), Bound::Told),
+        figure("goodput at 3 times that, % of it", of(Round::goodput_percent), Bound::AtLeast(95.0)),
+        figure("p99 of the accepted ÷ p99 at 80 %", of(Round::p99_ratio), Bound::AtMost(2.0))
+            .remarked(format!("{:.0} ms at 80 %", of(|round| round.high.latency_ms(99.0)))),
+        figure("p99 ten seconds after ÷ p99 at 80 %", of(Round::p99_after_ratio), Bound::AtMost(1.5)),
+        figure(
+            "payments that succeed ten seconds after, %",
+            of(|round| round.after.success_percent()),
+            Bound::AtLeast(100.0),
+        ),
+    ])
+}
+
+async fn round(load: &Load) -> Result<Round, BenchError> {
+    let mut peak_per_s = 0.0_f64;
+    for in_flight in IN_FLIGHT {
+        peak_per_s = peak_per_s.max(load.closed(in_flight, PEAK_LASTS).await.goodput_per_s());
+    }
+    let at = async |factor: f64, lasts| {
+        load.open_loop(peak_per_s * factor, lasts, &EVERY_BANK).await.map(|by_bank| together(&by_bank))
+    };
+    let high = at(HIGH, LOAD_LASTS).await?;
+    let burst = at(TOO_MUCH, LOAD_LASTS).await?;
+    at(HIGH, NORMAL_AFTER).await?;
+    let after = at(HIGH, LOOK_LASTS).await?;
+    Ok(Round { peak_per_s, high, burst, after })
+}
+
+impl Round {
+    fn goodput_percent(&self) -> f64 {
+        self.burst.goodput_per_s() * 100.0 / self.peak_per_s.max(1.0)
+    }
+
+    fn p99_ratio(&self) -> f64 {
+        self.burst.latency_ms(99.0) / self.high.latency_ms(99.0).max(0.001)
+    }
+
+    fn p99_after_ratio(&self) -> f64 {
+        self.after.latency_ms(99.0) / self.high.latency_ms(99.0).max(0.001)
+    }
+
+    fn for_people(&self) -> String {
+        let one = |measured: &Measured| {
+            format!(
+                "{:.0}/s, p50 {:.0} ms, p99 {:.0} ms, others {}",
+                measured.goodput_per_s(),
+                measured.latency_ms(50.0),
+                measured.latency_ms(99.0),
+                measured.others()
+            )
+        };
+        format!(
+            "peak {:.0}/s\n  at 80 %: {}\n  at 300 %: {}\n  10 s after: {}",
+            self.peak_per_s,
+            one(&self.high),
+            one(&self.burst),
+            one(&self.after)
+        )
+    }
+}
