@@ -33,6 +33,10 @@ pub struct Bug {
     sql: &'static [&'static str],
     /// The faults under which it shows; others would only take time.
     shows_under: fn(&Cell) -> bool,
+    /// What is done in the cycle of this number, where faults that come as they may would take too long to come together.
+    plan: Option<fn(u64) -> Plan>,
+    /// How long banks take payments, in milliseconds, if not as long as usual.
+    valid_for_ms: Option<u32>,
     /// How long the bench may look for it.
     within: Duration,
     /// The arguments of the program `strain`, if that is what finds it.
@@ -51,6 +55,7 @@ impl Bug {
         let setup = BenchSetup {
             folder: folder.to_owned(),
             planted: Some(self.name.to_owned()),
+            valid_for_ms: self.valid_for_ms,
             ..BenchSetup::default()
         };
         let mut stage = Stage::set(setup).await?;
@@ -67,7 +72,8 @@ impl Bug {
             if !given_away.is_empty() || began.elapsed() > self.within {
                 break;
             }
-            let judged = stage.run(&Plan::draw(seed, cycle, &cells), seed, cycle).await?;
+            let plan = self.plan.map_or_else(|| Plan::draw(seed, cycle, &cells), |plan| plan(cycle));
+            let judged = stage.run(&plan, seed, cycle).await?;
             given_away = judged.violations;
         }
         let found = !given_away.is_empty();

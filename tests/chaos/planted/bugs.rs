@@ -8,13 +8,14 @@ use super::Bug;
 use crate::{
     bench::Part,
     cells::{CRASH_POINTS, Cell, CommitFault, LinkFault, MISBEHAVIOURS, ProcessFault, StepFault},
+    plan::{OUTLASTS_LEASES_MS, Plan, Strike},
 };
 
 /// How long most may take.
 const MINUTE: Duration = Duration::from_secs(60);
 
 const fn bug(name: &'static str, about: &'static str, shows_under: fn(&Cell) -> bool) -> Bug {
-    Bug { name, about, sql: &[], shows_under, within: MINUTE, strain: None }
+    Bug { name, about, sql: &[], shows_under, plan: None, valid_for_ms: None, within: MINUTE, strain: None }
 }
 
 impl Bug {
@@ -48,6 +49,28 @@ fn stands_still_at(place: &str, cell: &Cell) -> bool {
         if CRASH_POINTS.get(*point).is_some_and(|point| point.name == place))
 }
 
+/// The platform falls asleep with the news that a payment was never sent, and when it wakes, another worker is quicker to
+/// send it again than the first to tell.
+fn a_worker_is_overtaken(cycle: u64) -> Plan {
+    let point = CRASH_POINTS.iter().position(|point| point.name == "settle.after_send").unwrap_or_default();
+    let strike = |cell, from_ms, until_ms, count| Strike {
+        cell,
+        from: Duration::from_millis(from_ms),
+        until: Duration::from_millis(until_ms),
+        bank: 0,
+        count,
+    };
+    let wakes_ms = 220 + OUTLASTS_LEASES_MS;
+    let (refuse, delay) = (LinkFault::Refuse, LinkFault::Delay);
+    Plan {
+        strikes: vec![
+            strike(Cell::Link(refuse, Link::ChannelToBank), 200, 500, 0),
+            strike(Cell::CrashPoint(StepFault::StandsStill, point), 220, wakes_ms, cycle * 3),
+            strike(Cell::Link(delay, Link::ChannelToBank), wakes_ms - 100, wakes_ms + 1_500, 400),
+        ],
+    }
+}
+
 /// Every planted bug.
 pub const BUGS: &[Bug] = &[
     bug(
@@ -76,7 +99,11 @@ pub const BUGS: &[Bug] = &[
         .with(&["ALTER TABLE accounts DROP CONSTRAINT accounts_not_overdrawn"]),
     bug("M11", "what is refunded is checked without a lock on the payment", any)
         .with(&["ALTER TABLE refundable DROP CONSTRAINT refundable_at_most_once"]),
-    bug("M13", "whoever has lost its lease may still write", any),
+    Bug {
+        plan: Some(a_worker_is_overtaken),
+        valid_for_ms: Some(20_000),
+        ..bug("M13", "whoever has lost its lease may still write", any)
+    },
     bug("M14", "a batch is done again without a look whether it was done", |cell| {
         *cell == Cell::Commit(CommitFault::After)
     })
