@@ -55,6 +55,8 @@ pub struct Intent {
     pub original_seen: String,
     /// The account that pays or is credited; empty for a read, and where the original says it.
     pub account: String,
+    /// The bank that a deposit came through; empty otherwise.
+    pub bank: String,
     /// The account of this ledger that is paid; empty if a bank is.
     pub payee_account: String,
     /// Minor units; 0 for a read, and for whatever is left.

@@ -13,8 +13,17 @@ use super::{
 };
 use crate::journal::{Intent, Method};
 
+/// Whose account it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Holder {
+    /// A caller's, or a suspense account.
+    Account(Uuid),
+    /// The house's with a bank, in a currency.
+    Bank(String, String),
+}
+
 /// By how much accounts change.
-type Effect = BTreeMap<Uuid, i128>;
+type Effect = BTreeMap<Holder, i128>;
 
 /// What each account must hold.
 #[derive(Debug, Default)]
@@ -24,8 +33,12 @@ pub struct Expected {
     sums: Effect,
 }
 
-fn id_of(account: &str) -> Uuid {
-    account.strip_prefix("acc_").and_then(|id| id.parse().ok()).unwrap_or_default()
+fn holder_of(account: &str) -> Holder {
+    Holder::Account(account.strip_prefix("acc_").and_then(|id| id.parse().ok()).unwrap_or_default())
+}
+
+fn with_bank(bank: &str, currency: &str) -> Holder {
+    Holder::Bank(bank.to_owned(), currency.to_owned())
 }
 
 impl Expected {
@@ -39,7 +52,7 @@ impl Expected {
     ) {
         let effect = effect(family_id, family, requests, rows);
         for (account, amount) in &effect {
-            *self.sums.entry(*account).or_default() += amount;
+            *self.sums.entry(account.clone()).or_default() += amount;
         }
         let earlier = self.effects.insert(family_id.to_owned(), effect);
         for (account, amount) in earlier.into_iter().flatten() {
@@ -47,17 +60,19 @@ impl Expected {
         }
     }
 
-    /// Judges every account of a caller, and every suspense account.
+    /// Judges every account of a caller, and the house's accounts with banks.
     pub fn judge(&self, accounts: &[AccountRow], sums: &[Sum]) -> Vec<Violation> {
         let recomputed = recomputed(sums);
-        let judged = |account: &&AccountRow| account.is_suspense || self.sums.contains_key(&account.id);
         let mut found = Vec::new();
-        for AccountRow { id, is_suspense, .. } in accounts.iter().filter(judged) {
-            let expected = self.sums.get(id).copied().unwrap_or_default();
+        for AccountRow { id, currency, bank_id, is_suspense, .. } in accounts {
+            let holder = match bank_id {
+                Some(bank) if !is_suspense => with_bank(bank, currency),
+                _ => Holder::Account(*id),
+            };
+            let expected = self.sums.get(&holder).copied().unwrap_or_default();
             let holds = recomputed.get(id).map_or(0, |[_, debits, _, credits]| credits - debits);
             if holds != expected {
-                let what =
-                    format!("account {id} holds {holds}, by callers' and banks' word it is {expected}");
+                let what = format!("{holder:?} holds {holds}, by callers' and banks' word it is {expected}");
                 let invariant = if *is_suspense { "I10" } else { "I1" };
                 found.push(Violation::new(invariant, WrongTotals, "", what));
             }
@@ -73,15 +88,15 @@ fn effect(
     rows: &[PaymentRow],
 ) -> Effect {
     let mut effect = Effect::new();
-    let mut add = |account: Uuid, amount: i128| *effect.entry(account).or_default() += amount;
+    let mut add = |holder: Holder, amount: i128| *effect.entry(holder).or_default() += amount;
     let Some(root) = requests.get(family_id) else { return effect };
-    let Some(Intent { method, account, payee_account, amount, .. }) = root.first_asked() else {
-        return effect;
-    };
-    let payer = id_of(account);
+    let Some(asked) = root.first_asked() else { return effect };
+    let Intent { method, account, payee_account, amount, bank, currency, .. } = asked;
+    let payer = holder_of(account);
     if *method == Method::Deposit {
         if root.is_booked {
             add(payer, i128::from(*amount));
+            add(with_bank(bank, currency), -i128::from(*amount));
         }
         return effect;
     }
@@ -89,29 +104,39 @@ fn effect(
         // On the ledger there are no witnesses but the callers.
         for (kind, amount) in family.members.iter().filter_map(|id| succeeded(requests.get(id)?)) {
             let amount = if kind == "REFUND" { -amount } else { amount };
-            add(payer, -amount);
-            add(id_of(payee_account), amount);
+            add(payer.clone(), -amount);
+            add(holder_of(payee_account), amount);
         }
         return effect;
     }
-    let taken_back =
-        |row: &PaymentRow| rows.iter().find(|back| back.kind == "RETURN" && back.original_id == Some(row.id));
+    let is_back_of =
+        |back: &&PaymentRow, row: &PaymentRow| back.kind == "RETURN" && back.original_id == Some(row.id);
     for credit in &family.credits {
         let row = rows.iter().find(|row| row.uetr == credit.uetr);
         // What operators resolved with another amount in the bank's books is the amount that was asked for.
-        let is_resolved = row.is_some_and(|row| row.resolution.is_some());
-        let amount = row.filter(|_| is_resolved).map_or(credit.minor_units, |row| row.amount);
-        if row.and_then(taken_back).is_none() {
-            add(payer, -i128::from(amount));
-        }
+        let resolved = row.filter(|row| row.resolution.is_some());
+        let amount = i128::from(resolved.map_or(credit.minor_units, |row| row.amount));
+        add(with_bank(&credit.bank, &credit.currency), amount);
+        let back = row.and_then(|row| rows.iter().find(|back| is_back_of(back, row)));
+        add(back.map_or(payer.clone(), |back| Holder::Account(back.credit_account)), -amount);
     }
     for back in rows.iter().filter(|row| row.kind == "RETURN") {
-        add(back.credit_account, -i128::from(back.amount));
+        let original = rows.iter().find(|original| Some(original.id) == back.original_id);
+        let is_credited =
+            family.credits.iter().any(|credit| original.is_some_and(|row| row.uetr == credit.uetr));
+        // A bank that says so and has not paid is taken by its word, until it refuses to give it back.
+        if !is_credited {
+            let bank = back.bank_id.as_deref().unwrap_or_default();
+            add(with_bank(bank, &back.currency), i128::from(back.amount));
+            add(Holder::Account(back.credit_account), -i128::from(back.amount));
+        }
     }
     for back in &family.returns {
+        let amount = i128::from(back.minor_units);
         let row = rows.iter().find(|row| Some(row.id) == back.refund());
-        let suspense = row.filter(|row| row.kind == "RETURN").map(|row| row.credit_account);
-        add(suspense.unwrap_or(payer), i128::from(back.minor_units));
+        let suspense = row.filter(|row| row.kind == "RETURN").map(|row| Holder::Account(row.credit_account));
+        add(suspense.unwrap_or_else(|| payer.clone()), amount);
+        add(with_bank(&back.bank, &back.currency), -amount);
     }
     effect
 }

@@ -55,10 +55,11 @@ pub fn unasked(news: &News, requests: &BTreeMap<String, Request>) -> Vec<Violati
     let nobody = |id: &str| !requests.contains_key(id);
     let credits = news.credits.iter().filter(|credit| nobody(&credit.end_to_end_id));
     let returns = news.returns.iter().filter(|back| nobody(&back.end_to_end_id));
-    let found = credits.map(|credit| format!("{credit:?}")).chain(returns.map(|back| format!("{back:?}")));
-    found
-        .map(|what| Violation::new("I4", Doubled, "", format!("done, but never asked for: {what}")))
-        .collect()
+    let done = credits.map(|credit| format!("{credit:?}")).chain(returns.map(|back| format!("{back:?}")));
+    let done = done.map(|what| format!("done, but never asked for: {what}"));
+    let sent =
+        news.sent_unasked.iter().map(|id| format!("{id} was sent again, and the bank not asked before"));
+    done.chain(sent).map(|found| Violation::new("I4", Doubled, "", found)).collect()
 }
 
 /// Judges the rows that a request made.
@@ -72,6 +73,16 @@ pub fn judge(request: &Request, rows: &[PaymentRow]) -> Vec<Violation> {
         violation("I8", Doubled, format!("made {} payments", own.len()));
     }
     found.extend(own.first().and_then(|row| life::cancelled(request, row)));
+    let asked_ms = request.first_asked().map_or(0, |asked| asked.expire_time_ms);
+    let expires_us = own.first().and_then(|row| row.expires_us);
+    if expires_us.is_some_and(|at_us| asked_ms > 0 && at_us / 1_000 != asked_ms) {
+        found.push(Violation::new(
+            "I5",
+            Lost,
+            &request.id,
+            format!("expires at {expires_us:?}, not at {asked_ms}"),
+        ));
+    }
     found
 }
 

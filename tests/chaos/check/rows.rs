@@ -73,6 +73,8 @@ pub struct AccountRow {
     pub currency: String,
     /// Whether it may go below zero.
     pub may_overdraw: bool,
+    /// The bank with which the house has it.
+    pub bank_id: Option<String>,
     /// Whether it holds what banks paid late.
     pub is_suspense: bool,
     /// Debits held, as stored.
@@ -193,7 +195,7 @@ pub async fn now_us(connection: &mut PgConnection) -> Result<i64, BenchError> {
 
 /// Every account.
 pub async fn accounts(connection: &mut PgConnection) -> Result<Vec<AccountRow>, BenchError> {
-    let sql = "SELECT id, currency, may_overdraw, is_suspense, debits_pending, debits_posted, credits_pending, credits_posted FROM accounts";
+    let sql = "SELECT id, currency, may_overdraw, bank_id, is_suspense, debits_pending, debits_posted, credits_pending, credits_posted FROM accounts";
     Ok(sqlx::query_as(sql).fetch_all(connection).await?)
 }
 

@@ -98,6 +98,7 @@ impl Call {
                 let amount = request.amount.clone().unwrap_or_default();
                 Intent {
                     method: Method::Deposit,
+                    bank: request.bank_id.clone(),
                     account: request.account.clone(),
                     amount: amount.minor_units,
                     currency: amount.currency,

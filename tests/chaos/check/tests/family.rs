@@ -74,7 +74,7 @@ fn i4_what_a_bank_executed_is_what_succeeded_here() {
     assert_eq!(judged("SUCCEEDED", &[Credit { bank: "sakura".to_owned(), ..credit() }]), ["I4"]);
     assert_eq!(judged("SUCCEEDED", &[Credit { uetr: PAYER, ..credit() }]), ["I4", "I4"], "another reference");
     assert_eq!(at_bank(&[], &[credit()], &[]), ["I4"], "executed, and unknown here");
-    let news = News { credits: vec![credit()], returns: vec![back(PART, 1)] };
+    let news = News { credits: vec![credit()], returns: vec![back(PART, 1)], sent_unasked: Vec::new() };
     assert_eq!(invariants(&payments::unasked(&news, &BTreeMap::new())), ["I4", "I4"]);
 }
 
@@ -228,6 +228,12 @@ fn i6_authorizations_end_by_themselves_and_in_time() {
     let early = PaymentRow { is_closing: true, sums: Some((0, 0, 0)), ..authorization("EXPIRED") };
     assert_eq!(expired(early.clone(), 6_000_000), ["I6"], "ended at 100 µs");
     assert_eq!(expired(PaymentRow { expires_us: Some(90), ..early }, 6_000_000), [""; 0]);
+    let asked = |expire_time_ms| {
+        let intent = Intent { expire_time_ms, ..intent(Method::Pay, 10) };
+        let request = request(vec![(intent, 0, 5, ok(seen("AUTHORIZED", 1)))]);
+        invariants(&payments::judge(&request, &[authorization("AUTHORIZED")]))
+    };
+    assert_eq!((asked(0), asked(5_000), asked(6_000)), (vec![], vec![], vec!["I5"]));
 }
 
 #[test]
@@ -256,11 +262,16 @@ fn i6_people_are_called_when_they_must_be_and_only_then() {
     );
 }
 
-/// What is wrong when these transfers have moved money from the payer, and from suspense.
+/// What is wrong when these amounts have moved from the payer, and from suspense, to the account with the bank.
 fn judged(expected: &Expected, by_payer: i128, by_suspense: i128) -> Vec<&'static str> {
-    let accounts = accounts().into_iter().map(|account| account.id).chain([SUSPENSE]);
-    let account = |id| AccountRow { id, is_suspense: id == SUSPENSE, ..AccountRow::default() };
-    let accounts: Vec<AccountRow> = accounts.map(account).collect();
+    let account = |id| AccountRow {
+        id,
+        currency: "EUR".to_owned(),
+        is_suspense: id == SUSPENSE,
+        bank_id: (id != PAYER).then(|| "aurora".to_owned()),
+        ..AccountRow::default()
+    };
+    let accounts = [PAYER, BANK, SUSPENSE].map(account);
     let moved = |debit_account, amount| Sum { debit_account, ..sum("POSTING", amount) };
     invariants(&expected.judge(&accounts, &[moved(PAYER, by_payer), moved(SUSPENSE, by_suspense)]))
 }
@@ -278,15 +289,19 @@ fn i1_accounts_hold_what_callers_and_banks_say() {
     let family = Family { credits: vec![credit()], ..Family::default() };
     let rows = [row("SUCCEEDED", 2), part(PART, "REFUND", 4, "SUCCEEDED")];
     assert_eq!(judged(&settle(family.clone(), &rows), 10, 0), [""; 0]);
-    assert_eq!(judged(&settle(family.clone(), &rows), 6, 0), ["I1"], "no bank gave it back");
+    assert_eq!(judged(&settle(family.clone(), &rows), 6, 0), ["I1", "I1"], "no bank gave it back");
     let refunded = Family { returns: vec![back(PART, 4)], ..family };
     assert_eq!(judged(&settle(refunded.clone(), &rows), 6, 0), [""; 0]);
-    assert_eq!(judged(&settle(refunded, &rows), 10, 0), ["I1"], "the payer has not got it back");
+    assert_eq!(judged(&settle(refunded, &rows), 10, 0), ["I1", "I1"], "the payer has not got it back");
+    let elsewhere =
+        Family { credits: vec![Credit { bank: "sakura".to_owned(), ..credit() }], ..Family::default() };
+    assert_eq!(judged(&settle(elsewhere, &rows), 10, 0), ["I1"], "another bank got it");
 }
 
 #[test]
 fn i1_of_deposits_and_payments_on_the_ledger_callers_are_the_witnesses() {
-    let mut deposit = request(vec![(intent(Method::Deposit, 100), 0, 1, refused("Ok", ""))]);
+    let through = Intent { bank: "aurora".to_owned(), ..intent(Method::Deposit, 100) };
+    let mut deposit = request(vec![(through, 0, 1, refused("Ok", ""))]);
     let settled = |request: &Request| {
         let mut expected = Expected::default();
         let family = Family { members: [request.id.clone()].into(), ..Family::default() };
@@ -296,27 +311,34 @@ fn i1_of_deposits_and_payments_on_the_ledger_callers_are_the_witnesses() {
     assert_eq!(judged(&settled(&deposit), 0, 0), [""; 0]);
     deposit.fold();
     assert_eq!(judged(&settled(&deposit), -100, 0), [""; 0]);
-    assert_eq!(judged(&settled(&deposit), 0, 0), ["I1"], "told that it is booked");
+    assert_eq!(judged(&settled(&deposit), 0, 0), ["I1", "I1"], "told that it is booked");
     let on_ledger = Intent { payee_account: account(SUSPENSE), ..intent(Method::Pay, 10) };
     let mut paid = request(vec![(on_ledger, 0, 1, ok(seen("SUCCEEDED", 1)))]);
     paid.fold();
     assert_eq!(judged(&settled(&paid), 10, -10), [""; 0]);
-    assert_eq!(judged(&settled(&paid), 10, 0), ["I10"], "the payee has not got it");
+    assert_eq!(judged(&settled(&paid), 10, 0), ["I1", "I10"], "the payee has not got it");
 }
 
 #[test]
 fn i10_suspense_holds_late_successes_until_they_are_returned_and_nothing_else() {
-    let settle = |returns: &[Return], state| {
-        let family = Family { credits: vec![credit()], returns: returns.to_vec(), ..Family::default() };
+    let settle = |credits: &[Credit], returns: &[Return], state| {
+        let (credits, returns) = (credits.to_vec(), returns.to_vec());
+        let family = Family { credits, returns, ..Family::default() };
         let requests = BTreeMap::from([("r".to_owned(), paid(ok(seen("FAILED", 2))))]);
         let mut expected = Expected::default();
         expected.settle("r", &family, &requests, &[row("FAILED", 2), taken_back(state)]);
         expected
     };
-    assert_eq!(judged(&settle(&[], "FAILED"), 0, 10), [""; 0], "the bank keeps it");
-    assert_eq!(judged(&settle(&[back(PART, 10)], "SUCCEEDED"), 0, 0), [""; 0]);
-    assert_eq!(judged(&settle(&[back(PART, 10)], "SUCCEEDED"), 0, 10), ["I10"], "returned, and still there");
-    assert_eq!(judged(&Expected::default(), 0, 1), ["I10"], "nobody knows why");
+    let (late, returned) = ([credit()], [back(PART, 10)]);
+    assert_eq!(judged(&settle(&late, &[], "FAILED"), 0, 10), [""; 0], "the bank keeps it");
+    assert_eq!(judged(&settle(&[], &[], "FAILED"), 0, 10), [""; 0], "the bank said so, and never had it");
+    assert_eq!(judged(&settle(&late, &returned, "SUCCEEDED"), 0, 0), [""; 0]);
+    assert_eq!(
+        judged(&settle(&late, &returned, "SUCCEEDED"), 0, 10),
+        ["I1", "I10"],
+        "returned, and still there"
+    );
+    assert_eq!(judged(&Expected::default(), 0, 1), ["I1", "I10"], "nobody knows why");
     assert_eq!(lived(&[row("FAILED", 2), taken_back("SUCCEEDED")]), [""; 0]);
     assert_eq!(lived(&[row("SUCCEEDED", 2), taken_back("SUCCEEDED")]), ["I10"], "nothing came late");
     let twice =
