@@ -95,7 +95,8 @@ impl Store {
         Ok(alarms.len())
     }
 
-    /// The alarms about a participant's payments, newest first, from behind `before` on.
+    /// The alarms about a participant's payments and what the house takes back of them, newest first, from behind `before`
+    /// on.
     ///
     /// # Errors
     /// When the database fails.
@@ -107,7 +108,9 @@ impl Store {
     ) -> Result<Vec<Alarm>, StoreError> {
         let rows: Vec<(Uuid, String, Uuid, String, OffsetDateTime)> = sqlx::query_as(
             "SELECT a.id, a.kind, a.payment_id, a.detail, a.created_at FROM alarms a \
-             WHERE a.id < $2 AND (SELECT participant_id FROM payments WHERE id = a.payment_id) = $1 \
+             WHERE a.id < $2 AND $1 = (SELECT CASE p.kind WHEN 'RETURN' THEN \
+                 (SELECT o.participant_id FROM payments o WHERE o.id = p.original_id) ELSE p.participant_id END \
+               FROM payments p WHERE p.id = a.payment_id) \
              ORDER BY a.id DESC LIMIT $3",
         )
         .bind(participant)

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use common::id::AlarmId;
-use platform::domain::{
-    ledger::{Command, Declined, Finding, Outcome, Resolve, Submit, TransferIds, Witness},
-    payment::{Evidence, State, Work},
+use common::id::{AccountId, AlarmId};
+use platform::{
+    domain::{
+        ledger::{Command, Declined, Finding, Outcome, Resolve, Submit, TransferIds, Witness},
+        payment::{Evidence, Payment, State, Submission, Work},
+    },
+    flow::book::Book,
 };
 
 use crate::{
@@ -13,22 +16,19 @@ use crate::{
     life::payment_row,
 };
 
-#[tokio::test]
-async fn a_late_success_is_booked_once_and_taken_back() {
-    let world = World::new().await;
-    let (book, suspense) = (world.book(1), world.suspense().await);
-    let paid = submission(write(&book, command(world.pay_bank("paid", 100))).await);
-    write(&book, world.conclude(paid.payment.id, paid.lease.token, rejected())).await;
-    let failed = payment_row(&world, paid.payment.id).await;
+/// Lets a payment fail, and its bank then say that it was paid; the return is sent, and is given back with the suspense account.
+async fn taken_back(world: &World, book: &Book) -> (Submission, AccountId) {
+    let suspense = world.suspense().await;
+    let paid = submission(write(book, command(world.pay_bank("paid", 100))).await);
+    write(book, world.conclude(paid.payment.id, paid.lease.token, rejected())).await;
+    let failed = payment_row(world, paid.payment.id).await;
     for _ in 0..3 {
-        let after = payment(write(&book, world.said(&failed, Witness::Bank, accepted(), suspense)).await);
+        let after = payment(write(book, world.said(&failed, Witness::Bank, accepted(), suspense)).await);
         assert_eq!(after, failed, "history is not rewritten");
     }
-    let balances = world.balances("rialto-house", suspense).await;
-    assert_eq!(balances.posted(), -100);
+    assert_eq!(world.balances("rialto-house", suspense).await.posted(), -100);
     world.assert_balanced().await;
-    let alarms = world.store.alarms("alice", None, 10).await.unwrap();
-    assert_eq!(alarms.iter().map(|alarm| alarm.kind.name()).collect::<Vec<_>>(), ["LATE_SUCCESS"]);
+    assert_eq!(alarms(world).await, ["LATE_SUCCESS"]);
     let due = world.store.claim_due(Some("aurora"), Work::Send, 10, Duration::from_secs(60)).await.unwrap();
     let [back] = due.as_slice() else { panic!("one return: {due:?}") };
     let submit = Command::Submit(Box::new(Submit {
@@ -38,12 +38,61 @@ async fn a_late_success_is_booked_once_and_taken_back() {
         valid_for: Duration::from_secs(20),
         lease: Duration::from_secs(20),
     }));
-    let sent = submission(write(&book, submit).await);
+    let sent = submission(write(book, submit).await);
     assert_eq!(sent.original.as_ref().unwrap().message_id, paid.attempt.message_id(failed.id));
+    (sent, suspense)
+}
+
+async fn alarms(world: &World) -> Vec<&'static str> {
+    let alarms = world.store.alarms("alice", None, 10).await.unwrap();
+    alarms.iter().map(|alarm| alarm.kind.name()).collect()
+}
+
+fn resolve(world: &World, of: &Payment, actor: &str, succeeded: bool, reference: &str) -> Command {
+    Command::Resolve(Box::new(Resolve {
+        participant: "alice".to_owned(),
+        actor: actor.to_owned(),
+        payment: of.id,
+        original: of.original,
+        finding: Finding { succeeded, evidence_reference: reference.to_owned() },
+        transfers: TransferIds::new(&world.clock),
+        alarm: AlarmId::new(&world.clock),
+    }))
+}
+
+fn contradictory() -> Evidence {
+    Evidence::Contradictory { reason: "X".to_owned(), detail: "x".to_owned() }
+}
+
+#[tokio::test]
+async fn a_late_success_is_booked_once_and_taken_back() {
+    let world = World::new().await;
+    let book = world.book(1);
+    let (sent, suspense) = taken_back(&world, &book).await;
     let lease = Witness::Lease(sent.lease.token);
     write(&book, world.said(&sent.payment, lease, accepted(), suspense)).await;
     assert_eq!(world.balances("rialto-house", suspense).await.posted(), 0);
     assert_eq!(world.alice().await, (10_000, 0));
+    world.assert_balanced().await;
+}
+
+#[tokio::test]
+async fn a_return_that_nobody_can_know_is_ended_by_those_whose_payment_it_takes_back() {
+    let world = World::new().await;
+    let book = world.book(1);
+    let (sent, suspense) = taken_back(&world, &book).await;
+    let lease = Witness::Lease(sent.lease.token);
+    write(&book, world.said(&sent.payment, lease, contradictory(), suspense)).await;
+    assert_eq!(alarms(&world).await, ["PAYMENT_PARKED", "LATE_SUCCESS"]);
+    let mut stranger = resolve(&world, &sent.payment, "eve", true, "1");
+    if let Command::Resolve(resolve) = &mut stranger {
+        resolve.participant = "bob".to_owned();
+    }
+    assert_eq!(write(&book, stranger).await, Outcome::Declined(Declined::PaymentNotFound));
+    write(&book, resolve(&world, &sent.payment, "ada", true, "1")).await;
+    let ended = write(&book, resolve(&world, &sent.payment, "bob", true, "1")).await;
+    assert!(matches!(ended, Outcome::Resolution(back, false) if back.state == State::Succeeded));
+    assert_eq!(world.balances("rialto-house", suspense).await.posted(), 0);
     world.assert_balanced().await;
 }
 
@@ -66,8 +115,7 @@ async fn a_terminal_state_is_not_overwritten_by_what_the_bank_says_later() {
         let after = payment(write(&book, world.said(&paid.payment, witness, evidence, suspense)).await);
         assert_eq!(after, succeeded);
     }
-    let alarms = world.store.alarms("alice", None, 10).await.unwrap();
-    assert_eq!(alarms.iter().map(|alarm| alarm.kind.name()).collect::<Vec<_>>(), ["CONTRADICTION"]);
+    assert_eq!(alarms(&world).await, ["CONTRADICTION"]);
     world.assert_balanced().await;
 }
 
@@ -76,21 +124,11 @@ async fn it_takes_two_operators_to_end_what_no_machine_can_know() {
     let world = World::new().await;
     let (book, suspense) = (world.book(1), world.suspense().await);
     let paid = submission(write(&book, command(world.pay_bank("paid", 100))).await);
-    let contradictory = Evidence::Contradictory { reason: "X".to_owned(), detail: "x".to_owned() };
     let lease = Witness::Lease(paid.lease.token);
-    write(&book, world.said(&paid.payment, lease, contradictory, suspense)).await;
+    write(&book, world.said(&paid.payment, lease, contradictory(), suspense)).await;
     assert_eq!(world.alice().await, (9_900, 100), "the hold stays");
-    let resolve = |actor: &str, succeeded, reference: &str| {
-        Command::Resolve(Box::new(Resolve {
-            participant: "alice".to_owned(),
-            actor: actor.to_owned(),
-            payment: paid.payment.id,
-            original: None,
-            finding: Finding { succeeded, evidence_reference: reference.to_owned() },
-            transfers: TransferIds::new(&world.clock),
-            alarm: AlarmId::new(&world.clock),
-        }))
-    };
+    let resolve =
+        |actor: &str, succeeded, reference: &str| resolve(&world, &paid.payment, actor, succeeded, reference);
     let awaits = |outcome: Outcome| match outcome {
         Outcome::Resolution(payment, awaits) => (payment.state, awaits),
         other => panic!("{other:?}"),

@@ -1,11 +1,12 @@
 //! What only people can find out, by the four-eyes rule: one operator proposes a payment's end, another approves it.
 
 use super::{Declined, Ledger, Outcome, Proposal, Resolve};
-use crate::domain::payment::{Evidence, Operation, Permit};
+use crate::domain::payment::{Evidence, Kind, Lease, Operation, Payment, Permit};
+use common::id::PaymentId;
 
 impl Ledger {
     pub(super) fn resolve(&mut self, resolve: &Resolve) -> Result<Outcome, Declined> {
-        let (payment, lease) = self.own_payment(resolve.payment, &resolve.participant)?;
+        let (payment, lease) = self.looked_after(resolve.payment, &resolve.participant)?;
         let earlier = self.snapshot.proposals.get(&payment.id).cloned();
         let agrees = earlier.as_ref().is_some_and(|earlier| earlier.finding == resolve.finding);
         if agrees && earlier.as_ref().is_some_and(|earlier| earlier.approved_by.is_some()) {
@@ -38,6 +39,17 @@ impl Ledger {
         self.end_of_child(&next, &resolve.transfers);
         self.note_refused_return(&next, resolve.alarm);
         Ok(Outcome::Resolution(Box::new(next), false))
+    }
+
+    /// A payment that the participant's operators look after: its own, and what the house takes back of its own.
+    fn looked_after(&self, id: PaymentId, participant: &str) -> Result<(Payment, Option<Lease>), Declined> {
+        match self.payment(id)? {
+            (Payment { kind: Kind::Return, original: Some(original), .. }, _) => {
+                self.own_payment(original, participant)?;
+                self.payment(id)
+            }
+            _ => self.own_payment(id, participant),
+        }
     }
 
     fn propose(&mut self, resolve: &Resolve, proposal: Proposal) {

@@ -3,13 +3,16 @@
 use super::{Model, Proposed, Told, reply::Reply};
 use crate::domain::{
     ledger::{Declined, Resolve},
-    payment::{Operation, State},
+    payment::{Kind, Operation, State},
 };
 
 impl Model {
     pub(super) fn resolve(&mut self, resolve: &Resolve) -> Told {
         let id = resolve.payment;
-        let state = self.state(self.own(id, &resolve.participant)?);
+        let known = self.known(id)?;
+        let looked_after = known.original.filter(|_| known.kind == Kind::Return).unwrap_or(id);
+        self.own(looked_after, &resolve.participant)?;
+        let state = self.state(known);
         let earlier = self.proposals.get(&id).cloned();
         let agrees = earlier.as_ref().is_some_and(|earlier| earlier.finding == resolve.finding);
         if agrees && earlier.as_ref().is_some_and(|earlier| earlier.is_approved) {
