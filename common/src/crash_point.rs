@@ -34,9 +34,13 @@ mod live {
         path::PathBuf,
         process::Command,
         sync::{Mutex, OnceLock, PoisonError},
+        time::Duration,
     };
 
     use super::{OBEYED, ORDERS};
+
+    /// How much later than the process the thread wakes that stood still at the place.
+    const AWAKE_LATER: Duration = Duration::from_millis(400);
 
     /// What the process is to do at the place.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +92,11 @@ mod live {
         }
         match action {
             Action::Abort => std::process::abort(),
-            // This thread waits for `kill`, so that it goes no further before the process stands still.
+            // This thread waits for `kill`, so that it goes no further before the process stands still; and wakes later than
+            // the others, so that they may overtake it.
             Action::Stop => {
-                drop(Command::new("kill").args(["-STOP", &std::process::id().to_string()]).status())
+                drop(Command::new("kill").args(["-STOP", &std::process::id().to_string()]).status());
+                std::thread::sleep(AWAKE_LATER);
             }
         }
     }

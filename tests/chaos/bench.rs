@@ -75,6 +75,8 @@ pub struct BenchSetup {
     pub folder: PathBuf,
     /// The bug to plant, if any.
     pub planted: Option<String>,
+    /// How long banks take payments, in milliseconds, if not as long as usual.
+    pub valid_for_ms: Option<u32>,
     /// Further settings of PostgreSQL.
     pub database_settings: Vec<String>,
 }
@@ -111,10 +113,10 @@ impl Bench {
     /// # Errors
     /// When a part can't be had or does not come up.
     pub async fn start(setup: BenchSetup) -> Result<Self, BenchError> {
-        let BenchSetup { folder, planted, database_settings } = setup;
+        let BenchSetup { folder, planted, valid_for_ms, database_settings } = setup;
         let net = Arc::new(Net::default());
         let mut setup = Setup::new(folder.clone());
-        setup.times = TIMES;
+        setup.times = BankTimes { valid_for_ms: valid_for_ms.unwrap_or(TIMES.valid_for_ms), ..TIMES };
         // Several writers, so that batches race for locks.
         let flags = ["--max-clock-skew=500ms", "--ledger-writers=3"];
         setup.flags = flags.map(|flag| (Service::Platform, flag.to_owned())).to_vec();

@@ -5,7 +5,7 @@ mod misbehaviour;
 
 use std::collections::BTreeMap;
 
-use harness::detour::Link;
+use harness::{detour::Link, system::Service};
 
 use crate::{bench::Part, net};
 pub use crash_points::CRASH_POINTS;
@@ -37,6 +37,8 @@ pub enum ProcessFault {
     Kill,
     /// SIGSTOP, and SIGCONT later.
     StandStill,
+    /// SIGSTOP, and SIGCONT when others may have taken over what it had leased. The platform only.
+    OutsleepLeases,
     /// SIGTERM, as in a rolling deployment; SIGINT (a fast restart) for PostgreSQL.
     Restart,
     /// SIGQUIT: PostgreSQL's immediate restart.
@@ -118,6 +120,7 @@ pub fn all() -> Vec<Cell> {
     });
     let others = [
         Cell::Process(ProcessFault::RestartAtOnce, Part::Database),
+        Cell::Process(ProcessFault::OutsleepLeases, Part::Service(Service::Platform)),
         Cell::EverythingDies,
         Cell::Commit(CommitFault::Before),
         Cell::Commit(CommitFault::After),
@@ -136,6 +139,7 @@ impl Cell {
         match self {
             Self::Process(ProcessFault::Kill, _) | Self::EverythingDies => "killed",
             Self::Process(ProcessFault::StandStill, _) => "stands still",
+            Self::Process(ProcessFault::OutsleepLeases, _) => "sleeps through its leases",
             Self::Process(ProcessFault::Restart, _) => "restarted",
             Self::Process(ProcessFault::RestartAtOnce, _) => "restarted at once",
             Self::Link(LinkFault::Delay, _) => "delayed",

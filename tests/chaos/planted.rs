@@ -2,6 +2,7 @@
 //! finds something wrong or the bug's time is over.
 
 mod bugs;
+mod strained;
 
 use std::{
     path::Path,
@@ -32,8 +33,14 @@ pub struct Bug {
     sql: &'static [&'static str],
     /// The faults under which it shows; others would only take time.
     shows_under: fn(&Cell) -> bool,
+    /// What is done in the cycle of this number, where faults that come as they may would take too long to come together.
+    plan: Option<fn(u64) -> Plan>,
+    /// How long banks take payments, in milliseconds, if not as long as usual.
+    valid_for_ms: Option<u32>,
     /// How long the bench may look for it.
     within: Duration,
+    /// The arguments of the program `strain`, if that is what finds it.
+    strain: Option<&'static [&'static str]>,
 }
 
 impl Bug {
@@ -42,9 +49,13 @@ impl Bug {
     /// # Errors
     /// When the bench itself fails.
     pub async fn look_for(&self, folder: &Path, seed: u64) -> Result<(Planted, Vec<Violation>), BenchError> {
+        if let Some(arguments) = self.strain {
+            return strained::look_for(self.name, arguments, folder).await;
+        }
         let setup = BenchSetup {
             folder: folder.to_owned(),
             planted: Some(self.name.to_owned()),
+            valid_for_ms: self.valid_for_ms,
             ..BenchSetup::default()
         };
         let mut stage = Stage::set(setup).await?;
@@ -61,7 +72,8 @@ impl Bug {
             if !given_away.is_empty() || began.elapsed() > self.within {
                 break;
             }
-            let judged = stage.run(&Plan::draw(seed, cycle, &cells), seed, cycle).await?;
+            let plan = self.plan.map_or_else(|| Plan::draw(seed, cycle, &cells), |plan| plan(cycle));
+            let judged = stage.run(&plan, seed, cycle).await?;
             given_away = judged.violations;
         }
         let found = !given_away.is_empty();

@@ -103,7 +103,7 @@ async fn begin(bench: &Bench, strike: &Strike) -> Result<u64, BenchError> {
 /// Ends a fault, and says whether it was hit.
 async fn end(bench: &Bench, strike: &Strike, counter_before: u64) -> Result<bool, BenchError> {
     match strike.cell {
-        Cell::Process(ProcessFault::StandStill, part) => {
+        Cell::Process(ProcessFault::StandStill | ProcessFault::OutsleepLeases, part) => {
             // One that was killed meanwhile needs no waking.
             let _ = bench.signal(part, "CONT");
             Ok(counter_before > 0)
@@ -156,7 +156,7 @@ async fn heal(bench: &Bench) -> Result<(), BenchError> {
 fn signal(fault: ProcessFault, part: Part) -> &'static str {
     match (fault, part) {
         (ProcessFault::Kill, _) => "KILL",
-        (ProcessFault::StandStill, _) => "STOP",
+        (ProcessFault::StandStill | ProcessFault::OutsleepLeases, _) => "STOP",
         (ProcessFault::Restart, Part::Database) => "INT",
         (ProcessFault::Restart, Part::Service(_)) => "TERM",
         (ProcessFault::RestartAtOnce, _) => "QUIT",

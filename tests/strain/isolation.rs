@@ -20,7 +20,7 @@ const OTHERS: [usize; 2] = [1, 2];
 const SHARE: f64 = 0.5;
 const IN_FLIGHT: usize = 128;
 /// Places at each bank: fewer than what a sick one would take before it is known to be sick.
-const MAX_IN_FLIGHT: u32 = 256;
+const MAX_IN_FLIGHT: u32 = 128;
 const PEAK_LASTS: Duration = Duration::from_secs(6);
 const LASTS: Duration = Duration::from_secs(8);
 /// What was begun with the sick bank is over by then.

@@ -66,7 +66,12 @@ impl Iso20022 {
                 pacs028::document(&enquiry, &self.correspondents, created)
             }
         };
-        match self.ask(document).await {
+        let copy = planted::is("M22").then(|| document.clone());
+        let mut answered = self.ask(document).await;
+        if let (Err(_), Some(copy)) = (&answered, copy) {
+            answered = self.ask(copy).await;
+        }
+        match answered {
             Ok(answer) => {
                 Carried { verdict: verdict::verdict(instruction, &answer), contact: Contact::Answered }
             }

@@ -15,6 +15,7 @@ use super::evidence::whole_lines;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Line {
+    Received(Received),
     Executed(Credit),
     Returned(Return),
     Answered(Said),
@@ -22,6 +23,14 @@ enum Line {
     NoticeAnswered(NoticeAnswered),
     #[serde(other)]
     Other,
+}
+
+/// A message that arrived at a bank.
+#[derive(Debug, Deserialize)]
+struct Received {
+    message_id: String,
+    /// Of an enquiry: what it asks about.
+    original_message_id: Option<String>,
 }
 
 /// A payment that a bank executed.
@@ -103,9 +112,18 @@ impl Words {
     }
 }
 
+/// How often an instruction reached a bank, and how often the bank was asked about it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Arrivals {
+    copies: u32,
+    enquiries: u32,
+}
+
 /// What the books say since the last time.
 #[derive(Debug, Default)]
 pub struct News {
+    /// Instructions, by their ids, that were sent again though the bank had not been asked about them since.
+    pub sent_unasked: Vec<String>,
     /// Executed payments.
     pub credits: Vec<Credit>,
     /// Amounts given back.
@@ -117,6 +135,7 @@ pub struct News {
 pub struct Books {
     files: Vec<(String, PathBuf, u64)>,
     words: HashMap<Uuid, Words>,
+    arrivals: HashMap<String, Arrivals>,
 }
 
 fn file(folder: &Path, bank: &str) -> PathBuf {
@@ -127,7 +146,7 @@ impl Books {
     /// The books of the run in this folder.
     pub fn of(folder: &Path) -> Self {
         let files = BANKS.iter().map(|bank| (bank.id.to_owned(), file(folder, bank.id), 0)).collect();
-        Self { files, words: HashMap::new() }
+        Self { files, words: HashMap::new(), arrivals: HashMap::new() }
     }
 
     /// What was executed and given back since the last time.
@@ -139,6 +158,9 @@ impl Books {
         for (bank, file, read_bytes) in &mut self.files {
             for line in whole_lines(file, read_bytes)? {
                 match serde_json::from_str(&line)? {
+                    Line::Received(received) => {
+                        news.sent_unasked.extend(arrive(&mut self.arrivals, received))
+                    }
                     Line::Executed(credit) => news.credits.push(Credit { bank: bank.clone(), ..credit }),
                     Line::Returned(back) => news.returns.push(Return { bank: bank.clone(), ..back }),
                     Line::Answered(said) | Line::NoticeSent(said) => {
@@ -158,6 +180,19 @@ impl Books {
     pub fn words(&self, uetr: Uuid) -> Words {
         self.words.get(&uetr).copied().unwrap_or_default()
     }
+}
+
+/// Counts a message. Returns the id of an instruction that came once more than the bank was asked about it: a copy may have
+/// lain on its way while the bank was asked, but nobody sends one without asking.
+fn arrive(arrivals: &mut HashMap<String, Arrivals>, received: Received) -> Option<String> {
+    let Received { message_id, original_message_id } = received;
+    if let Some(original) = original_message_id {
+        arrivals.entry(original).or_default().enquiries += 1;
+        return None;
+    }
+    let instruction = arrivals.entry(message_id.clone()).or_default();
+    instruction.copies += 1;
+    (instruction.copies > instruction.enquiries + 1).then_some(message_id)
 }
 
 /// Whether the bank's books say that it did what it was asked: executed a payment, or gave back for a refund.
@@ -196,4 +231,25 @@ pub fn lines_about(folder: &Path, request_id: &str) -> Result<Vec<String>, Bench
 
 fn uetr(line: &str) -> Option<&str> {
     line.split("\"uetr\":\"").nth(1)?.split('"').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::{Received, arrive};
+
+    #[test]
+    fn whoever_sends_again_must_have_asked() {
+        let mut arrivals = HashMap::new();
+        let mut sent = |original: Option<&str>| {
+            let original_message_id = original.map(str::to_owned);
+            let message_id = if original.is_some() { "enquiry" } else { "m" }.to_owned();
+            arrive(&mut arrivals, Received { message_id, original_message_id }).is_some()
+        };
+        assert!(!sent(None));
+        assert!(!sent(Some("m")) && !sent(None), "asked before");
+        assert!(!sent(Some("m")) && !sent(Some("other")));
+        assert!(!sent(None) && sent(None), "asked about another");
+    }
 }

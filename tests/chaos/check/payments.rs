@@ -55,10 +55,11 @@ pub fn unasked(news: &News, requests: &BTreeMap<String, Request>) -> Vec<Violati
     let nobody = |id: &str| !requests.contains_key(id);
     let credits = news.credits.iter().filter(|credit| nobody(&credit.end_to_end_id));
     let returns = news.returns.iter().filter(|back| nobody(&back.end_to_end_id));
-    let found = credits.map(|credit| format!("{credit:?}")).chain(returns.map(|back| format!("{back:?}")));
-    found
-        .map(|what| Violation::new("I4", Doubled, "", format!("done, but never asked for: {what}")))
-        .collect()
+    let done = credits.map(|credit| format!("{credit:?}")).chain(returns.map(|back| format!("{back:?}")));
+    let done = done.map(|what| format!("done, but never asked for: {what}"));
+    let sent =
+        news.sent_unasked.iter().map(|id| format!("{id} was sent again, and the bank not asked before"));
+    done.chain(sent).map(|found| Violation::new("I4", Doubled, "", found)).collect()
 }
 
 /// Judges the rows that a request made.

@@ -8,18 +8,23 @@ use super::Bug;
 use crate::{
     bench::Part,
     cells::{CRASH_POINTS, Cell, CommitFault, LinkFault, MISBEHAVIOURS, ProcessFault, StepFault},
+    plan::{OUTLASTS_LEASES_MS, Plan, Strike},
 };
 
 /// How long most may take.
 const MINUTE: Duration = Duration::from_secs(60);
 
 const fn bug(name: &'static str, about: &'static str, shows_under: fn(&Cell) -> bool) -> Bug {
-    Bug { name, about, sql: &[], shows_under, within: MINUTE }
+    Bug { name, about, sql: &[], shows_under, plan: None, valid_for_ms: None, within: MINUTE, strain: None }
 }
 
 impl Bug {
     const fn with(self, sql: &'static [&'static str]) -> Self {
         Self { sql, ..self }
+    }
+
+    const fn strained(self, arguments: &'static [&'static str]) -> Self {
+        Self { strain: Some(arguments), ..self }
     }
 }
 
@@ -42,6 +47,28 @@ fn killed(cell: &Cell, service: Service) -> bool {
 fn stands_still_at(place: &str, cell: &Cell) -> bool {
     matches!(cell, Cell::CrashPoint(StepFault::StandsStill, point)
         if CRASH_POINTS.get(*point).is_some_and(|point| point.name == place))
+}
+
+/// The platform falls asleep with the news that a payment was never sent, and when it wakes, another worker is quicker to
+/// send it again than the first to tell.
+fn a_worker_is_overtaken(cycle: u64) -> Plan {
+    let point = CRASH_POINTS.iter().position(|point| point.name == "settle.after_send").unwrap_or_default();
+    let strike = |cell, from_ms, until_ms, count| Strike {
+        cell,
+        from: Duration::from_millis(from_ms),
+        until: Duration::from_millis(until_ms),
+        bank: 0,
+        count,
+    };
+    let wakes_ms = 220 + OUTLASTS_LEASES_MS;
+    let (refuse, delay) = (LinkFault::Refuse, LinkFault::Delay);
+    Plan {
+        strikes: vec![
+            strike(Cell::Link(refuse, Link::ChannelToBank), 200, 500, 0),
+            strike(Cell::CrashPoint(StepFault::StandsStill, point), 220, wakes_ms, cycle * 3),
+            strike(Cell::Link(delay, Link::ChannelToBank), wakes_ms - 100, wakes_ms + 1_500, 400),
+        ],
+    }
 }
 
 /// Every planted bug.
@@ -72,7 +99,11 @@ pub const BUGS: &[Bug] = &[
         .with(&["ALTER TABLE accounts DROP CONSTRAINT accounts_not_overdrawn"]),
     bug("M11", "what is refunded is checked without a lock on the payment", any)
         .with(&["ALTER TABLE refundable DROP CONSTRAINT refundable_at_most_once"]),
-    bug("M13", "whoever has lost its lease may still write", any),
+    Bug {
+        plan: Some(a_worker_is_overtaken),
+        valid_for_ms: Some(20_000),
+        ..bug("M13", "whoever has lost its lease may still write", any)
+    },
     bug("M14", "a batch is done again without a look whether it was done", |cell| {
         *cell == Cell::Commit(CommitFault::After)
     })
@@ -91,6 +122,14 @@ pub const BUGS: &[Bug] = &[
         killed(cell, Service::Platform) || a_bank_that("lets payments lie for long", cell)
     }),
     bug("M19", "a repeated answer is made anew, with a new time", any),
+    bug("M22", "the channel sends again what the platform sends again", a_bank),
+    bug("M23", "all banks share one room for what is under way", any).strained(&[
+        "isolation",
+        "--only",
+        "silent",
+        "--rounds",
+        "1",
+    ]),
     bug("X1", "the hold of a failed payment is not released", |cell| a_bank_that("rejects", cell)),
     bug("X2", "the outcomes of a batch go to each other's callers", any),
     bug("X3", "the bank is asked, and sent to again, under a new reference", a_bank),

@@ -17,6 +17,11 @@ impl Ledger {
             return Ok(Outcome::Payment(Box::new(payment)));
         }
         let lease = lease.filter(|lease| lease.token == submit.token).ok_or(Declined::LeaseLost)?;
+        let taken_back = payment.original.filter(|_| payment.kind.is_taken_back());
+        if taken_back.is_some_and(|original| !self.snapshot.attempts.contains_key(&original)) {
+            // What cannot be named to the bank must not go out as a payment: it is left to people.
+            return Err(Declined::NotPermitted(Operation::Submit, payment.state));
+        }
         let earlier = self.snapshot.attempts.get(&payment.id);
         let attempt = Attempt::after(earlier, self.now, submit.valid_for);
         let queued =

@@ -74,7 +74,7 @@ fn i4_what_a_bank_executed_is_what_succeeded_here() {
     assert_eq!(judged("SUCCEEDED", &[Credit { bank: "sakura".to_owned(), ..credit() }]), ["I4"]);
     assert_eq!(judged("SUCCEEDED", &[Credit { uetr: PAYER, ..credit() }]), ["I4", "I4"], "another reference");
     assert_eq!(at_bank(&[], &[credit()], &[]), ["I4"], "executed, and unknown here");
-    let news = News { credits: vec![credit()], returns: vec![back(PART, 1)] };
+    let news = News { credits: vec![credit()], returns: vec![back(PART, 1)], sent_unasked: Vec::new() };
     assert_eq!(invariants(&payments::unasked(&news, &BTreeMap::new())), ["I4", "I4"]);
 }
 

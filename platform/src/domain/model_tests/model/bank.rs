@@ -21,15 +21,22 @@ impl Model {
         let (attempts, token) = (known.attempts, known.token);
         // Who is to give back is told what it was paid with.
         let gives_back = matches!(known.kind, Kind::Refund | Kind::Return);
-        let original = known.original.filter(|_| gives_back);
-        let original = original.is_some_and(|original| self.payments[&original].attempts > 0);
-        Reply::Submitted(self.view(payment), attempts, token, original)
+        Reply::Submitted(self.view(payment), attempts, token, gives_back)
+    }
+
+    /// Whether the bank can be told what it is to give back, if it is to: what it was never sent it cannot find.
+    fn can_be_named(&self, known: &Known) -> bool {
+        let gives_back = matches!(known.kind, Kind::Refund | Kind::Return);
+        known.original.filter(|_| gives_back).is_none_or(|original| self.payments[&original].attempts > 0)
     }
 
     pub(super) fn submit(&mut self, submit: &Submit) -> Told {
         let known = self.known(submit.payment)?;
         match self.state(known) {
             State::Held if known.token != submit.token => Err(Declined::LeaseLost),
+            State::Held if !self.can_be_named(known) => {
+                Err(Declined::NotPermitted(Operation::Submit, State::Held))
+            }
             State::Held => {
                 self.set(submit.payment, State::Submitted, "");
                 Ok(self.put_on_record(submit.payment))

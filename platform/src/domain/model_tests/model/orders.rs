@@ -108,6 +108,9 @@ impl Model {
         if !paid.is_at_bank && !is_payees {
             return Err(Declined::RefundByPayeeOnly);
         }
+        if paid.is_at_bank && paid.attempts == 0 {
+            return Err(Declined::NotPermitted(Operation::Refund, state));
+        }
         let left = paid.minor_units - self.refunded(paid.id);
         let minor_units = part(refund.amount, left)?;
         if minor_units == 0 || minor_units > left {

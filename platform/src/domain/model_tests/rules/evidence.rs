@@ -2,12 +2,12 @@
 
 use super::{as_payment, command, conclude, eur};
 use crate::domain::{
-    ledger::{Command, Declined, Outcome, QueueWrite, Witness, Writes, decide},
+    ledger::{Command, Declined, Outcome, Pay, QueueWrite, Witness, Writes, decide},
     model_tests::{
         twin::{START, accounts, accounts_with},
         world::*,
     },
-    payment::{Evidence, Lease, State},
+    payment::{Evidence, Lease, Operation, State},
     transfer::TransferKind,
 };
 
@@ -131,4 +131,36 @@ fn a_step_that_does_not_follow_from_the_first_state_waits_for_the_next_transacti
             "{what}"
         );
     }
+}
+
+/// A refund or return that names nothing would reach the bank as an order to pay.
+#[test]
+fn what_a_bank_was_never_sent_it_is_not_asked_to_give_back() {
+    let held = || {
+        let mut twin = accounts_with(100);
+        let waits = Pay { bank: Ok(aurora(true)), ..pay(1, "alice", "r", ALICE, "123", eur(5)) };
+        twin.commit_one(command(waits));
+        twin
+    };
+    let paid_unasked = |nth| {
+        let mut said = said(payment(1), Witness::Bank, evidence()[0].clone(), nth);
+        said.compensation = Some(compensation(nth));
+        Command::Conclude(Box::new(said))
+    };
+    // Two operators believe the bank.
+    let mut twin = held();
+    twin.commit_one(paid_unasked(2));
+    for (nth, actor) in [(3, "ada"), (4, "bea")] {
+        twin.commit_one(Command::Resolve(Box::new(resolve(nth, actor, payment(1), true, "letter"))));
+    }
+    assert_eq!(twin.payments[&payment(1)].state, State::Succeeded);
+    let refund = twin.commit_one(Command::Refund(Box::new(refund(5, "alice", "b", payment(1), None))));
+    assert_eq!(refund, Outcome::Declined(Declined::NotPermitted(Operation::Refund, State::Succeeded)));
+    // It was cancelled before.
+    let mut twin = held();
+    twin.commit_one(Command::Cancel(Box::new(cancel(2, payment(1), None))));
+    twin.commit_one(paid_unasked(3));
+    let back = compensation(3).payment;
+    let sent = twin.commit_one(submit(back, Some(payment(1)), Lease::FIRST.token));
+    assert_eq!(sent, Outcome::Declined(Declined::NotPermitted(Operation::Submit, State::Held)));
 }
