@@ -26,7 +26,8 @@ pub fn judge(request: &Request, call: &Call, heard: &Heard, scene: &Scene<'_>) -
 
 fn is_right(request: &Request, call: &Call, reason: &str, scene: &Scene<'_>) -> bool {
     let rows = scene.rows;
-    let is_over = |row: &PaymentRow| row.is_closing || row.expires_us.is_some_and(|at| at <= scene.now_us);
+    let has_expired = |row: &PaymentRow| row.expires_us.is_some_and(|at| at <= scene.now_us);
+    let is_over = |row: &PaymentRow| row.is_closing || has_expired(row);
     let intent = &call.intent;
     let original = rows.iter().find(|row| format!("pay_{}", row.id.simple()) == intent.original);
     // All that others have asked for, in vain or not.
@@ -45,7 +46,10 @@ fn is_right(request: &Request, call: &Call, reason: &str, scene: &Scene<'_>) -> 
         (Method::Capture, "PAYMENT_NOT_CAPTURABLE") => original
             .is_some_and(|row| row.kind != "AUTHORIZATION" || row.state != "AUTHORIZED" || is_over(row)),
         (Method::Cancel, "PAYMENT_NOT_CANCELLABLE") => original.is_some_and(|row| {
-            row.kind != "AUTHORIZATION" || !matches!(row.state.as_str(), "AUTHORIZED" | "CANCELLED")
+            let ends_by_cancel = matches!(row.state.as_str(), "AUTHORIZED" | "CANCELLED");
+            // Unless its time was over, whose end may have come first.
+            let again = was_cancelled_before(request, call) && !has_expired(row);
+            (row.kind != "AUTHORIZATION" || !ends_by_cancel) && !again
         }),
         (Method::Refund, "PAYMENT_NOT_REFUNDABLE") => {
             !matches!(intent.original_seen.as_str(), "PAYMENT SUCCEEDED" | "CAPTURE SUCCEEDED")
@@ -53,4 +57,14 @@ fn is_right(request: &Request, call: &Call, reason: &str, scene: &Scene<'_>) -> 
         (Method::Resolve, "PAYMENT_NOT_RESOLVABLE") => original.is_some_and(|row| row.resolution.is_some()),
         _ => false,
     }
+}
+
+/// Whether somebody was told that it is cancelled, before this was asked.
+fn was_cancelled_before(request: &Request, call: &Call) -> bool {
+    let told = |other: &Call| {
+        let heard =
+            other.heard.as_ref().filter(|(at_us, heard)| *at_us <= call.from_us && heard.code == "Ok");
+        other.intent.method == Method::Cancel && heard.is_some()
+    };
+    request.is_cancelled || request.calls.iter().any(told)
 }

@@ -61,6 +61,15 @@ fn i8_cancels_and_refunds_are_refused_only_for_a_reason() {
     assert_eq!(cancel(authorization("EXPIRED")), [""; 0]);
     assert_eq!(cancel(authorization("AUTHORIZED")), ["I8"]);
     assert_eq!(cancel(authorization("CANCELLED")), ["I8"], "repeating it changes nothing");
+    let repeated = |from_us| {
+        let cancelled = Seen { kind: "AUTHORIZATION".to_owned(), ..seen("SUCCEEDED", 1) };
+        let refusal = refused("FailedPrecondition", "PAYMENT_NOT_CANCELLABLE");
+        let cancel = || Intent { request_id: "r".to_owned(), ..about(Method::Cancel, 0, "") };
+        let calls = vec![(cancel(), 0, 5, ok(cancelled)), (cancel(), from_us, 9, refusal)];
+        in_scene(&[authorization("SUCCEEDED")], |scene| invariants(&answers::judge(&request(calls), scene)))
+    };
+    assert_eq!(repeated(4), [""; 0], "asked before the other was heard");
+    assert_eq!(repeated(6), ["I8"], "cancelled with something captured, and repeated");
     let refund = |amount, seen, reason, rows: &[PaymentRow]| {
         heard(about(Method::Refund, amount, seen), refused("FailedPrecondition", reason), rows)
     };
