@@ -6,7 +6,9 @@ use common::clock::Clock;
 use harness::client::{money, payee_on_ledger};
 use proto::{
     money::Money,
-    payments::{CancelPaymentRequest, CaptureMode, CapturePaymentRequest, RefundPaymentRequest},
+    payments::{
+        CancelPaymentRequest, CaptureMode, CapturePaymentRequest, CreatePaymentRequest, RefundPaymentRequest,
+    },
 };
 use rand::RngExt;
 
@@ -117,10 +119,18 @@ pub(super) fn refund(caller: &mut Caller) -> Option<Call> {
     Some(call)
 }
 
-/// What others ask at the same moment as `call` captures or refunds: the same, more of it, other content under its id, or to
-/// cancel it. Most often nobody does.
+/// What others ask at the same moment as `call` takes of what there is little of: the same, more of it, other content under its
+/// id, or to cancel it. Most often nobody does.
 pub(super) fn at_once(caller: &mut Caller, call: &Call) -> Vec<Call> {
-    if !matches!(call.message, Message::Capture(_) | Message::Refund(_)) || caller.random.random_bool(0.6) {
+    let is_contested = match &call.message {
+        Message::Capture(_) | Message::Refund(_) => true,
+        Message::Pay(request) => {
+            let mut payers = caller.world.payers.iter();
+            payers.any(|payer| payer.is_poor && payer.account == request.payer_account)
+        }
+        _ => false,
+    };
+    if !is_contested || caller.random.random_bool(0.6) {
         return Vec::new();
     }
     let others = caller.random.random_range(1..=3);
@@ -135,6 +145,14 @@ fn rival(caller: &mut Caller, call: &Call) -> Option<Call> {
             let known = caller.world.known.by_id(&request.payment)?;
             let message = Message::Cancel(CancelPaymentRequest { payment: known.id.clone() });
             Some(about(&known, known.request_id.clone(), message))
+        }
+        (_, Message::Pay(request)) => {
+            let id = caller.next_id();
+            let request =
+                CreatePaymentRequest { request_id: id.clone(), end_to_end_id: id, ..request.clone() };
+            let call = Call::new(Message::Pay(request));
+            caller.world.remember(call.clone());
+            Some(call)
         }
         _ => {
             let mut call = Call { request_id: caller.next_id(), ..call.clone() };

@@ -43,7 +43,7 @@ pub const OPERATIONS: [Operation; 13] = [
     Operation { share: 18, draw: repeat },
     Operation { share: 6, draw: reuse_the_id },
     Operation { share: 12, draw: read },
-    Operation { share: 2, draw: deposit_again },
+    Operation { share: 4, draw: deposit_again },
     Operation { share: 2, draw: pay_too_much },
 ];
 

