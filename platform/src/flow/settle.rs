@@ -37,6 +37,10 @@ const NEVER_SENDABLE: [&str; 3] = ["INVALID_INSTRUCTION", "BANK_NOT_IN_DIRECTORY
 /// Reasons of the channel by which the bank speaks of something else than what was sent.
 const CONTRADICTIONS: [&str; 1] = ["ANSWER_CONTRADICTS_AMOUNT"];
 
+/// How long to go on recording what is known while the database is not there; then it is left to recovery.
+const RECORD_WINDOW: Duration = Duration::from_secs(3);
+const RECORD_PAUSE: Duration = Duration::from_millis(20);
+
 const FIRST_SEND_PAUSE: Duration = Duration::from_millis(100);
 
 /// When to ask the bank again after the first, second … enquiry; the last one goes on for ever.
@@ -252,9 +256,13 @@ impl Flow {
             alarm: AlarmId::new(&self.clock),
             compensation: self.compensation(payment),
         };
+        let give_up = Instant::now() + RECORD_WINDOW;
         let outcome = loop {
             match self.book.write(Command::Conclude(Box::new(conclude.clone())), trace).await {
-                Err(NotWritten::Overloaded) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(NotWritten::Overloaded) => tokio::time::sleep(RECORD_PAUSE).await,
+                Err(NotWritten::Unavailable) if Instant::now() < give_up => {
+                    tokio::time::sleep(RECORD_PAUSE).await;
+                }
                 other => break other,
             }
         };
