@@ -1,19 +1,9 @@
 //! Which cores the system has, and which the generator of the load.
 
-use std::{
-    fmt, fs, hint,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-};
+use std::fmt;
 
 use harness::BenchError;
-use rustix::{
-    process::Pid,
-    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
-};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The machine's cores, divided.
 #[derive(Clone, Copy, Debug)]
@@ -51,48 +41,6 @@ impl Cores {
             // A thread that stays where it is costs the figures, not the run.
             let _ = sched_setaffinity(None, generator);
         }
-    }
-
-    /// Moves a process to the generator's core, as if it ran on another machine than the rest of the system.
-    ///
-    /// # Errors
-    /// When the process is gone.
-    pub fn move_to_generator(&self, process: u32) -> Result<(), BenchError> {
-        let Some(generator) = &self.generator else { return Ok(()) };
-        for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-            let id: i32 = thread?.file_name().to_string_lossy().parse()?;
-            sched_setaffinity(Pid::from_raw(id), generator)?;
-        }
-        Ok(())
-    }
-}
-
-/// Others' work on the system's cores, until this is dropped.
-#[derive(Debug)]
-pub struct Neighbours {
-    enough: Arc<AtomicBool>,
-}
-
-impl Neighbours {
-    /// So many threads, on the cores of the system.
-    pub fn on(cores: &Cores, threads: usize) -> Self {
-        let enough = Arc::new(AtomicBool::new(false));
-        for _ in 0..threads {
-            let (enough, system) = (Arc::clone(&enough), cores.system);
-            thread::spawn(move || {
-                let _ = sched_setaffinity(None, &system);
-                while !enough.load(Ordering::Relaxed) {
-                    hint::spin_loop();
-                }
-            });
-        }
-        Self { enough }
-    }
-}
-
-impl Drop for Neighbours {
-    fn drop(&mut self) {
-        self.enough.store(true, Ordering::Relaxed);
     }
 }
 

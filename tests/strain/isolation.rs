@@ -53,38 +53,42 @@ struct Round {
 /// # Errors
 /// When the bench itself fails, or the books do not add up afterwards.
 pub async fn run(only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
-    let stage = Stage::set("isolation", |setup| {
-        setup.max_in_flight = MAX_IN_FLIGHT;
-    })
-    .await?;
-    stage.load.closed(IN_FLIGHT, PEAK_LASTS).await;
-    let peak_per_s = stage.load.closed(IN_FLIGHT, PEAK_LASTS).await.goodput_per_s();
-    let per_s = peak_per_s * SHARE;
-    let mut figures = vec![Figure::told("isolation: payments/s asked for, to three banks", per_s)];
+    let mut figures = Vec::new();
     for (illness, script) in illnesses().into_iter().filter(|(name, _)| name.contains(only)) {
-        let mut measured = Vec::new();
-        for number in 1..=rounds {
-            let round = round(&stage, per_s, &script).await?;
-            say(&format!("isolation, bank {illness}, round {number} of {rounds}: {}", round.for_people()));
-            measured.push(round);
-        }
-        let of = |figure: fn(&Round) -> f64| median(measured.iter().map(figure));
-        figures.push(Figure::judged(
-            format!("isolation: goodput of the others beside a bank that is {illness}, %"),
-            of(Round::goodput_percent),
-            Bound::AtLeast(99.0),
-        ));
-        figures.push(
-            Figure::judged(
-                format!("isolation: p99 of the others beside a bank that is {illness} ÷ without"),
-                of(Round::p99_ratio),
-                Bound::AtMost(1.2),
-            )
-            .remarked(format!("{:.0} ms without", of(|round| round.healthy.latency_ms(99.0)))),
-        );
+        figures.extend(beside(illness, &script, rounds).await?);
+    }
+    Ok(figures)
+}
+
+async fn beside(illness: &str, script: &Value, rounds: usize) -> Result<[Figure; 3], BenchError> {
+    let stage = Stage::set("isolation", |setup| setup.max_in_flight = MAX_IN_FLIGHT).await?;
+    stage.load.closed(IN_FLIGHT, PEAK_LASTS).await;
+    let per_s = stage.load.closed(IN_FLIGHT, PEAK_LASTS).await.goodput_per_s() * SHARE;
+    let mut measured = Vec::new();
+    for number in 1..=rounds {
+        let round = round(&stage, per_s, script).await?;
+        say(&format!("isolation, bank {illness}, round {number} of {rounds}: {}", round.for_people()));
+        measured.push(round);
     }
     stage.close().await?;
-    Ok(figures)
+    let of = |figure: fn(&Round) -> f64| median(measured.iter().map(figure));
+    Ok([
+        Figure::told(
+            format!("isolation, a bank that is {illness}: payments/s asked for, to three banks"),
+            per_s,
+        ),
+        Figure::judged(
+            format!("isolation, a bank that is {illness}: goodput of the others, %"),
+            of(Round::goodput_percent),
+            Bound::AtLeast(99.0),
+        ),
+        Figure::judged(
+            format!("isolation, a bank that is {illness}: p99 of the others ÷ without"),
+            of(Round::p99_ratio),
+            Bound::AtMost(1.2),
+        )
+        .remarked(format!("{:.0} ms without", of(|round| round.healthy.latency_ms(99.0)))),
+    ])
 }
 
 async fn round(stage: &Stage, per_s: f64, script: &Value) -> Result<Round, BenchError> {

@@ -41,7 +41,7 @@ struct Args {
     /// What to try; without any, all.
     #[arg(value_enum)]
     trials: Vec<Trial>,
-    /// Only what has this in its name, such as `disk` or `silent`.
+    /// Only illnesses of a bank that have this in their name: dead, silent, slow, erratic.
     #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
     only: String,
     /// How often each part is measured; medians are judged.
@@ -99,7 +99,7 @@ fn run(args: &Args) -> Result<Vec<Figure>, BenchError> {
         figures.extend(generator.block_on(async {
             let tried = async {
                 match trial {
-                    Trial::Overload => overload::run(&cores, &args.only, args.rounds).await,
+                    Trial::Overload => overload::run(args.rounds).await,
                     Trial::Isolation => isolation::run(&args.only, args.rounds).await,
                     Trial::Backlog => backlog::run(args.backlog).await,
                 }

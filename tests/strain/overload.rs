@@ -6,7 +6,6 @@ use std::time::Duration;
 use harness::{BenchError, system::Service};
 
 use crate::{
-    cores::{Cores, Neighbours},
     figure::{Bound, Figure},
     load::{Load, together},
     measured::{Measured, median},
@@ -33,66 +32,29 @@ struct Round {
     after: Measured,
 }
 
-/// What gives out first.
-#[derive(Clone, Copy)]
-struct Scarcity {
-    name: &'static str,
-    database_settings: &'static [&'static str],
-    flag: &'static str,
-    /// Threads of others that take the cores of platform and database.
-    neighbours: usize,
-}
-
-const SCARCITIES: [Scarcity; 2] = [
-    // A commit takes ten milliseconds more, and few payments go with one.
-    Scarcity {
-        name: "a slow disk",
-        database_settings: &["commit_delay=10000", "commit_siblings=0"],
-        flag: "--max-batch=32",
-        neighbours: 0,
-    },
-    // Of the cores of platform and database others take three quarters.
-    Scarcity { name: "a busy core", database_settings: &[], flag: "--max-batch=256", neighbours: 3 },
-];
-
-/// Measures so many rounds of each scarcity whose name contains `only`.
+/// Measures so many rounds. The ledger is on a disk that takes ten milliseconds more for a commit, and few payments go with
+/// one: it gives out long before the cores, of which a machine that makes the load itself has none to spare.
 ///
 /// # Errors
 /// When the bench itself fails, or the books do not add up afterwards.
-pub async fn run(cores: &Cores, only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
-    let mut figures = Vec::new();
-    for scarcity in SCARCITIES.into_iter().filter(|scarcity| scarcity.name.contains(only)) {
-        figures.extend(overload(cores, scarcity, rounds).await?);
-    }
-    Ok(figures)
-}
-
-async fn overload(cores: &Cores, scarcity: Scarcity, rounds: usize) -> Result<Vec<Figure>, BenchError> {
-    let Scarcity { name, database_settings, flag, neighbours } = scarcity;
-    let mut stage = Stage::set("overload", |setup| {
-        setup.database_settings.extend(database_settings.iter().map(|&setting| setting.to_owned()));
-        setup.flags.push((Service::Platform, flag.to_owned()));
+pub async fn run(rounds: usize) -> Result<Vec<Figure>, BenchError> {
+    let stage = Stage::set("overload", |setup| {
+        setup.database_settings.extend(["commit_delay=10000", "commit_siblings=0"].map(str::to_owned));
+        setup.flags.push((Service::Platform, "--max-batch=32".to_owned()));
     })
     .await?;
-    // What costs little more for a refusal must not take what is scarce: it has machines of its own.
-    for service in [Service::Gateway, Service::Channel, Service::Bank] {
-        cores.move_to_generator(stage.system.process(service).pid())?;
-    }
-    let busy = Neighbours::on(cores, neighbours);
     stage.load.closed(128, PEAK_LASTS).await;
     let mut measured = Vec::new();
     for number in 1..=rounds {
         let round = round(&stage.load).await?;
-        say(&format!("overload with {name}, round {number} of {rounds}: {}", round.for_people()));
+        say(&format!("overload, round {number} of {rounds}: {}", round.for_people()));
         measured.push(round);
     }
-    drop(busy);
     stage.close().await?;
     let of = |figure: fn(&Round) -> f64| median(measured.iter().map(figure));
-    let figure =
-        |what: &str, value: f64, bound| Figure::judged(format!("overload with {name}: {what}"), value, bound);
+    let figure = |what: &str, value: f64, bound| Figure::judged(format!("overload: {what}"), value, bound);
     Ok(vec![
-        figure("peak goodput, payments/s", of(|round| round.peak_per_s), Bound::Told),
+        figure("peak goodput with a slow disk, payments/s", of(|round| round.peak_per_s), Bound::Told),
         figure("goodput at 3 times that, % of it", of(Round::goodput_percent), Bound::AtLeast(95.0)),
         figure("p99 of the accepted ÷ p99 at 80 %", of(Round::p99_ratio), Bound::AtMost(2.0))
             .remarked(format!("{:.0} ms at 80 %", of(|round| round.high.latency_ms(99.0)))),

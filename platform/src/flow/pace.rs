@@ -9,7 +9,7 @@ use std::{
 /// How long a new command may have to wait for its batch, beyond the one that is being written.
 const MAX_WAIT: Duration = Duration::from_millis(25);
 /// So many batches may wait at any pace, so that the writers never find too little to do.
-const MIN_BATCHES: usize = 2;
+const MIN_BATCHES: usize = 3;
 /// A batch moves the mean by one part in so many.
 const MEMORY: u64 = 4;
 
@@ -55,8 +55,8 @@ mod tests {
             (0..50).for_each(|_| pace.learn(Duration::from_millis(ms)));
             pace.room() / 32
         };
-        assert_eq!([room_at(3), room_at(7), room_at(30), room_at(3)], [8, 3, 2, 8]);
+        assert_eq!([room_at(3), room_at(7), room_at(30), room_at(3)], [8, 3, 3, 8]);
         pace.learn(Duration::from_secs(15));
-        assert_eq!(pace.room(), 64, "a ledger that stood still shows at once");
+        assert_eq!(pace.room(), 96, "a ledger that stood still shows at once");
     }
 }
