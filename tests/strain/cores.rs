@@ -1,9 +1,12 @@
 //! Which cores the system has, and which the generator of the load.
 
-use std::fmt;
+use std::{fmt, fs};
 
 use harness::BenchError;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::{
+    process::Pid,
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+};
 
 /// The machine's cores, divided.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,19 @@ impl Cores {
             // A thread that stays where it is costs the figures, not the run.
             let _ = sched_setaffinity(None, generator);
         }
+    }
+
+    /// Moves a process to the generator's core, as if it ran on another machine than the rest of the system.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn move_to_generator(&self, process: u32) -> Result<(), BenchError> {
+        let Some(generator) = &self.generator else { return Ok(()) };
+        for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+            let id: i32 = thread?.file_name().to_string_lossy().parse()?;
+            sched_setaffinity(Pid::from_raw(id), generator)?;
+        }
+        Ok(())
     }
 }
 

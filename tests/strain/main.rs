@@ -99,7 +99,7 @@ fn run(args: &Args) -> Result<Vec<Figure>, BenchError> {
         figures.extend(generator.block_on(async {
             let tried = async {
                 match trial {
-                    Trial::Overload => overload::run(args.rounds).await,
+                    Trial::Overload => overload::run(&cores, args.rounds).await,
                     Trial::Isolation => isolation::run(&args.only, args.rounds).await,
                     Trial::Backlog => backlog::run(args.backlog).await,
                 }

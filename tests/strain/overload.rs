@@ -6,6 +6,7 @@ use std::time::Duration;
 use harness::{BenchError, system::Service};
 
 use crate::{
+    cores::Cores,
     figure::{Bound, Figure},
     load::{Load, together},
     measured::{Measured, median},
@@ -37,12 +38,16 @@ struct Round {
 ///
 /// # Errors
 /// When the bench itself fails, or the books do not add up afterwards.
-pub async fn run(rounds: usize) -> Result<Vec<Figure>, BenchError> {
-    let stage = Stage::set("overload", |setup| {
+pub async fn run(cores: &Cores, rounds: usize) -> Result<Vec<Figure>, BenchError> {
+    let mut stage = Stage::set("overload", |setup| {
         setup.database_settings.extend(["commit_delay=10000", "commit_siblings=0"].map(str::to_owned));
         setup.flags.push((Service::Platform, "--max-batch=32".to_owned()));
     })
     .await?;
+    // Refusals cost gateways, of which there are as many as it takes; here they share a core with the load.
+    for service in [Service::Gateway, Service::Channel, Service::Bank] {
+        cores.move_to_generator(stage.system.process(service).pid())?;
+    }
     stage.load.closed(128, PEAK_LASTS).await;
     let mut measured = Vec::new();
     for number in 1..=rounds {
