@@ -1,7 +1,7 @@
 //! The bench that tests and the demo stand on: a private PostgreSQL, and the whole system as real processes.
 
 pub mod binaries;
-mod books;
+pub mod books;
 pub mod client;
 pub mod detour;
 pub mod names;
