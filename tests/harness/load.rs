@@ -12,6 +12,7 @@
 
 mod accounts;
 mod caller;
+mod calls;
 mod clock;
 mod measured;
 mod plan;
@@ -24,28 +25,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use proto::payments::{Payment, PaymentState};
 use rand::{SeedableRng, rngs::SmallRng};
 use tokio::{sync::mpsc::unbounded_channel, task::JoinSet};
 
 use crate::{BenchError, client::Client};
 use accounts::Accounts;
 use caller::Caller;
+use calls::Payments;
 
+pub use calls::{Call, Calls};
 pub use measured::{Measured, SLOT, together};
 pub use plan::{Plan, Spread};
 
-/// Those who pay. Clones share their accounts and their end.
+/// Those who pay, or make other calls. Clones share their accounts and their end.
 #[derive(Clone, Debug)]
 pub struct Load(Arc<World>);
 
 #[derive(Debug)]
 struct World {
-    clients: Vec<Client>,
-    accounts: Accounts,
-    deadline: Duration,
-    /// What the payments' request ids begin with: of this load only.
-    tag: String,
+    calls: Box<dyn Calls>,
     numbers: AtomicU64,
     succeeded: AtomicU64,
     stopped: OnceLock<Instant>,
@@ -63,22 +61,29 @@ impl Load {
             (0..plan.connections).map(|_| Client::new(address, key)).collect::<Result<Vec<_>, _>>()?;
         let accounts = Accounts::open(&clients[0], &plan).await?;
         let unique = uuid::Uuid::new_v4().simple().to_string();
-        Ok(Self(Arc::new(World {
+        Ok(Self::of(Payments {
             clients,
             accounts,
             deadline: plan.deadline,
             tag: format!("{}-{}", plan.prefix, &unique[..12]),
+        }))
+    }
+
+    /// A load of other calls than payments.
+    pub fn of(calls: impl Calls + 'static) -> Self {
+        Self(Arc::new(World {
+            calls: Box::new(calls),
             numbers: AtomicU64::new(0),
             succeeded: AtomicU64::new(0),
             stopped: OnceLock::new(),
-        })))
+        }))
     }
 
     /// Keeps `in_flight` payments under way, and waits for every answer.
     pub async fn closed(&self, in_flight: usize, lasts: Duration) -> Measured {
         let run = Run::begin(Arc::clone(&self.0), lasts);
         let mut callers = JoinSet::new();
-        let connections = self.0.clients.len();
+        let connections = self.0.calls.connections();
         for (number, caller) in run.callers().enumerate() {
             let share = in_flight / connections + usize::from(number < in_flight % connections);
             callers.spawn(caller.closed(share));
@@ -124,12 +129,6 @@ impl World {
     fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
-
-    fn count(&self, payment: &Payment) {
-        if payment.state() == PaymentState::Succeeded {
-            self.succeeded.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 /// One measurement.
@@ -147,9 +146,9 @@ impl Run {
 
     /// One for each connection. Each draws the same in each run, so that runs can be compared.
     fn callers(&self) -> impl Iterator<Item = Caller> {
-        (0..).zip(&self.world.clients).map(|(seed, client)| Caller {
+        (0..self.world.calls.connections()).zip(0..).map(|(connection, seed)| Caller {
             run: self.clone(),
-            client: client.clone(),
+            connection,
             rng: SmallRng::seed_from_u64(seed),
         })
     }
@@ -166,7 +165,7 @@ impl Run {
     }
 
     fn nothing_measured(&self) -> Vec<Measured> {
-        vec![Measured::new(self.lasts); self.world.accounts.banks()]
+        vec![Measured::new(self.lasts); self.world.calls.parts()]
     }
 
     /// Waits for the callers, and adds up by bank what they measured.

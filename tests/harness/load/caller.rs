@@ -1,14 +1,13 @@
 //! One connection's callers: they measure for themselves, so that nothing is locked for a payment.
 
-use std::time::Instant;
+use std::{sync::atomic::Ordering, time::Instant};
 
-use proto::payments::Payment;
+use proto::payments::{Payment, PaymentState};
 use rand::rngs::SmallRng;
 use tokio::{sync::mpsc::UnboundedReceiver, task::JoinSet};
 use tonic::Status;
 
 use super::{Run, measured::Measured};
-use crate::client::Client;
 
 /// How many calls that are due are taken at once.
 const TAKEN: usize = 64;
@@ -17,17 +16,17 @@ const TAKEN: usize = 64;
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) run: Run,
-    pub(super) client: Client,
+    pub(super) connection: usize,
     pub(super) rng: SmallRng,
 }
 
 /// What came of a call.
 struct Heard {
-    /// The place of its bank in the plan.
-    bank: usize,
+    /// Which part of the calls it is measured with.
+    part: usize,
     due: Instant,
     at: Instant,
-    answer: Result<Payment, Status>,
+    answer: Result<Option<Payment>, Status>,
 }
 
 impl Caller {
@@ -72,24 +71,32 @@ impl Caller {
 
     fn call(&mut self, calls: &mut JoinSet<Heard>, due: Instant) {
         let world = &self.run.world;
-        let (bank, order) = world.accounts.order(world.number(), &world.tag, &mut self.rng);
-        let (client, deadline) = (self.client.clone(), world.deadline);
+        let (part, call) = world.calls.call(self.connection, world.number(), &mut self.rng);
         calls.spawn(async move {
-            let answer = client.pay(order, Some(deadline)).await.map(|answer| answer.payment);
-            Heard { bank, due, at: Instant::now(), answer }
+            let answer = call.await;
+            Heard { part, due, at: Instant::now(), answer }
         });
     }
 
     fn count(&self, measured: &mut [Measured], heard: &Heard) {
-        let Some(measured) = measured.get_mut(heard.bank) else { return };
+        let Some(measured) = measured.get_mut(heard.part) else { return };
         measured.lasted = self.run.lasted();
-        match &heard.answer {
-            Ok(payment) => {
-                let after = heard.at.saturating_duration_since(self.run.begins);
-                measured.paid(payment, heard.at.saturating_duration_since(heard.due), after);
-                self.run.world.count(payment);
+        let latency = heard.at.saturating_duration_since(heard.due);
+        let after = heard.at.saturating_duration_since(self.run.begins);
+        let succeeded = match &heard.answer {
+            Ok(Some(payment)) => {
+                measured.paid(payment, latency, after);
+                payment.state() == PaymentState::Succeeded
             }
-            Err(status) => measured.failed(status),
-        }
+            Ok(None) => {
+                measured.answered(latency, after);
+                true
+            }
+            Err(status) => {
+                measured.failed(status);
+                false
+            }
+        };
+        self.run.world.succeeded.fetch_add(succeeded.into(), Ordering::Relaxed);
     }
 }

@@ -66,6 +66,12 @@ impl Measured {
         }
     }
 
+    /// A call that is no payment succeeded, so long after it was due and `after` the time began.
+    pub(super) fn answered(&mut self, latency: Duration, after: Duration) {
+        self.due += 1;
+        self.succeeded(latency, after);
+    }
+
     fn succeeded(&mut self, latency: Duration, after: Duration) {
         self.good += 1;
         let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
