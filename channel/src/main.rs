@@ -9,7 +9,7 @@ use common::{lifecycle::Lifecycle, listener, rpc_server, telemetry};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match start().await {
         Ok(()) => ExitCode::SUCCESS,

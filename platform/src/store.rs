@@ -62,12 +62,20 @@ impl StoreError {
 
     /// Whether somebody else was faster: the next look shows what they wrote.
     pub fn is_lost_race(&self) -> bool {
+        matches!(self, Self::Conflict(_))
+            || self.code().is_some_and(|code| code == "23505" || code == CHANGED)
+    }
+
+    /// Whether the rules of the database say no, rather than its state: what was decided without locks may only have come
+    /// too late.
+    pub fn is_refused(&self) -> bool {
+        self.is_lost_race() || self.code().is_some_and(|code| code.starts_with("23"))
+    }
+
+    fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
         match self {
-            Self::Conflict(_) => true,
-            Self::Database(error) => {
-                error.as_database_error().is_some_and(|error| error.is_unique_violation())
-            }
-            Self::NotConnected(_) | Self::Corrupt(_) => false,
+            Self::Database(error) => error.as_database_error()?.code(),
+            Self::NotConnected(_) | Self::Conflict(_) | Self::Corrupt(_) => None,
         }
     }
 
@@ -79,6 +87,9 @@ impl StoreError {
         }
     }
 }
+
+/// With this the function `expect_rows` refuses what was decided on something that has changed.
+const CHANGED: &str = "40001";
 
 /// Serialization, deadlock, lock timeout, read-only (a primary that was replaced), connection, shutdown, system and
 /// resource errors (PostgreSQL, appendix A), and a duplicate key: another platform wrote the same request meanwhile, and

@@ -1,6 +1,5 @@
 //! The network between the parts: a proxy on every link, each of which can be told to misbehave.
 
-mod frames;
 pub mod proxy;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ pub mod binaries;
 pub mod books;
 pub mod client;
 pub mod detour;
+pub mod frames;
 pub mod load;
 pub mod names;
 pub mod postgres;

@@ -1,7 +1,7 @@
 //! The ledger's decisions: `(what is loaded, commands in order, now) → (outcomes, writes)`.
 //!
 //! Whatever moves money is a [`Command`], and [`decide`] is the only function that makes transfers. It is pure: the
-//! store loads a [`Snapshot`] under lock, and saves the [`Writes`] in the same transaction.
+//! store loads a [`Snapshot`], and saves the [`Writes`] all together, unless something that they follow from has changed.
 
 mod authorization;
 mod command;
@@ -13,7 +13,7 @@ mod refund;
 mod resolve;
 mod writes;
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::time::SystemTime;
 
 use common::{
     id::{AccountId, PaymentId, TransferId},
@@ -25,7 +25,7 @@ pub use command::{
     NoRoute, Outcome, Pay, Refund, Request, RequestKey, Resolve, Submit, TransferIds, Witness,
 };
 pub use late::return_request_id;
-pub use writes::{Alarm, Delta, Event, Proposal, QueueWrite, Snapshot, Writes};
+pub use writes::{Alarm, Change, Delta, Event, Proposal, QueueWrite, Snapshot, Writes};
 
 use super::{
     account::Account,
@@ -39,7 +39,7 @@ use super::{
 /// Decides the commands in order, each seeing what those before it did. There are fewer outcomes than commands when the next
 /// one has to wait for a transaction of its own; the first never has to.
 pub fn decide(snapshot: Snapshot, commands: &[Command], now: SystemTime) -> (Vec<Outcome>, Writes) {
-    let mut ledger = Ledger { snapshot, writes: Writes::default(), loaded: BTreeMap::new(), now };
+    let mut ledger = Ledger { snapshot, writes: Writes::default(), now };
     let mut outcomes = Vec::with_capacity(commands.len());
     for command in commands {
         if ledger.must_wait(command) {
@@ -53,8 +53,6 @@ pub fn decide(snapshot: Snapshot, commands: &[Command], now: SystemTime) -> (Vec
 struct Ledger {
     snapshot: Snapshot,
     writes: Writes,
-    /// The states that payments were loaded in, of those that have changed since.
-    loaded: BTreeMap<PaymentId, State>,
     now: SystemTime,
 }
 
@@ -77,12 +75,8 @@ impl Ledger {
     /// database sees only the first and the last state of a transaction, and refuses what is no step of the table.
     fn must_wait(&self, command: &Command) -> bool {
         let id = command.payment_to_step();
-        let Some((loaded, (payment, _))) =
-            id.and_then(|id| self.loaded.get(&id).zip(self.snapshot.payments.get(&id)))
-        else {
-            return false;
-        };
-        TRANSITIONS.iter().any(|(from, to)| *from == payment.state && !loaded.may_become(*to))
+        let Some(change) = id.and_then(|id| self.writes.changed_payments.get(&id)) else { return false };
+        TRANSITIONS.iter().any(|(from, to)| *from == change.payment.state && !change.from.may_become(*to))
     }
 
     /// What an earlier command with this request id made, if there was one.
@@ -184,8 +178,9 @@ impl Ledger {
             ..payment.clone()
         };
         self.writes.events.push(event(&next, source, self.now));
-        self.writes.changed_payments.insert(next.id, next.clone());
-        self.loaded.entry(next.id).or_insert(payment.state);
+        let change = Change { payment: next.clone(), from: payment.state, from_sequence: payment.sequence };
+        let written = self.writes.changed_payments.entry(next.id).or_insert(change);
+        written.payment = next.clone();
         if let Some((stored, _)) = self.snapshot.payments.get_mut(&next.id) {
             *stored = next.clone();
         }

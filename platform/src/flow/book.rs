@@ -1,8 +1,10 @@
 //! The ledger's writer: gathers commands and commits them together.
 //!
-//! A batch is whatever queued up while the last commit ran; nothing waits for one to fill. Each batch is one
-//! transaction: begin, load (see [`crate::store::load`]), decide, save, commit. When the answer to a commit is lost, the
-//! batch is done again as it is: its commands carry their numbers, so what was saved is found, not written twice.
+//! A batch is whatever queued up while the last commit ran; nothing waits for one to fill. It is loaded (see
+//! [`crate::store::load`]), decided, and saved by one statement, which the database refuses if anything that the decision
+//! follows from has changed meanwhile. Then, and whenever a try fails, the batch is done again under locks, in one
+//! transaction: begin, load, decide, save, commit. When the answer to a commit is lost, the batch is done again as it is: its
+//! commands carry their numbers, so what was saved is found, not written twice.
 
 use std::{
     sync::Arc,
@@ -23,7 +25,11 @@ use crate::{
         payment::Submission,
     },
     gate::Place,
-    store::{Store, StoreError, load, save},
+    store::{
+        Store, StoreError,
+        load::{self, Locks},
+        save,
+    },
 };
 
 /// How often a batch is tried before its senders hear that the database is not there.
@@ -211,12 +217,18 @@ impl Writer {
 
     async fn commit_with_retries(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, NotWritten> {
         let (mut failed, mut lost_races) = (0, 0);
+        let needs_locks = commands.iter().any(Command::needs_locks);
+        let mut locks = if needs_locks { Locks::Rows } else { Locks::None };
         while failed < MAX_TRIES {
-            let error = match timeout(LONGEST_TRY, self.try_commit(commands)).await {
+            let error = match timeout(LONGEST_TRY, self.try_commit(commands, locks)).await {
                 Ok(Ok(outcomes)) => return Ok(outcomes),
                 Ok(Err(error)) => error,
                 Err(_) => sqlx::Error::from(std::io::Error::from(std::io::ErrorKind::TimedOut)).into(),
             };
+            if std::mem::replace(&mut locks, Locks::Rows) == Locks::None && error.is_refused() {
+                tracing::debug!(%error, commands = commands.len(), "a batch is decided again, under locks");
+                continue;
+            }
             // A race is over by the next try; one that never ends is a command that contradicts what is written.
             *if error.is_lost_race() { &mut lost_races } else { &mut failed } += 1;
             if !error.is_passing() || lost_races == MAX_TRIES {
@@ -226,7 +238,7 @@ impl Writer {
             }
             let tried = failed + lost_races;
             tracing::warn!(%error, tried, commands = commands.len(), "a batch is done again");
-            if !matches!(error, StoreError::Conflict(_)) {
+            if !error.is_lost_race() {
                 self.connection = None;
             }
             let pause = Duration::from_millis(u64::from(rand::random_range(5..20 * tried * tried + 5)));
@@ -235,32 +247,49 @@ impl Writer {
         Err(NotWritten::Unavailable)
     }
 
-    async fn try_commit(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, StoreError> {
+    async fn try_commit(&mut self, commands: &[Command], locks: Locks) -> Result<Vec<Outcome>, StoreError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.store.connect().await?),
         };
         crash_point::here("book.before_transaction");
+        if locks == Locks::None {
+            let snapshot = load::snapshot(connection, commands, locks).await?;
+            let (outcomes, writes) = ledger::decide(snapshot, commands, self.clock.now());
+            if !writes.is_empty() {
+                before_commit(&self.submissions, &outcomes).await;
+                after_commit(save::at_once(connection, &writes).await)?;
+            }
+            return Ok(outcomes);
+        }
         let mut transaction = connection.begin().await?;
-        let snapshot = load::snapshot(&mut transaction, commands).await?;
+        let snapshot = load::snapshot(&mut transaction, commands, locks).await?;
         let (outcomes, writes) = ledger::decide(snapshot, commands, self.clock.now());
         if writes.is_empty() {
             transaction.rollback().await?;
         } else {
             save::writes(&mut transaction, &writes).await?;
-            if planted::is("M7") {
-                send_early(&self.submissions, &outcomes).await;
-            }
-            if planted::is("X4") {
-                drop(transaction.commit().await);
-                return Ok(outcomes);
-            }
-            crash_point::here("book.before_commit");
-            transaction.commit().await?;
-            crash_point::here("book.after_commit");
+            before_commit(&self.submissions, &outcomes).await;
+            after_commit(transaction.commit().await.map_err(StoreError::from))?;
         }
         Ok(outcomes)
     }
+}
+
+async fn before_commit(submissions: &mpsc::UnboundedSender<ToSend>, outcomes: &[Outcome]) {
+    if planted::is("M7") {
+        send_early(submissions, outcomes).await;
+    }
+    crash_point::here("book.before_commit");
+}
+
+fn after_commit(committed: Result<(), StoreError>) -> Result<(), StoreError> {
+    if planted::is("X4") {
+        return Ok(());
+    }
+    committed?;
+    crash_point::here("book.after_commit");
+    Ok(())
 }
 
 /// The planted bug M7: what is to be sent goes out before its commit.

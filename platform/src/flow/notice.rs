@@ -15,7 +15,7 @@ use crate::{
     channel_link::ToChannel,
     domain::{
         alarm::AlarmKind,
-        ledger::{Alarm, Witness},
+        ledger::Alarm,
         payment::{Attempt, Evidence, Payment},
     },
     store::StoreError,
@@ -84,7 +84,7 @@ impl Flow {
             Some(Verdict::Unknown(_)) | None => return Ok(TAKEN),
         };
         crash_point::here("notice.before_commit");
-        let recorded = self.conclude(&payment, Witness::Bank, evidence, trace).await;
+        let recorded = self.conclude(&payment, None, evidence, trace).await;
         crash_point::here("notice.after_commit");
         Ok(if recorded { TAKEN } else { NOT_RECORDED })
     }

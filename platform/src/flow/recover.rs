@@ -13,7 +13,7 @@ use super::{Flow, book::Context, settle};
 use crate::{
     domain::{
         alarm::AlarmKind,
-        ledger::{Alarm, Command, Expire, Submit, TransferIds, Witness},
+        ledger::{Alarm, Command, Expire, Submit, TransferIds},
         payment::{MAX_FRUITLESS, Work},
     },
     gate::Place,
@@ -130,7 +130,7 @@ impl Flow {
         }
         let evidence = self.enquire(&submission, trace).await;
         crash_point::here("recover.after_enquiry");
-        self.conclude(&claimed.payment, Witness::Lease(claimed.lease.token), evidence, trace).await;
+        self.conclude(&claimed.payment, Some(claimed.lease), evidence, trace).await;
     }
 
     /// Has an attempt written; the book hands it to be sent once it is committed.

@@ -26,7 +26,7 @@ use crate::{
     directory::SEND_WINDOW,
     domain::{
         ledger::{Command, Compensation, Conclude, Declined, Outcome, TransferIds, Witness},
-        payment::{Attempt, Evidence, Kind, Payment, Submission},
+        payment::{Attempt, Evidence, Kind, Lease, Payment, Submission},
     },
 };
 
@@ -81,8 +81,7 @@ pub(super) async fn run(flow: Arc<Flow>, mut submissions: mpsc::UnboundedReceive
             async move {
                 let evidence = settling.send(&submission, Sent::Never, trace).await;
                 crash_point::here("settle.after_send");
-                let witness = Witness::Lease(submission.lease.token);
-                settling.conclude(&submission.payment, witness, evidence, trace).await;
+                settling.conclude(&submission.payment, Some(submission.lease), evidence, trace).await;
                 drop(context.place);
             }
             .instrument(span),
@@ -238,19 +237,20 @@ impl Flow {
         Evidence::Inconclusive { reason: reason.to_owned(), detail: detail.to_owned(), resume_after: pause }
     }
 
-    /// Has the book take note of the evidence, and tells who waits. Returns whether it is on record; what is not is learnt
-    /// again by recovery, or told again by the bank.
+    /// Has the book take note of the evidence, which the holder of the lease brings, or without one the bank itself, and tells
+    /// who waits. Returns whether it is on record; what is not is learnt again by recovery, or told again by the bank.
     pub(super) async fn conclude(
         &self,
         payment: &Payment,
-        witness: Witness,
+        lease: Option<Lease>,
         evidence: Evidence,
         trace: TraceParent,
     ) -> bool {
         let conclude = Conclude {
             payment: payment.id,
             original: payment.original,
-            witness,
+            known: lease.map(|lease| Box::new((payment.clone(), lease))),
+            witness: lease.map_or(Witness::Bank, |lease| Witness::Lease(lease.token)),
             evidence,
             transfers: TransferIds::new(&self.clock),
             alarm: AlarmId::new(&self.clock),

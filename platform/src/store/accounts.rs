@@ -1,4 +1,4 @@
-//! Accounts: their row, the lock on them, and reads. One round trip each; locks are taken in id order.
+//! Accounts: their row, and reads. One round trip each; locks are taken in id order.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, payments, to_sql};
+use super::{Store, StoreError, load::Locks, payments, to_sql};
 use crate::domain::{
     account::{Account, Balances},
     payment::Fingerprint,
@@ -80,15 +80,19 @@ impl TryFrom<AccountRow> for OwnAccount {
     }
 }
 
-/// Locks the accounts in id order and reads them as they are under the lock.
-pub(super) async fn lock(
+/// Reads the accounts that have these ids or IBANs, as they are under their locks if they are to be locked.
+pub(super) async fn load(
     connection: &mut PgConnection,
     ids: &BTreeSet<AccountId>,
+    ibans: &[&str],
+    locks: Locks,
 ) -> Result<BTreeMap<AccountId, Account>, StoreError> {
+    const UNLOCKED: &str =
+        const_format::concatcp!(SELECT, "WHERE id = ANY($1) OR iban = ANY($2) ORDER BY id");
+    const LOCKED: &str = const_format::concatcp!(UNLOCKED, " FOR NO KEY UPDATE");
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let sql = const_format::concatcp!(SELECT, "WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE");
-    let sql = if planted::is("M10") { sql.trim_end_matches("FOR NO KEY UPDATE") } else { sql };
-    let rows: Vec<AccountRow> = sqlx::query_as(sql).bind(ids).fetch_all(connection).await?;
+    let sql = if locks == Locks::Rows && !planted::is("M10") { LOCKED } else { UNLOCKED };
+    let rows: Vec<AccountRow> = sqlx::query_as(sql).bind(ids).bind(ibans).fetch_all(connection).await?;
     rows.into_iter().map(|row| OwnAccount::try_from(row).map(|own| (own.account.id, own.account))).collect()
 }
 

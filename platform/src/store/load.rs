@@ -1,9 +1,12 @@
-//! Loads what a batch of commands needs, its payments and accounts under lock.
+//! Loads what a batch of commands needs.
 //!
-//! At most four round trips: payments, locked in id order; request ids and IBANs; deposits' request ids; accounts, locked
-//! in id order. What only rare commands need costs a round trip of its own, when there is one. Request ids are read without
-//! a lock: the unique keys decide, and a loser does its unit of work again. They are read behind the payments' locks, so that
-//! a refund or capture that is repeated at once hears of the first, and not that the first has taken what there was.
+//! At most four round trips, each only when there is something to look for: payments, request ids, deposits' request ids,
+//! accounts. What only rare commands need costs a round trip of its own. Request ids are read behind the payments, so that a
+//! refund or capture that is repeated at once hears of the first, and not that the first has taken what there was.
+//!
+//! Under locks, payments and accounts are locked in id order, and nothing of them changes before the commit. Without, what
+//! changes is noticed when it is to be written (see [`super::save`]); then what commands know of their payments is taken for
+//! true, so that the end of a payment needs no look at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,18 +21,31 @@ use uuid::Uuid;
 
 use super::{StoreError, accounts, deposits, dispatches, payments, refunds, resolutions};
 use crate::domain::{
-    ledger::{Arrival, Command, Request, Snapshot, return_request_id},
+    ledger::{Arrival, Command, Conclude, Request, Snapshot, return_request_id},
     payment::{Evidence, Kind, Lease, Payment, State},
 };
+
+/// Whether what is loaded stays as it is until the end of the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locks {
+    /// It may change: the writes are refused then.
+    None,
+    /// Payments and accounts are locked. The transaction must be open.
+    Rows,
+}
 
 /// What commands name, and has to be loaded.
 #[derive(Default)]
 struct Named<'a> {
-    /// Request ids of commands that make payments, with the payee's IBAN.
-    requests: Vec<(&'a Request, Option<&'a str>)>,
+    /// Request ids of commands that make payments.
+    requests: Vec<&'a Request>,
     arrivals: Vec<&'a Arrival>,
     payments: BTreeSet<PaymentId>,
+    /// Payments that need no look, with their leases.
+    known: Vec<&'a (Payment, Lease)>,
     accounts: BTreeSet<AccountId>,
+    /// Payees' IBANs, which may be those of accounts here.
+    ibans: BTreeSet<&'a str>,
     /// Payments whose newest attempt is needed.
     attempts: BTreeSet<PaymentId>,
     /// Payments of which is needed how much is refunded.
@@ -39,12 +55,22 @@ struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    fn by(commands: &'a [Command]) -> Self {
+    fn by(commands: &'a [Command], locks: Locks) -> Self {
         let mut named = Self::default();
         for command in commands {
-            named.add(command);
+            match command {
+                Command::Conclude(conclude) if locks == Locks::None => named.add_known(conclude),
+                _ => named.add(command),
+            }
         }
         named
+    }
+
+    fn add_known(&mut self, conclude: &'a Conclude) {
+        match (&conclude.known, conclude.original) {
+            (Some(known), None) => self.known.push(known),
+            _ => self.payments.extend([conclude.payment].into_iter().chain(conclude.original)),
+        }
     }
 
     fn add(&mut self, command: &'a Command) {
@@ -52,18 +78,15 @@ impl<'a> Named<'a> {
             Command::Pay(pay) => {
                 self.accounts.insert(pay.order.payer_account);
                 self.accounts.extend(pay.bank.iter().map(|bank| bank.settlement_account));
-                let iban = match &pay.order.payee.account {
-                    PayeeAccount::Iban(iban, _) => Some(iban.as_str()),
-                    PayeeAccount::Number(..) => None,
-                    PayeeAccount::Ledger(account) => {
-                        self.accounts.insert(*account);
-                        None
-                    }
-                };
-                self.requests.push((&pay.request, iban));
+                match &pay.order.payee.account {
+                    PayeeAccount::Iban(iban, _) => drop(self.ibans.insert(iban.as_str())),
+                    PayeeAccount::Number(..) => {}
+                    PayeeAccount::Ledger(account) => drop(self.accounts.insert(*account)),
+                }
+                self.requests.push(&pay.request);
             }
             Command::Capture(capture) => {
-                self.requests.push((&capture.request, None));
+                self.requests.push(&capture.request);
                 self.payments.insert(capture.payment);
             }
             Command::Cancel(cancel) => {
@@ -71,7 +94,7 @@ impl<'a> Named<'a> {
             }
             Command::Expire(expire) => drop(self.payments.insert(expire.payment)),
             Command::Refund(refund) => {
-                self.requests.push((&refund.request, None));
+                self.requests.push(&refund.request);
                 self.payments.insert(refund.payment);
                 self.attempts.insert(refund.payment);
                 self.refunded.insert(refund.payment);
@@ -95,15 +118,26 @@ impl<'a> Named<'a> {
     }
 }
 
-/// Loads the snapshot for `commands` inside the open transaction.
+/// Loads the snapshot for `commands`.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn snapshot(connection: &mut PgConnection, commands: &[Command]) -> Result<Snapshot, StoreError> {
-    let mut named = Named::by(commands);
+pub async fn snapshot(
+    connection: &mut PgConnection,
+    commands: &[Command],
+    locks: Locks,
+) -> Result<Snapshot, StoreError> {
+    let mut named = Named::by(commands, locks);
     let mut snapshot = Snapshot::default();
     if !named.payments.is_empty() {
-        snapshot.payments = lock_payments(connection, &named.payments).await?;
+        snapshot.payments = payments_by_id(connection, &named.payments, locks).await?;
+    }
+    let mut wanted = std::mem::take(&mut named.accounts);
+    for (payment, _) in snapshot.payments.values() {
+        wanted.extend([payment.payer_account, payment.credit_account]);
+    }
+    for (payment, lease) in &named.known {
+        snapshot.payments.entry(payment.id).or_insert_with(|| (payment.clone(), Some(*lease)));
     }
     if !named.requests.is_empty() {
         requests(connection, &named.requests, &mut snapshot).await?;
@@ -111,13 +145,16 @@ pub async fn snapshot(connection: &mut PgConnection, commands: &[Command]) -> Re
     if !named.arrivals.is_empty() {
         snapshot.deposit_requests = deposits::by_request(connection, &named.arrivals).await?;
     }
-    let mut wanted = std::mem::take(&mut named.accounts);
-    wanted.extend(snapshot.accounts_by_iban.values());
-    for (payment, _) in snapshot.payments.values() {
-        wanted.extend([payment.payer_account, payment.credit_account]);
-    }
     rare(connection, commands, &named, &mut snapshot).await?;
-    snapshot.accounts = accounts::lock(connection, &wanted).await?;
+    if !wanted.is_empty() || !named.ibans.is_empty() {
+        let ibans: Vec<&str> = named.ibans.into_iter().collect();
+        snapshot.accounts = accounts::load(connection, &wanted, &ibans, locks).await?;
+        let by_iban = snapshot.accounts.values().filter_map(|account| {
+            let iban = account.iban.clone().filter(|iban| ibans.binary_search(&iban.as_str()).is_ok())?;
+            Some((iban, account.id))
+        });
+        snapshot.accounts_by_iban = by_iban.collect();
+    }
     Ok(snapshot)
 }
 
@@ -145,8 +182,7 @@ async fn rare(
     let returns: Vec<Request> =
         commands.iter().filter_map(|command| late_success(command, snapshot)).collect();
     if !returns.is_empty() {
-        let keys: Vec<_> = returns.iter().map(|request| (request, None)).collect();
-        requests(connection, &keys, snapshot).await?;
+        requests(connection, &returns.iter().collect::<Vec<_>>(), snapshot).await?;
     }
     Ok(())
 }
@@ -166,49 +202,42 @@ fn late_success(command: &Command, snapshot: &Snapshot) -> Option<Request> {
 
 async fn requests(
     connection: &mut PgConnection,
-    requests: &[(&Request, Option<&str>)],
+    requests: &[&Request],
     snapshot: &mut Snapshot,
 ) -> Result<(), StoreError> {
-    let participants: Vec<&str> = requests.iter().map(|(request, _)| request.participant.as_str()).collect();
-    let request_ids: Vec<&str> = requests.iter().map(|(request, _)| request.request_id.as_str()).collect();
-    let ibans: Vec<Option<&str>> = requests.iter().map(|(_, iban)| *iban).collect();
+    let participants: Vec<&str> = requests.iter().map(|request| request.participant.as_str()).collect();
+    let request_ids: Vec<&str> = requests.iter().map(|request| request.request_id.as_str()).collect();
     let sql = const_format::concatcp!(
-        "SELECT k.iban AS payee_iban, a.id AS account_id, ",
+        "SELECT ",
         payments::COLUMNS,
-        " FROM unnest($1::text[], $2::text[], $3::text[]) AS k (participant_id, request_id, iban) \
-         LEFT JOIN accounts a ON a.iban = k.iban \
-         LEFT JOIN payments p ON p.participant_id = k.participant_id AND p.request_id = k.request_id \
-         WHERE a.id IS NOT NULL OR p.id IS NOT NULL"
+        " FROM unnest($1::text[], $2::text[]) AS k (participant_id, request_id) \
+         JOIN payments p ON p.participant_id = k.participant_id AND p.request_id = k.request_id"
     );
-    let rows =
-        sqlx::query(sql).bind(participants).bind(request_ids).bind(ibans).fetch_all(connection).await?;
-    for row in &rows {
-        if let Some(account) = row.try_get::<Option<Uuid>, _>("account_id")? {
-            snapshot.accounts_by_iban.insert(row.try_get("payee_iban")?, AccountId::from_uuid(account));
-        }
-        if row.try_get::<Option<Uuid>, _>("id")?.is_some() && !planted::is("M2") {
-            let payment = payments::from_row(row)?;
-            let key = (payment.participant.clone(), payment.request_id.clone());
-            snapshot.payment_requests.insert(key, payment);
-        }
+    let rows = sqlx::query(sql).bind(participants).bind(request_ids).fetch_all(connection).await?;
+    for row in rows.iter().filter(|_| !planted::is("M2")) {
+        let payment = payments::from_row(row)?;
+        let key = (payment.participant.clone(), payment.request_id.clone());
+        snapshot.payment_requests.insert(key, payment);
     }
     Ok(())
 }
 
-type LockedPayments = BTreeMap<PaymentId, (Payment, Option<Lease>)>;
+type LeasedPayments = BTreeMap<PaymentId, (Payment, Option<Lease>)>;
 
-async fn lock_payments(
+async fn payments_by_id(
     connection: &mut PgConnection,
     ids: &BTreeSet<PaymentId>,
-) -> Result<LockedPayments, StoreError> {
+    locks: Locks,
+) -> Result<LeasedPayments, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let sql = const_format::concatcp!(
+    const UNLOCKED: &str = const_format::concatcp!(
         "SELECT ",
         payments::COLUMNS,
         ", d.token, d.tries, d.fruitless FROM payments p LEFT JOIN dispatches d ON d.payment_id = p.id \
-         WHERE p.id = ANY($1) ORDER BY p.id FOR NO KEY UPDATE OF p"
+         WHERE p.id = ANY($1) ORDER BY p.id"
     );
-    let sql = if planted::is("M11") { sql.trim_end_matches("FOR NO KEY UPDATE OF p") } else { sql };
+    const LOCKED: &str = const_format::concatcp!(UNLOCKED, " FOR NO KEY UPDATE OF p");
+    let sql = if locks == Locks::Rows && !planted::is("M11") { LOCKED } else { UNLOCKED };
     let rows = sqlx::query(sql).bind(ids).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {

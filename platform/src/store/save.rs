@@ -1,13 +1,14 @@
 //! Saves what the rules decided: one fused statement, one round trip, all or nothing. What is rare (alarms, refunds,
 //! resolutions) has statements of its own in the same transaction, only when there is any.
 //!
-//! Every part counts the rows it wrote, and any other number than was sent undoes the whole unit of work. Payments and
-//! deposits are inserted in the order of their request ids, so that two platforms that race for the same ids cannot deadlock;
-//! accounts are locked before, in id order.
+//! The statement refuses what was decided on something that has changed since: a payment by its sequence number, a lease by
+//! its token, a request id by its unique key, too little money by the account's constraint. Every part counts the rows it
+//! wrote, and any other number than was sent undoes the whole. Payments and deposits are inserted in the order of their
+//! request ids, payments and accounts changed in that of their ids, so that two platforms rarely deadlock.
 
 use std::collections::BTreeMap;
 
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{StoreError, alarms, payments::PayeeColumn, refunds, resolutions, to_micros, to_sql};
@@ -36,92 +37,101 @@ WITH new_payments AS (
     sequence = g.sequence, updated_at = g.at, held = g.held, hold_id = g.hold, capturing = g.capturing,
     captured = g.captured, closing = g.closing
   FROM unnest($27::uuid[], $28::text[], $29::text[], $30::text[], $31::text[], $32::int[], $33::timestamptz[],
-    $34::bigint[], $35::uuid[], $36::bigint[], $37::bigint[], $38::text[])
-    AS g (id, state, code, iso, message, sequence, at, held, hold, capturing, captured, closing)
-  WHERE p.id = g.id
+    $34::bigint[], $35::uuid[], $36::bigint[], $37::bigint[], $38::text[], $39::int[])
+    AS g (id, state, code, iso, message, sequence, at, held, hold, capturing, captured, closing, from_sequence)
+  WHERE p.id = g.id AND p.sequence = g.from_sequence
   RETURNING 1
 ), new_deposits AS (
   INSERT INTO deposits (id, participant_id, request_id, request_fingerprint, account_id, amount, currency, bank_id, reference,
     created_at)
-  SELECT * FROM unnest($39::uuid[], $40::text[], $41::text[], $42::bytea[], $43::uuid[], $44::bigint[], $45::text[],
-    $46::text[], $47::text[], $48::timestamptz[])
+  SELECT * FROM unnest($40::uuid[], $41::text[], $42::text[], $43::bytea[], $44::uuid[], $45::bigint[], $46::text[],
+    $47::text[], $48::text[], $49::timestamptz[])
   RETURNING 1
 ), new_transfers AS (
   INSERT INTO transfers (id, kind, payment_id, deposit_id, hold_id, debit_account, credit_account, amount, created_at)
-  SELECT * FROM unnest($49::uuid[], $50::text[], $51::uuid[], $52::uuid[], $53::uuid[], $54::uuid[], $55::uuid[],
-    $56::bigint[], $57::timestamptz[])
+  SELECT * FROM unnest($50::uuid[], $51::text[], $52::uuid[], $53::uuid[], $54::uuid[], $55::uuid[], $56::uuid[],
+    $57::bigint[], $58::timestamptz[])
   RETURNING 1
 ), new_events AS (
   INSERT INTO payment_events (payment_id, sequence, state, reason_code, reason_iso_code, bank_message_id, created_at)
-  SELECT * FROM unnest($58::uuid[], $59::int[], $60::text[], $61::text[], $62::text[], $63::text[], $64::timestamptz[])
+  SELECT * FROM unnest($59::uuid[], $60::int[], $61::text[], $62::text[], $63::text[], $64::text[], $65::timestamptz[])
   RETURNING 1
 ), new_attempts AS (
   INSERT INTO attempts (payment_id, number, accept_time, valid_until)
-  SELECT * FROM unnest($65::uuid[], $66::int[], $67::timestamptz[], $68::timestamptz[])
+  SELECT * FROM unnest($66::uuid[], $67::int[], $68::timestamptz[], $69::timestamptz[])
   RETURNING 1
 ), entered AS (
   INSERT INTO dispatches (payment_id, bank_id, work, due_at)
   SELECT id, bank_id, work, clock_timestamp() + due_after * interval '1 microsecond'
-  FROM unnest($69::uuid[], $70::text[], $71::text[], $72::bigint[]) AS g (id, bank_id, work, due_after)
+  FROM unnest($70::uuid[], $71::text[], $72::text[], $73::bigint[]) AS g (id, bank_id, work, due_after)
   RETURNING 1
 ), postponed AS (
   UPDATE dispatches d SET due_at = clock_timestamp() + g.due_after * interval '1 microsecond', work = g.work, fruitless = 0
-  FROM unnest($73::uuid[], $74::bigint[], $75::text[], $76::bigint[]) AS g (id, token, work, due_after)
+  FROM unnest($74::uuid[], $75::bigint[], $76::text[], $77::bigint[]) AS g (id, token, work, due_after)
   WHERE d.payment_id = g.id AND d.token = g.token
   RETURNING 1
 ), left_queue AS (
-  DELETE FROM dispatches d USING unnest($77::uuid[], $78::bigint[]) AS g (id, token)
+  DELETE FROM dispatches d USING unnest($78::uuid[], $79::bigint[]) AS g (id, token)
   WHERE d.payment_id = g.id AND d.token = g.token
   RETURNING 1
 ), moved AS (
   UPDATE accounts a SET debits_pending = a.debits_pending + g.dp, debits_posted = a.debits_posted + g.d,
     credits_pending = a.credits_pending + g.cp, credits_posted = a.credits_posted + g.c
-  FROM unnest($79::uuid[], $80::bigint[], $81::bigint[], $82::bigint[], $83::bigint[]) AS g (id, dp, d, cp, c)
+  FROM unnest($80::uuid[], $81::bigint[], $82::bigint[], $83::bigint[], $84::bigint[]) AS g (id, dp, d, cp, c)
   WHERE a.id = g.id
   RETURNING 1
 )
-SELECT (SELECT count(*) FROM new_payments) AS new_payments, (SELECT count(*) FROM changed_payments) AS changed_payments,
-  (SELECT count(*) FROM new_deposits) AS new_deposits, (SELECT count(*) FROM new_transfers) AS new_transfers,
-  (SELECT count(*) FROM new_events) AS new_events, (SELECT count(*) FROM new_attempts) AS new_attempts,
-  (SELECT count(*) FROM entered) AS entered, (SELECT count(*) FROM postponed) AS postponed,
-  (SELECT count(*) FROM left_queue) AS left_queue, (SELECT count(*) FROM moved) AS moved";
+SELECT expect_rows('new_payments', (SELECT count(*) FROM new_payments), cardinality($1)),
+  expect_rows('changed_payments', (SELECT count(*) FROM changed_payments), cardinality($27)),
+  expect_rows('new_deposits', (SELECT count(*) FROM new_deposits), cardinality($40)),
+  expect_rows('new_transfers', (SELECT count(*) FROM new_transfers), cardinality($50)),
+  expect_rows('new_events', (SELECT count(*) FROM new_events), cardinality($59)),
+  expect_rows('new_attempts', (SELECT count(*) FROM new_attempts), cardinality($66)),
+  expect_rows('entered', (SELECT count(*) FROM entered), cardinality($70)),
+  expect_rows('postponed', (SELECT count(*) FROM postponed), cardinality($74)),
+  expect_rows('left_queue', (SELECT count(*) FROM left_queue), cardinality($78)),
+  expect_rows('moved', (SELECT count(*) FROM moved), cardinality($80))";
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+/// Saves `writes` as a transaction of its own.
+///
+/// # Errors
+/// When the database fails or refuses.
+pub async fn at_once(connection: &mut PgConnection, writes: &Writes) -> Result<(), StoreError> {
+    if writes.refunded.is_empty() && writes.proposals.is_empty() && writes.alarms.is_empty() {
+        return fused(connection, writes).await;
+    }
+    let mut transaction = connection.begin().await?;
+    self::writes(&mut transaction, writes).await?;
+    Ok(transaction.commit().await?)
+}
 
 /// Saves `writes` inside the open transaction.
 ///
 /// # Errors
-/// When the database fails or refuses, and [`StoreError::Conflict`] when something changed since it was loaded.
+/// When the database fails or refuses.
 pub async fn writes(connection: &mut PgConnection, writes: &Writes) -> Result<(), StoreError> {
+    fused(&mut *connection, writes).await?;
+    refunds::save(connection, &writes.refunded).await?;
+    resolutions::save(connection, &writes.proposals).await?;
+    alarms::save(connection, &writes.alarms).await
+}
+
+async fn fused(connection: &mut PgConnection, writes: &Writes) -> Result<(), StoreError> {
     let mut new_payments: Vec<&Payment> = writes.new_payments.iter().collect();
     new_payments.sort_by(|a, b| (&a.participant, &a.request_id).cmp(&(&b.participant, &b.request_id)));
-    let queue = Queue::of(writes);
     let query = bind_new_payments(sqlx::query(SAVE), &new_payments)?;
     let query = bind_changed_payments(query, writes);
     let query = bind_deposits(query, writes);
     let query = bind_transfers(query, writes);
     let query = bind_events(query, writes);
     let query = bind_attempts(query, writes);
-    let query = queue.bind(query);
-    let row = bind_deltas(query, writes).fetch_one(&mut *connection).await?;
-    expect(&row, "new_payments", new_payments.len())?;
-    expect(&row, "changed_payments", writes.changed_payments.len())?;
-    expect(&row, "new_deposits", writes.deposits.len())?;
-    expect(&row, "new_transfers", writes.transfers.len())?;
-    expect(&row, "new_events", writes.events.len())?;
-    expect(&row, "new_attempts", writes.attempts.len())?;
-    expect(&row, "entered", queue.entered.len())?;
-    expect(&row, "postponed", queue.postponed.len())?;
-    expect(&row, "left_queue", queue.left.len())?;
-    expect(&row, "moved", writes.deltas.len())?;
-    refunds::save(connection, &writes.refunded).await?;
-    resolutions::save(connection, &writes.proposals).await?;
-    alarms::save(connection, &writes.alarms).await
-}
-
-fn expect(row: &PgRow, part: &'static str, sent: usize) -> Result<(), StoreError> {
-    let written: i64 = row.try_get(part)?;
-    if usize::try_from(written) == Ok(sent) { Ok(()) } else { Err(StoreError::Conflict(part)) }
+    let query = Queue::of(writes).bind(query);
+    // Reads on to the server's last word, which outside of a transaction is the one that it has committed: `fetch_one` would be
+    // content with the row, which comes before.
+    bind_deltas(query, writes).execute(connection).await?;
+    Ok(())
 }
 
 fn column<'a, S, T>(rows: &'a [S], value: impl Fn(&'a S) -> T) -> Vec<T> {
@@ -176,7 +186,7 @@ fn bind_new_payments<'q>(query: Query<'q>, rows: &[&'q Payment]) -> Result<Query
 }
 
 fn bind_changed_payments<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
-    let rows: Vec<&Payment> = writes.changed_payments.values().collect();
+    let rows: Vec<&Payment> = writes.changed_payments.values().map(|change| &change.payment).collect();
     query
         .bind(column(&rows, |p| p.id.uuid()))
         .bind(column(&rows, |p| p.state.name()))
@@ -200,6 +210,7 @@ fn bind_changed_payments<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> 
                 .map(Option::flatten)
                 .collect::<Vec<_>>(),
         )
+        .bind(writes.changed_payments.values().map(|change| change.from_sequence).collect::<Vec<_>>())
 }
 
 fn bind_deposits<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {

@@ -203,6 +203,7 @@ impl World {
 
     pub fn conclude(&self, payment: PaymentId, token: i64, evidence: Evidence) -> Command {
         Command::Conclude(Box::new(Conclude {
+            known: None,
             payment,
             original: None,
             witness: Witness::Lease(token),
@@ -211,6 +212,15 @@ impl World {
             alarm: AlarmId::new(&self.clock),
             compensation: None,
         }))
+    }
+
+    /// What is known of a payment's end, to whoever has sent it.
+    pub fn conclude_known(&self, known: &Submission, evidence: Evidence) -> Command {
+        let Command::Conclude(conclude) = self.conclude(known.payment.id, known.lease.token, evidence) else {
+            unreachable!()
+        };
+        let known = Some(Box::new((known.payment.clone(), known.lease)));
+        Command::Conclude(Box::new(Conclude { known, ..*conclude }))
     }
 
     /// Takes over enquiries with the bank that are due.

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use harness::frames::{Conversation, Frames, Mark, Way};
 use platform::{
     domain::{
         ledger::{Command, Outcome, Pay},
@@ -223,11 +224,20 @@ async fn line_that_loses_commits(to: &PgConnectOptions, cut: Arc<AtomicU32>) -> 
 async fn carry(client: TcpStream, server: TcpStream, cut: Arc<AtomicU32>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let there = async { drop(tokio::io::copy(&mut from_client, &mut to_server).await) };
+    let conversation = Conversation::default();
+    let there = async {
+        let (mut frames, mut buffer) = (Frames::new(Way::Forward, &conversation), [0; 65_536]);
+        while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+            frames.take(&buffer[..count]);
+            if to_server.write_all(&buffer[..count]).await.is_err() {
+                return;
+            }
+        }
+    };
     let back = async {
-        let mut buffer = [0; 65_536];
+        let (mut frames, mut buffer) = (Frames::new(Way::Backward, &conversation), [0; 65_536]);
         while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
-            let committed = buffer[..count].windows(7).any(|window| window == b"COMMIT\0");
+            let committed = frames.take(&buffer[..count]).iter().any(|piece| piece.mark == Mark::Committed);
             let cuts = cut.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
             match cuts {
                 Ok(_) if committed => return,

@@ -79,6 +79,7 @@ impl World {
         suspense: AccountId,
     ) -> Command {
         Command::Conclude(Box::new(Conclude {
+            known: None,
             payment: payment.id,
             original: payment.original,
             witness,

@@ -8,7 +8,7 @@ use platform::domain::{
 };
 
 use crate::bench::{
-    World, accepted, all, command, inconclusive, number, payment, rejected, submission, write,
+    World, accepted, all, command, inconclusive, number, payment, rejected, sql, submission, write,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -80,31 +80,33 @@ async fn who_lost_the_lease_changes_nothing() {
     world.assert_balanced().await;
 }
 
-/// The lease is lost between the writer's look at it and its write: the write itself must notice.
+/// Whoever concludes goes by what it knows, and the write itself must notice what has changed since.
 #[tokio::test]
-async fn a_lease_that_is_lost_while_the_writer_decides_is_noticed() {
+async fn what_has_changed_since_it_was_known_is_noticed() {
     let world = World::new().await;
     let book = world.book(1);
-    let made = submit(&world, 1).await.remove(0);
-    let mut blocker = crate::bench::connect(&world.options).await;
-    let mut transaction = sqlx::Connection::begin(&mut blocker).await.unwrap();
-    sqlx::query("SELECT 1 FROM accounts WHERE id = $1 FOR UPDATE")
-        .bind(world.alice.uuid())
-        .execute(&mut *transaction)
-        .await
-        .unwrap();
-    let concluding = tokio::spawn({
-        let conclude = world.conclude(made.payment.id, made.lease.token, accepted());
-        async move { write(&book, conclude).await }
-    });
-    // The writer has read the lease, and waits for the accounts.
-    crate::bench::wait_until(&world.options, crate::bench::WAITING, |waiting| waiting == 1).await;
-    let taken = world.claim_due(10, LONG).await.unwrap().remove(0);
-    transaction.rollback().await.unwrap();
-    assert_eq!(concluding.await.unwrap(), Outcome::Declined(Declined::LeaseLost));
-    assert_eq!(world.alice().await, (9_999, 1));
-    let book = world.book(1);
-    write(&book, world.conclude(made.payment.id, taken.lease.token, accepted())).await;
+    let mut many = submit(&world, 22).await;
+    let (overtaken, ended) = (many.remove(0), many.remove(0));
+    assert_eq!(payment(write(&book, world.conclude_known(&ended, accepted())).await).state, State::Succeeded);
+    let id = overtaken.payment.id;
+    let take_over = format!("UPDATE dispatches SET token = 7 WHERE payment_id = '{}'", id.uuid());
+    sql(&world.options, &take_over).await;
+    for evidence in [accepted(), rejected(), inconclusive(LONG)] {
+        let outcome = write(&book, world.conclude_known(&overtaken, evidence)).await;
+        assert_eq!(outcome, Outcome::Declined(Declined::LeaseLost));
+    }
+    assert_eq!(payment(write(&book, world.conclude_known(&ended, rejected())).await).state, State::Succeeded);
+    assert_eq!(world.alice().await, (10_000 - 22, 21));
+    // Among others, it costs them nothing but a second try.
+    let concluded = all(many
+        .iter()
+        .chain([&overtaken])
+        .map(|known| write(&book, world.conclude_known(known, accepted()))))
+    .await;
+    let succeeded =
+        |outcome: &Outcome| matches!(outcome, Outcome::Payment(one) if one.state == State::Succeeded);
+    assert_eq!(concluded.iter().filter(|outcome| succeeded(outcome)).count(), 20);
+    assert_eq!(payment(write(&book, world.conclude(id, 7, accepted())).await).state, State::Succeeded);
     world.assert_balanced().await;
 }
 

@@ -20,8 +20,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub use super::frames::Way;
-use super::frames::{Frames, Greeting, Mark, Piece};
+pub use harness::frames::Way;
+use harness::frames::{Conversation, Frames, Mark, Piece};
 
 /// How long bytes that still pass have before their connection is cut behind them.
 const BEFORE_A_CUT: Duration = Duration::from_millis(1);
@@ -286,10 +286,10 @@ async fn carry(mut client: TcpStream, state: Arc<State>) {
     let _ = client.set_nodelay(true).and_then(|()| server.set_nodelay(true));
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    let greeting = Greeting::default();
+    let conversation = Conversation::default();
     let cut = {
-        let forward = pump(from_client, to_server, Way::Forward, &state, &greeting);
-        let backward = pump(from_server, to_client, Way::Backward, &state, &greeting);
+        let forward = pump(from_client, to_server, Way::Forward, &state, &conversation);
+        let backward = pump(from_server, to_client, Way::Backward, &state, &conversation);
         tokio::select! {
             _ = cuts.changed() => true,
             ended = async { tokio::try_join!(forward, backward) } => ended.is_err(),
@@ -312,9 +312,9 @@ async fn pump(
     mut to: WriteHalf<'_>,
     way: Way,
     state: &State,
-    greeting: &Greeting,
+    conversation: &Conversation,
 ) -> Result<(), Cut> {
-    let mut frames = state.speaks_postgres.then(|| Frames::new(way, greeting));
+    let mut frames = state.speaks_postgres.then(|| Frames::new(way, conversation));
     let mut buffer = vec![0; 16 << 10];
     loop {
         let length = from.read(&mut buffer).await.map_err(|_| Cut)?;

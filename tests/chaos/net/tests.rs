@@ -1,15 +1,13 @@
 use std::time::{Duration, Instant};
 
+use harness::frames::{Conversation, Frames, Mark, Way};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
 
-use super::{
-    frames::{Frames, Greeting, Mark, Way},
-    proxy::{Proxy, Rule},
-};
+use super::proxy::{Proxy, Rule};
 
 const SHORT: Duration = Duration::from_millis(150);
 
@@ -165,11 +163,11 @@ fn a_commit_and_its_answer_are_seen_however_the_bytes_come() {
     let backward =
         [b"N".to_vec(), frame(b'R', b"\0\0\0\0"), frame(b'C', b"COMMIT\0"), frame(b'Z', b"I")].concat();
     for step in [1, 3, 1000] {
-        let greeting = Greeting::default();
+        let conversation = Conversation::default();
         for (way, bytes, mark) in
             [(Way::Forward, &forward, Mark::Commit), (Way::Backward, &backward, Mark::Committed)]
         {
-            let mut frames = Frames::new(way, &greeting);
+            let mut frames = Frames::new(way, &conversation);
             let pieces: Vec<_> = bytes.chunks(step).flat_map(|chunk| frames.take(chunk)).collect();
             let marked: Vec<_> = pieces.iter().filter(|piece| piece.mark != Mark::Plain).collect();
             assert_eq!((marked.len(), marked[0].mark), (1, mark), "{way:?} in steps of {step}");
@@ -177,6 +175,29 @@ fn a_commit_and_its_answer_are_seen_however_the_bytes_come() {
             assert_eq!(&whole, bytes, "nothing is lost");
         }
     }
+}
+
+#[test]
+fn a_statement_that_commits_by_itself_is_seen() {
+    let conversation = Conversation::default();
+    let (mut forward, mut backward) =
+        (Frames::new(Way::Forward, &conversation), Frames::new(Way::Backward, &conversation));
+    forward.take(&[&9_u32.to_be_bytes()[..], &196_608_u32.to_be_bytes(), b"\0"].concat());
+    backward.take(&[frame(b'R', b"\0\0\0\0"), frame(b'Z', b"I")].concat());
+    let prepare = |name: &str, text: &str| frame(b'P', format!("{name}\0{text}\0\0\0").as_bytes());
+    forward.take(&prepare("s1", "SELECT 1"));
+    forward.take(&prepare("s2", "WITH x AS (INSERT INTO payments (id) SELECT 1) SELECT"));
+    let mut run = |name: &str, answer: &[u8], state: &[u8]| {
+        let asked = forward.take(&frame(b'B', format!("\0{name}\0\0\0").as_bytes()))[0].mark;
+        let answered = backward.take(&[answer, &frame(b'Z', state)].concat());
+        (asked, answered.last().unwrap().mark)
+    };
+    let done = frame(b'C', b"SELECT 1\0");
+    assert_eq!(run("s1", &done, b"I"), (Mark::Plain, Mark::Plain));
+    assert_eq!(run("s2", &done, b"I"), (Mark::Commit, Mark::Committed));
+    assert_eq!(run("s2", &frame(b'E', b"refused\0"), b"I"), (Mark::Commit, Mark::Plain));
+    assert_eq!(run("s1", &done, b"T"), (Mark::Plain, Mark::Plain));
+    assert_eq!(run("s2", &done, b"T"), (Mark::Plain, Mark::Plain), "the COMMIT is still to come");
 }
 
 /// A server that answers a COMMIT, behind a proxy that knows PostgreSQL.

@@ -9,7 +9,7 @@ use common::{
 };
 
 use crate::domain::{
-    payment::{Evidence, Fingerprint, Operation, Payment, State, Submission},
+    payment::{Evidence, Fingerprint, Lease, Operation, Payment, State, Submission},
     refusal::Refusal,
 };
 
@@ -50,6 +50,12 @@ impl Command {
             Self::Resolve(resolve) => Some(resolve.payment),
             Self::Pay(_) | Self::Capture(_) | Self::Refund(_) | Self::Deposit(_) => None,
         }
+    }
+
+    /// Whether it has to be decided under locks from the start: what it changes has nothing by which the database could tell
+    /// that somebody was faster.
+    pub fn needs_locks(&self) -> bool {
+        matches!(self, Self::Resolve(_))
     }
 }
 
@@ -208,6 +214,8 @@ pub struct Conclude {
     pub payment: PaymentId,
     /// The payment that it captures or refunds, if it does.
     pub original: Option<PaymentId>,
+    /// The payment and its lease as the witness knows them, which saves a look.
+    pub known: Option<Box<(Payment, Lease)>>,
     /// Who says so.
     pub witness: Witness,
     /// What is known.

@@ -16,7 +16,8 @@ use crate::domain::{
     transfer::Transfer,
 };
 
-/// What the store loaded, its accounts and payments under lock.
+/// What the store loaded. What is not under lock may have changed by the time that it is written: then the database refuses
+/// the writes, and everything is decided again.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Accounts that the commands name or lead to.
@@ -65,6 +66,17 @@ pub struct Event {
     pub bank_message_id: String,
     /// When.
     pub at: SystemTime,
+}
+
+/// A payment that took one or more steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// As it now stands.
+    pub payment: Payment,
+    /// The state that it was loaded in.
+    pub from: State,
+    /// The sequence number that it was loaded with: what was written since makes the change void.
+    pub from_sequence: i32,
 }
 
 /// What to do about a payment's place in the queue of work.
@@ -123,8 +135,8 @@ pub struct Alarm {
 pub struct Writes {
     /// Payments that came to be.
     pub new_payments: Vec<Payment>,
-    /// Payments whose state changed, as they now stand.
-    pub changed_payments: BTreeMap<PaymentId, Payment>,
+    /// Payments whose state changed.
+    pub changed_payments: BTreeMap<PaymentId, Change>,
     /// Deposits that came to be.
     pub deposits: Vec<Deposit>,
     /// Transfers.

@@ -168,6 +168,7 @@ pub fn aurora(waits: bool) -> BankRoute {
 /// Evidence that nothing could be taken back with.
 pub fn said(payment: PaymentId, witness: Witness, evidence: Evidence, nth: u128) -> Conclude {
     Conclude {
+        known: None,
         payment,
         original: None,
         witness,

@@ -14,8 +14,10 @@ impl Twin {
         for payment in &writes.new_payments {
             self.insert_payment(payment);
         }
-        for payment in writes.changed_payments.values() {
-            self.update_payment(payment);
+        for change in writes.changed_payments.values() {
+            let stored = &self.payments[&change.payment.id];
+            assert_eq!((stored.state, stored.sequence), (change.from, change.from_sequence));
+            self.update_payment(&change.payment);
         }
         for deposit in &writes.deposits {
             let key = (deposit.participant.clone(), deposit.order.request_id.clone());
@@ -49,7 +51,8 @@ impl Twin {
             assert!(account.may_overdraw || b.available() >= 0, "accounts_not_overdrawn: {id}");
         }
         self.save_what_is_rare(writes);
-        for payment in writes.new_payments.iter().chain(writes.changed_payments.values()) {
+        let changed = writes.changed_payments.values().map(|change| &change.payment);
+        for payment in writes.new_payments.iter().chain(changed) {
             self.check_row(&self.payments[&payment.id]);
         }
     }
