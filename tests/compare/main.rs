@@ -30,7 +30,6 @@ use std::{
 use clap::{Parser, Subcommand};
 use harness::BenchError;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::runtime::Builder;
 
 use results::{Judged, Results};
 use rounds::Pace;
@@ -93,17 +92,13 @@ enum Job {
     EchoHop(Box<echo::HopArgs>),
 }
 
-fn main() -> ExitCode {
+/// On one thread: so are the services, whose like the echo's hops are, and the load is to cost the others as little as it can.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.job {
-        // As the services are: a runtime of several threads.
-        Some(Job::EchoHop(hop)) => Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(Into::into)
-            .and_then(|runtime| runtime.block_on(echo::serve(hop)))
-            .map(|()| true),
-        None => compare(&args),
+        Some(Job::EchoHop(hop)) => echo::serve(hop).await.map(|()| true),
+        None => compare(&args).await,
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -116,16 +111,12 @@ fn main() -> ExitCode {
 }
 
 /// Measures, tells and writes. Returns whether nothing was missed that is judged.
-fn compare(args: &Args) -> Result<bool, BenchError> {
-    // One thread: the load is to cost the others as little as it can.
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (results, settings) = runtime.block_on(async {
-        tokio::select! {
-            measured = measure(args) => measured,
-            // Whoever is interrupted still stops what was started.
-            _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
-        }
-    })?;
+async fn compare(args: &Args) -> Result<bool, BenchError> {
+    let (results, settings) = tokio::select! {
+        measured = measure(args) => measured,
+        // Whoever is interrupted still stops what was started.
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    }?;
     say(&report::tables::for_people(&results, &settings));
     write(args.markdown.as_deref(), || Ok(report::tables::markdown(&results, &settings)))?;
     write(args.svg.as_deref(), || Ok(report::svg::picture(&results)))?;

@@ -187,6 +187,11 @@ impl Results {
         self.figure(contender, pressure, |sample| Some(sample.cpu_us.iter().map(|(_, us)| us).sum()))
     }
 
+    /// What programs that are not measured took of the machine's CPU time, in percent, over all phases.
+    pub fn strangers_percent(&self) -> Option<Figure> {
+        Figure::of(self.samples.iter().map(|(_, sample)| sample.strangers_percent))
+    }
+
     /// What came of calls that did not succeed: the phase, and what it was, once for each round in which it happened.
     pub fn others(&self) -> Vec<(Phase, &str)> {
         let unlike = self.samples.iter().filter(|(_, sample)| !sample.others.is_empty());
@@ -219,6 +224,7 @@ pub(crate) mod tests {
                     latency_ms: Some((p99_ms / 2.0, p99_ms)),
                     cpu_us: vec![("load", 20.0 * round), ("postgres", 80.0)],
                     wal_bytes: Some(1_000.0),
+                    strangers_percent: 20.0,
                     memory_mib: vec![("load", 9.0), ("gateway", 20.0), ("channel", 10.0 * round)],
                     ..Sample::default()
                 };

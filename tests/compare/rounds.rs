@@ -1,6 +1,9 @@
 //! The rounds: everyone in turn, so that whatever slows the machine for a while slows all of them.
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use harness::{BenchError, load::Measured};
 use indicatif::ProgressBar;
@@ -10,7 +13,7 @@ use crate::{
     contender::{Contender, Phase, Pressure},
     stage::Stage,
     tpcb::TpcB,
-    usage::{Account, ended_children_us},
+    usage::{Account, ended_children_us, machine_us},
 };
 
 /// The rate at which latencies are compared, in calls a second.
@@ -44,6 +47,8 @@ pub struct Sample {
     pub cpu_us: Vec<(&'static str, f64)>,
     /// Bytes written to PostgreSQL's log per success; none of who does not write.
     pub wal_bytes: Option<f64>,
+    /// What programs that are not measured took of the machine's CPU time meanwhile, in percent.
+    pub strangers_percent: f64,
     /// Memory in use afterwards, in MiB, by process.
     pub memory_mib: Vec<(&'static str, f64)>,
 }
@@ -144,6 +149,7 @@ fn sample(
         others: if measured.good == measured.due { String::new() } else { measured.others() },
         cpu_us: after.cpu_us_since(before, accounts, measured.good),
         wal_bytes: phase.contender.writes().then(|| after.wal_bytes_since(before, measured.good)),
+        strangers_percent: after.strangers_percent_since(before, 0),
         memory_mib: memory_mib.collect::<Result<_, BenchError>>()?,
     })
 }
@@ -162,7 +168,8 @@ async fn measure_tpcb(
     let mut cpu_us = vec![("load", per(clients_us, run.transactions))];
     cpu_us.extend(after.cpu_us_since(&before, accounts, run.transactions));
     let wal_bytes = Some(after.wal_bytes_since(&before, run.transactions));
-    Ok(Sample { per_s: run.tps, cpu_us, wal_bytes, ..Sample::default() })
+    let strangers_percent = after.strangers_percent_since(&before, clients_us);
+    Ok(Sample { per_s: run.tps, cpu_us, wal_bytes, strangers_percent, ..Sample::default() })
 }
 
 /// What the kernel and PostgreSQL count, at a moment.
@@ -170,6 +177,8 @@ struct Counters {
     /// In the order of the accounts.
     cpu_us: Vec<u64>,
     wal_bytes: i64,
+    machine_us: u64,
+    at: Instant,
 }
 
 impl Counters {
@@ -178,13 +187,27 @@ impl Counters {
             .fetch_one(database)
             .await?;
         let cpu_us = accounts.iter().map(Account::cpu_us).collect::<Result<_, _>>()?;
-        Ok(Self { cpu_us, wal_bytes })
+        Ok(Self { cpu_us, wal_bytes, machine_us: machine_us()?, at: Instant::now() })
+    }
+
+    /// In the order of the accounts.
+    fn used_us(&self, before: &Self) -> impl Iterator<Item = u64> {
+        self.cpu_us.iter().zip(&before.cpu_us).map(|(after, before)| after.saturating_sub(*before))
     }
 
     fn cpu_us_since(&self, before: &Self, accounts: &[Account], successes: u64) -> Vec<(&'static str, f64)> {
         let used =
             self.cpu_us.iter().zip(&before.cpu_us).map(|(after, before)| after.saturating_sub(*before));
         accounts.iter().zip(used).map(|(account, us)| (account.name, per(us, successes))).collect()
+    }
+
+    /// What was spent on others than the accounts, `also_ours_us` not counted, in percent of what all cores could have spent.
+    fn strangers_percent_since(&self, before: &Self, also_ours_us: u64) -> f64 {
+        let ours: u64 = self.used_us(before).sum();
+        let strangers_us = self.machine_us.saturating_sub(before.machine_us + ours + also_ours_us);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let all_us = (self.at - before.at).as_micros() as f64 * cores as f64;
+        strangers_us as f64 * 100.0 / all_us.max(1.0)
     }
 
     fn wal_bytes_since(&self, before: &Self, successes: u64) -> f64 {

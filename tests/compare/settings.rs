@@ -1,6 +1,6 @@
 //! The machine and the settings that decide the figures.
 
-use std::{fs, thread};
+use std::{collections::BTreeMap, fs, thread};
 
 use harness::BenchError;
 use serde::Serialize;
@@ -34,7 +34,7 @@ pub struct Settings {
     /// PostgreSQL's version.
     pub postgresql: String,
     /// Its settings, by their names.
-    pub database: Vec<(String, String)>,
+    pub database: BTreeMap<&'static str, String>,
     /// Whether calls are encrypted.
     pub tls: bool,
     /// What is logged and traced.
@@ -57,11 +57,11 @@ impl Settings {
     /// # Errors
     /// When PostgreSQL does not answer.
     pub async fn read(pace: &Pace, scale: Option<u32>, database: &PgPool) -> Result<Self, BenchError> {
-        let mut settings = Vec::new();
+        let mut settings = BTreeMap::new();
         for name in DATABASE_SETTINGS {
             let value =
                 sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(database).await?;
-            settings.push((name.to_owned(), value));
+            settings.insert(name, value);
         }
         let version =
             sqlx::query_scalar("SELECT current_setting('server_version')").fetch_one(database).await?;
@@ -105,7 +105,7 @@ impl Settings {
             ),
         ];
         if self.tpcb.is_empty() {
-            lines.push("TPC-B left out: no pgbench (Debian: apt-get install postgresql-contrib)".to_owned());
+            lines.push("TPC-B left out: no pgbench (Debian has it in its package postgresql)".to_owned());
         } else {
             lines.push(self.tpcb.clone());
         }
@@ -129,6 +129,8 @@ fn field(text: &str, name: &str) -> Option<String> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
     use super::{Settings, field, memory_gib};
 
     /// Those of some machine.
@@ -139,7 +141,7 @@ pub(crate) mod tests {
             memory_gib: 24.0,
             kernel: "6.1".to_owned(),
             postgresql: "15.18".to_owned(),
-            database: vec![("fsync".to_owned(), "on".to_owned())],
+            database: BTreeMap::from([("fsync", "on".to_owned())]),
             tls: false,
             telemetry: "default",
             rounds: 2,

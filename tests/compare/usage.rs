@@ -65,6 +65,22 @@ pub fn ended_children_us() -> Result<u64, BenchError> {
     Ok(to_us(own.ended_children))
 }
 
+/// The CPU time that the machine's cores have spent on programs so far, or that was taken from them, in microseconds.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn machine_us() -> Result<u64, BenchError> {
+    let ticks = machine_ticks(&fs::read_to_string("/proc/stat")?);
+    Ok(to_us(ticks.ok_or("the kernel does not tell how busy the machine is")?))
+}
+
+/// User, nice and system time, and what other guests of the same machine took (steal).
+fn machine_ticks(stat: &str) -> Option<u64> {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let fields: Vec<u64> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+    Some(fields.get(..3)?.iter().sum::<u64>() + fields.get(7).copied().unwrap_or_default())
+}
+
 fn to_us(ticks: u64) -> u64 {
     ticks * 1_000_000 / rustix::param::clock_ticks_per_second().max(1)
 }
@@ -93,7 +109,7 @@ mod tests {
         time::{Duration, Instant},
     };
 
-    use super::{Account, Stat, ended_children_us, parse};
+    use super::{Account, Stat, ended_children_us, machine_ticks, machine_us, parse};
 
     #[test]
     fn a_name_with_blanks_and_brackets_moves_no_field() {
@@ -102,6 +118,14 @@ mod tests {
         assert_eq!(parse(line), Some(Stat { parent: 17, own: 281, ended_children: 2_000 }));
         assert_eq!(parse("4711 (postgres"), None);
         assert_eq!(parse("4711 (postgres) S 17"), None);
+    }
+
+    #[test]
+    fn the_machine_is_busy_with_programs_not_with_waiting() {
+        let stat = "cpu  100 20 30 9000 500 7 8 40 5 5\ncpu0 50 10 15 4500 250 3 4 20 0 0\n";
+        assert_eq!(machine_ticks(stat), Some(190));
+        assert_eq!(machine_ticks("intr 1 2 3"), None);
+        assert!(machine_us().unwrap() > 0);
     }
 
     #[test]

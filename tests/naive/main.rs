@@ -56,7 +56,7 @@ enum Part {
     Check(check::Args),
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Args::parse().part {
         Part::Gateway(args) => gateway::run(args).await,

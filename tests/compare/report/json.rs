@@ -34,6 +34,7 @@ pub fn document(results: &Results, settings: &Settings) -> Value {
         "memory_mib": by_process(results.memory_mib()),
         "ratios": results.ratios().iter().map(|ratio| (ratio.key.to_owned(), json!(ratio.figure))).collect::<Map<_, _>>(),
         "beside": beside.collect::<Map<_, _>>(),
+        "strangers_percent": results.strangers_percent(),
         "settings": settings,
     })
 }

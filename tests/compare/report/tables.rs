@@ -15,6 +15,8 @@ use crate::{
     settings::Settings,
 };
 
+/// A machine on which other programs take no more is quiet.
+const QUIET_PERCENT: f64 = 5.0;
 /// What stands where nothing was measured.
 const NOTHING: &str = "—";
 
@@ -46,10 +48,19 @@ pub fn markdown(results: &Results, settings: &Settings) -> String {
     text
 }
 
-/// A line for each round in which not everything succeeded.
+/// Whether the machine had something else to do, and a line for each round in which not everything succeeded.
 fn odd(results: &Results) -> Vec<String> {
+    let strangers = results.strangers_percent().map(|percent| {
+        let warning = if percent.median > QUIET_PERCENT {
+            ": not a quiet machine, do not judge by these figures"
+        } else {
+            ""
+        };
+        format!("other programs took {percent} % of the CPU time{warning}")
+    });
     let others = results.others().into_iter();
-    others.map(|(phase, what)| format!("{phase}: in one round there were also {what}")).collect()
+    let others = others.map(|(phase, what)| format!("{phase}: in one round there were also {what}"));
+    strangers.into_iter().chain(others).collect()
 }
 
 fn tables(results: &Results) -> Vec<(String, Table)> {
@@ -170,6 +181,10 @@ mod tests {
         assert!(line("hot merchant ÷").contains("aim met"), "{text}");
         assert!(line("memory of channel after 1024").contains("15.0 (10.0–20.0)"), "{text}");
         assert!(text.contains("no pgbench"), "{text}");
+        assert!(
+            text.contains("other programs took 20.0 (20.0–20.0) % of the CPU time: not a quiet"),
+            "{text}"
+        );
     }
 
     #[test]
