@@ -181,9 +181,14 @@ fn contracts_have_no_floats_and_explain_every_field() {
 #[test]
 fn documents_point_to_what_there_is() {
     let mut offences = Vec::new();
-    for document in
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/bank-profile.md", "docs/reliability.md"]
-    {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/bank-profile.md",
+        "docs/performance.md",
+        "docs/reliability.md",
+    ] {
         let text =
             fs::read_to_string(root().join(document)).unwrap_or_else(|_| panic!("{document} is missing"));
         let folders =

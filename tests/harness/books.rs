@@ -15,8 +15,11 @@ struct Credit {
     currency: String,
 }
 
-/// What the two disagree on.
-pub(crate) async fn compare(ledger: &PgConnectOptions, banks: &str) -> Result<Vec<String>, BenchError> {
+/// What a ledger's payments and the books of the banks at `banks` disagree on.
+///
+/// # Errors
+/// When either can't be read.
+pub async fn compare(ledger: &PgConnectOptions, banks: &str) -> Result<Vec<String>, BenchError> {
     let mut connection = PgConnection::connect_with(ledger).await?;
     let paid: Vec<(Uuid, String, i64, String)> = sqlx::query_as(
         "SELECT uetr, bank_id, amount, currency FROM payments WHERE state = 'SUCCEEDED' AND bank_id IS NOT NULL",

@@ -1,10 +1,11 @@
 //! The bench that tests and the demo stand on: a private PostgreSQL, and the whole system as real processes.
 
 pub mod binaries;
-mod books;
+pub mod books;
 pub mod client;
 pub mod detour;
 pub mod frames;
+pub mod load;
 pub mod names;
 pub mod postgres;
 pub mod process;

@@ -19,11 +19,11 @@ use crate::{
     postgres::Postgres,
     process::{KILLED_WITH_PARENT, Process},
 };
-use banks::{banks_file, directory_file, own_address_file};
+use banks::own_address_file;
 
 mod banks;
 
-pub use banks::{BANKS, BankSetup, BankTimes, QUICK};
+pub use banks::{BANKS, BankSetup, BankTimes, QUICK, banks_file, directory_file};
 
 /// The database of the system.
 const DATABASE: &str = "rialto";

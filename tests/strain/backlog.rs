@@ -35,14 +35,14 @@ const SLACK: Duration = Duration::from_secs(60);
 /// When the bench itself fails, or the books do not add up afterwards.
 pub async fn run(payments: u32) -> Result<Vec<Figure>, BenchError> {
     let bank = BANKS[DOWN].id;
-    let mut stage = Stage::set("backlog", |setup| {
+    let mut stage = Stage::set("backlog", &[DOWN], |setup| {
         setup.queueing = &["meridian"];
         setup.bank_settings.push((bank, format!("max_instructions_per_s = {RATE_PER_S}")));
     })
     .await?;
     let database = PgPool::connect_with(stage.system.database()).await?;
     stage.script(bank, &json!([{"on": "any", "behaviour": "down"}])).await?;
-    fill(&stage, payments).await?;
+    fill(&stage, payments).await;
     let waiting = waiting(&database).await?;
     let memory_before_mib = stage.memory_mib(Service::Platform)?;
     say(&format!("backlog: {waiting} payments wait; the platform has {memory_before_mib} MiB in use"));
@@ -84,12 +84,11 @@ pub async fn run(payments: u32) -> Result<Vec<Figure>, BenchError> {
 }
 
 /// Pays the bank that is down until so many payments wait for it.
-async fn fill(stage: &Stage, payments: u32) -> Result<(), BenchError> {
+async fn fill(stage: &Stage, payments: u32) {
     let lasts = Duration::from_secs_f64(f64::from(payments) / ARRIVE_PER_S);
     say(&format!("backlog: {payments} payments arrive at {ARRIVE_PER_S}/s for a bank that is down"));
-    let by_bank = stage.load.open_loop(ARRIVE_PER_S, lasts, &[DOWN]).await?;
-    say(&format!("backlog: answers were {}", by_bank[DOWN].others()));
-    Ok(())
+    let measured = stage.load.open_loop(ARRIVE_PER_S, lasts).await;
+    say(&format!("backlog: answers were {}", measured.others()));
 }
 
 async fn waiting(database: &PgPool) -> Result<i64, BenchError> {

@@ -56,6 +56,13 @@ impl Figure {
     }
 }
 
+/// The median of some figures; 0 of none.
+pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.into_iter().collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
+
 /// Figures, for people.
 pub fn table(figures: &[Figure]) -> String {
     let mut table = Table::new();

@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use harness::{BenchError, system::BANKS};
+use harness::{
+    BenchError,
+    load::{Load, Measured, together},
+    system::BANKS,
+};
 use serde_json::{Value, json};
 
 use crate::{
-    figure::{Bound, Figure},
-    load::{Load, together},
-    measured::{Measured, median},
+    figure::{Bound, Figure, median},
     say,
-    stage::Stage,
+    stage::{EVERY_BANK, Stage},
 };
 
-/// The bank that falls ill, and the others, by their numbers in [`BANKS`].
+/// The bank that falls ill, by its number in [`BANKS`].
 const SICK: usize = 0;
-const OTHERS: [usize; 2] = [1, 2];
 /// How much of what the system can carry is asked of it.
 const SHARE: f64 = 0.5;
 const IN_FLIGHT: usize = 128;
@@ -61,7 +62,7 @@ pub async fn run(only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
 }
 
 async fn beside(illness: &str, script: &Value, rounds: usize) -> Result<[Figure; 3], BenchError> {
-    let stage = Stage::set("isolation", |setup| setup.max_in_flight = MAX_IN_FLIGHT).await?;
+    let stage = Stage::set("isolation", &EVERY_BANK, |setup| setup.max_in_flight = MAX_IN_FLIGHT).await?;
     stage.load.closed(IN_FLIGHT, PEAK_LASTS).await;
     let per_s = stage.load.closed(IN_FLIGHT, PEAK_LASTS).await.goodput_per_s() * SHARE;
     let mut measured = Vec::new();
@@ -93,17 +94,18 @@ async fn beside(illness: &str, script: &Value, rounds: usize) -> Result<[Figure;
 
 async fn round(stage: &Stage, per_s: f64, script: &Value) -> Result<Round, BenchError> {
     let sick_bank = BANKS[SICK].id;
-    let healthy = of_the_others(&stage.load, per_s).await?;
+    let healthy = of_the_others(&stage.load, per_s).await;
     stage.script(sick_bank, script).await?;
-    let sick = of_the_others(&stage.load, per_s).await?;
+    let sick = of_the_others(&stage.load, per_s).await;
     stage.script(sick_bank, &json!([])).await?;
     tokio::time::sleep(REST).await;
     Ok(Round { healthy, sick })
 }
 
-async fn of_the_others(load: &Load, per_s: f64) -> Result<Measured, BenchError> {
-    let by_bank = load.open_loop(per_s, LASTS, &[SICK, OTHERS[0], OTHERS[1]]).await?;
-    Ok(together(&OTHERS.map(|bank| by_bank[bank].clone())))
+async fn of_the_others(load: &Load, per_s: f64) -> Measured {
+    let mut by_bank = load.open_loop_by_bank(per_s, LASTS).await;
+    by_bank.remove(SICK);
+    together(&by_bank)
 }
 
 impl Round {

@@ -11,8 +11,6 @@ mod backlog;
 mod cores;
 mod figure;
 mod isolation;
-mod load;
-mod measured;
 mod overload;
 mod stage;
 

@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
-use harness::{BenchError, system::Service};
+use harness::{
+    BenchError,
+    load::{Load, Measured},
+    system::Service,
+};
 
 use crate::{
     cores::Cores,
-    figure::{Bound, Figure},
-    load::{Load, together},
-    measured::{Measured, median},
+    figure::{Bound, Figure, median},
     say,
-    stage::Stage,
+    stage::{EVERY_BANK, Stage},
 };
 
 /// How many at once show what the system can carry.
@@ -23,7 +25,6 @@ const NORMAL_AFTER: Duration = Duration::from_secs(10);
 const LOOK_LASTS: Duration = Duration::from_secs(5);
 const HIGH: f64 = 0.8;
 const TOO_MUCH: f64 = 3.0;
-const EVERY_BANK: [usize; 3] = [0, 1, 2];
 
 /// What was measured in one round.
 struct Round {
@@ -39,7 +40,7 @@ struct Round {
 /// # Errors
 /// When the bench itself fails, or the books do not add up afterwards.
 pub async fn run(cores: &Cores, rounds: usize) -> Result<Vec<Figure>, BenchError> {
-    let mut stage = Stage::set("overload", |setup| {
+    let mut stage = Stage::set("overload", &EVERY_BANK, |setup| {
         setup.database_settings.extend(["commit_delay=10000", "commit_siblings=0"].map(str::to_owned));
         setup.flags.push((Service::Platform, "--max-batch=32".to_owned()));
     })
@@ -51,7 +52,7 @@ pub async fn run(cores: &Cores, rounds: usize) -> Result<Vec<Figure>, BenchError
     stage.load.closed(128, PEAK_LASTS).await;
     let mut measured = Vec::new();
     for number in 1..=rounds {
-        let round = round(&stage.load).await?;
+        let round = round(&stage.load).await;
         say(&format!("overload, round {number} of {rounds}: {}", round.for_people()));
         measured.push(round);
     }
@@ -72,19 +73,17 @@ pub async fn run(cores: &Cores, rounds: usize) -> Result<Vec<Figure>, BenchError
     ])
 }
 
-async fn round(load: &Load) -> Result<Round, BenchError> {
+async fn round(load: &Load) -> Round {
     let mut peak_per_s = 0.0_f64;
     for in_flight in IN_FLIGHT {
         peak_per_s = peak_per_s.max(load.closed(in_flight, PEAK_LASTS).await.goodput_per_s());
     }
-    let at = async |factor: f64, lasts| {
-        load.open_loop(peak_per_s * factor, lasts, &EVERY_BANK).await.map(|by_bank| together(&by_bank))
-    };
-    let high = at(HIGH, LOAD_LASTS).await?;
-    let burst = at(TOO_MUCH, LOAD_LASTS).await?;
-    at(HIGH, NORMAL_AFTER).await?;
-    let after = at(HIGH, LOOK_LASTS).await?;
-    Ok(Round { peak_per_s, high, burst, after })
+    let at = |factor: f64, lasts| load.open_loop(peak_per_s * factor, lasts);
+    let high = at(HIGH, LOAD_LASTS).await;
+    let burst = at(TOO_MUCH, LOAD_LASTS).await;
+    at(HIGH, NORMAL_AFTER).await;
+    let after = at(HIGH, LOOK_LASTS).await;
+    Round { peak_per_s, high, burst, after }
 }
 
 impl Round {

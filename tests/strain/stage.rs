@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use harness::{
     BenchError,
+    load::{Load, Plan},
     postgres::own_folder,
     system::{BANKS, BankTimes, Service, Setup, System},
 };
 use platform::trial_balance::TrialBalance;
 use serde_json::Value;
 
-use crate::load::Load;
-
 /// A bank is waited for as long as a buyer would.
 const TIMES: BankTimes =
     BankTimes { answer_timeout_ms: 2_000, enquire_after_ms: 2_500, valid_for_ms: 20_000 };
+/// Every bank, by its number in [`BANKS`].
+pub const EVERY_BANK: [usize; BANKS.len()] = [0, 1, 2];
 /// How long open payments may take to come to their end.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
@@ -27,16 +28,21 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts everything; `change` has the last word on how.
+    /// Starts everything, for payments to these banks; `change` has the last word on how.
     ///
     /// # Errors
     /// When a part does not come up.
-    pub async fn set(purpose: &str, change: impl FnOnce(&mut Setup)) -> Result<Self, BenchError> {
+    pub async fn set(
+        purpose: &str,
+        banks: &[usize],
+        change: impl FnOnce(&mut Setup),
+    ) -> Result<Self, BenchError> {
         let mut setup = Setup::new(own_folder(purpose)?);
         setup.times = TIMES;
         change(&mut setup);
         let system = System::start(setup).await?;
-        let load = Load::open(system.address(Service::Gateway), system.credential(0)).await?;
+        let plan = Plan { payers: 32, payees: 200, banks: banks.to_owned(), ..Plan::default() };
+        let load = Load::open(system.address(Service::Gateway), system.credential(0), plan).await?;
         Ok(Self { system, load })
     }
 

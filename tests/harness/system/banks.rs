@@ -103,8 +103,8 @@ pub(super) fn own_address_file(folder: &Path, bank: &BankSetup) -> PathBuf {
     folder.join("books").join(format!("{}.address", bank.id))
 }
 
-/// The banks, each on the address that it had before, if it was started before.
-pub(super) fn banks_file(setup: &Setup) -> String {
+/// The file of the banks for `bank`, each on the address that it had before, if it was started before.
+pub fn banks_file(setup: &Setup) -> String {
     let entry = |bank: &BankSetup| {
         let listen = fs::read_to_string(own_address_file(&setup.folder, bank));
         let listen = listen.unwrap_or_else(|_| "127.0.0.1:0".to_owned());
@@ -117,7 +117,10 @@ pub(super) fn banks_file(setup: &Setup) -> String {
 }
 
 /// The channel's directory of the banks, each at the address that it says it has, or all of them behind a detour.
-pub(super) fn directory_file(setup: &Setup, detour: Option<&str>) -> Result<String, BenchError> {
+///
+/// # Errors
+/// When a bank has not said its address yet.
+pub fn directory_file(setup: &Setup, detour: Option<&str>) -> Result<String, BenchError> {
     let BankTimes { answer_timeout_ms, enquire_after_ms, valid_for_ms } = setup.times;
     let entry = |bank: &BankSetup| {
         let address = match detour {

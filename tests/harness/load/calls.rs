@@ -1,0 +1,54 @@
+//! The calls that a load consists of: payments, or whatever else is to be measured by the same loops.
+
+use std::{fmt::Debug, future::Future, pin::Pin, time::Duration};
+
+use proto::payments::Payment;
+use rand::rngs::SmallRng;
+use tonic::Status;
+
+use super::accounts::Accounts;
+use crate::client::Client;
+
+/// A call under way. What it answers is a payment, which may not have succeeded, or none where nothing is paid.
+pub type Call = Pin<Box<dyn Future<Output = Result<Option<Payment>, Status>> + Send>>;
+
+/// Makes the calls of a load.
+pub trait Calls: Debug + Send + Sync {
+    /// Over how many connections.
+    fn connections(&self) -> usize;
+
+    /// In how many parts they are measured.
+    fn parts(&self) -> usize {
+        1
+    }
+
+    /// The call of this number, over the connection of that place, and the part that it is measured with.
+    fn call(&self, connection: usize, number: u64, rng: &mut SmallRng) -> (usize, Call);
+}
+
+/// The payments of a plan, measured bank by bank.
+#[derive(Debug)]
+pub(super) struct Payments {
+    pub(super) clients: Vec<Client>,
+    pub(super) accounts: Accounts,
+    pub(super) deadline: Duration,
+    /// What the payments' request ids begin with: of this load only.
+    pub(super) tag: String,
+}
+
+impl Calls for Payments {
+    fn connections(&self) -> usize {
+        self.clients.len()
+    }
+
+    fn parts(&self) -> usize {
+        self.accounts.banks()
+    }
+
+    fn call(&self, connection: usize, number: u64, rng: &mut SmallRng) -> (usize, Call) {
+        let (bank, order) = self.accounts.order(number, &self.tag, rng);
+        let (client, deadline) = (self.clients[connection].clone(), self.deadline);
+        let call = async move { client.pay(order, Some(deadline)).await.map(|answer| Some(answer.payment)) };
+        (bank, Box::pin(call))
+    }
+}
