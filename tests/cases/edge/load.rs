@@ -87,6 +87,41 @@ fn a_system_that_stalls_cannot_hide_it_from_an_open_loop() {
     });
 }
 
+#[test]
+fn a_load_that_stalls_itself_does_not_call_it_the_calls_beginning() {
+    run(async || {
+        let system = system().await;
+        let system = system.as_ref().unwrap();
+        let (gateway, key) = (system.address(Service::Gateway).to_owned(), system.credential(0).to_owned());
+        let late = tokio::task::spawn_blocking(move || {
+            let one_thread = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            one_thread.block_on(async {
+                let plan = Plan {
+                    payers: 5,
+                    payees: 5,
+                    on_us_percent: 100,
+                    prefix: "late".to_owned(),
+                    ..Plan::default()
+                };
+                let load = Load::open(&gateway, &key, plan).await.unwrap();
+                let block = async {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    std::thread::sleep(Duration::from_millis(600));
+                };
+                tokio::join!(load.open_loop(100.0, Duration::from_secs(1)), block).0
+            })
+        });
+        let late = late.await?;
+        assert_eq!((late.due, late.good), (100, 100), "{}", late.others());
+        assert!(
+            late.latency_ms(90.0) > 400.0,
+            "60 calls were late by up to 600 ms: {}",
+            late.latency_ms(90.0)
+        );
+        Ok(())
+    });
+}
+
 /// Stops a process for a while, half a second from now.
 async fn stall(process: &mut Process, lasts: Duration) {
     tokio::time::sleep(Duration::from_millis(500)).await;
