@@ -79,6 +79,7 @@ impl Bank {
             offline_policy: self.entry.offline_policy.into(),
             takes_return_requests: self.entry.takes_return_requests,
             overdue_after_ms: times.overdue_after_ms,
+            is_encrypted: self.entry.rail.is_encrypted(),
         }
     }
 

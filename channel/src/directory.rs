@@ -42,7 +42,10 @@ impl Directory {
 
     /// What the platform needs to know.
     pub fn to_wire(&self) -> wire::Directory {
-        wire::Directory { banks: self.0.values().map(|bank| bank.to_wire()).collect() }
+        wire::Directory {
+            banks: self.0.values().map(|bank| bank.to_wire()).collect(),
+            channel_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 }
 

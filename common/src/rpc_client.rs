@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
 
+/// Whether calls to `url` travel over TLS.
+pub fn is_encrypted(url: &str) -> bool {
+    url.starts_with("https://")
+}
+
 /// A connection that is made when first needed and again whenever it breaks.
 ///
 /// # Errors

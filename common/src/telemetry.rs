@@ -37,6 +37,13 @@ pub struct TelemetryConfig {
     traces_per_mille: u16,
 }
 
+impl TelemetryConfig {
+    /// How many of 1,000 new traces are sent; 0 when there is nowhere to send them.
+    pub fn traces_per_mille(&self) -> u16 {
+        if self.otlp_endpoint.is_some() { self.traces_per_mille } else { 0 }
+    }
+}
+
 impl TelemetryArgs {
     /// Checks the settings.
     pub fn check(&self, problems: &mut Problems) -> Option<TelemetryConfig> {

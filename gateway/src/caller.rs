@@ -31,6 +31,8 @@ pub enum Action {
     Resolve,
     /// Read alarms.
     ReadAlarms,
+    /// Read what decides how fast and how safe the system is.
+    ReadSettings,
     /// Read payments, accounts and entries.
     Read,
 }
@@ -42,7 +44,7 @@ impl Role {
             Action::Pay => self == Self::PayerApp,
             Action::Refund => matches!(self, Self::PayerApp | Self::Merchant),
             Action::OpenAccount => matches!(self, Self::PayerApp | Self::Merchant | Self::Operator),
-            Action::Deposit | Action::Resolve => self == Self::Operator,
+            Action::Deposit | Action::Resolve | Action::ReadSettings => self == Self::Operator,
             Action::ReadAlarms => matches!(self, Self::Operator | Self::Auditor),
             Action::Read => true,
         }

@@ -66,6 +66,8 @@ pub struct Config {
     pub participants: Participants,
     /// Requests that may wait for the platform.
     pub max_waiting: usize,
+    /// How many of 1,000 new traces are sent.
+    pub traces_per_mille: u16,
     /// How to serve.
     pub server: ServerConfig,
 }
@@ -93,13 +95,15 @@ impl Args {
         let server = serve.server.check(&mut problems);
         let telemetry = serve.telemetry.check(&mut problems);
         problems.finish(|| {
+            let telemetry = telemetry?;
             let config = Config {
                 platform: platform?,
                 participants: participants?,
                 max_waiting: max_waiting?,
+                traces_per_mille: telemetry.traces_per_mille(),
                 server: server?,
             };
-            Some((config, telemetry?))
+            Some((config, telemetry))
         })
     }
 }

@@ -47,13 +47,14 @@ pub async fn run(
     listener: TcpListener,
     lifecycle: Lifecycle,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let own_settings = operations_service::own_settings(&config);
     let participants = Arc::new(config.participants);
     tokio::spawn(reload_on_hangup(Arc::clone(&participants)));
     let platform = platform_link::open(rpc_client::connect(&config.platform)?, config.max_waiting);
     let front = Front::new(participants, platform);
     let payments = PaymentServiceServer::new(Payments::new(front.clone()));
     let accounts = AccountServiceServer::new(Accounts::new(front.clone()));
-    let operations = OperationsServiceServer::new(Operations::new(front));
+    let operations = OperationsServiceServer::new(Operations::new(front, own_settings));
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(payments.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(accounts.max_decoding_message_size(MAX_REQUEST_BYTES));

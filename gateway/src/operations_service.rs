@@ -1,26 +1,43 @@
 //! gRPC: `rialto.operations.v1.OperationsService`.
 
+use common::rpc_client;
 use proto::{
+    convert,
     operations::{
-        ListAlarmsRequest, ListAlarmsResponse, ResolvePaymentRequest, ResolvePaymentResponse,
+        GetSettingsRequest, GetSettingsResponse, ListAlarmsRequest, ListAlarmsResponse,
+        ResolvePaymentRequest, ResolvePaymentResponse, Settings,
         operations_service_server::OperationsService,
     },
     platform::{command::Operation, reply},
 };
 use tonic::{Request, Response, Status};
 
-use crate::{caller::Action, front::Front};
+use crate::{caller::Action, config::Config, front::Front};
 
 /// Serves operators.
 #[derive(Clone, Debug)]
 pub struct Operations {
     front: Front,
+    own_settings: Settings,
 }
 
 impl Operations {
-    /// Serves operators through `front`.
-    pub fn new(front: Front) -> Self {
-        Self { front }
+    /// Serves operators through `front`, in a gateway with these settings of its own.
+    pub fn new(front: Front, own_settings: Settings) -> Self {
+        Self { front, own_settings }
+    }
+}
+
+/// The settings that the gateway knows of itself.
+pub fn own_settings(config: &Config) -> Settings {
+    Settings {
+        gateway_version: env!("CARGO_PKG_VERSION").to_owned(),
+        hops: vec![
+            convert::hop("callers", "gateway", config.server.is_encrypted()),
+            convert::hop("gateway", "platform", rpc_client::is_encrypted(&config.platform)),
+        ],
+        traces_per_mille: config.traces_per_mille.into(),
+        ..Settings::default()
     }
 }
 
@@ -46,5 +63,27 @@ impl OperationsService for Operations {
             _ => None,
         };
         self.front.carry(request, Action::ReadAlarms, |_| Ok(()), Operation::ListAlarms, response).await
+    }
+
+    async fn get_settings(
+        &self,
+        request: Request<GetSettingsRequest>,
+    ) -> Result<Response<GetSettingsResponse>, Status> {
+        let own = self.own_settings.clone();
+        let response = |result| match result {
+            reply::Result::GetSettings(GetSettingsResponse { settings: Some(rest) }) => {
+                let hops = [own.hops, rest.hops].concat();
+                Some(GetSettingsResponse {
+                    settings: Some(Settings {
+                        gateway_version: own.gateway_version,
+                        traces_per_mille: own.traces_per_mille,
+                        hops,
+                        ..rest
+                    }),
+                })
+            }
+            _ => None,
+        };
+        self.front.carry(request, Action::ReadSettings, |_| Ok(()), Operation::GetSettings, response).await
     }
 }

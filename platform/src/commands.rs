@@ -10,9 +10,12 @@ use common::fault::{Fault, Violation};
 use prost::Message;
 use proto::{
     convert,
+    operations::Settings,
     platform::{command::Operation, reply},
 };
 use uuid::Uuid;
+
+pub use operations::own_settings;
 
 use crate::{
     domain::payment::Fingerprint,
@@ -25,15 +28,16 @@ use crate::{
 pub struct Commands {
     flow: Arc<Flow>,
     page_tokens: PageTokens,
+    own_settings: Settings,
 }
 
 /// What came of a command, and whether an earlier one with the same request id did it.
 type Done = Result<(reply::Result, bool), Fault>;
 
 impl Commands {
-    /// Commands over a flow.
-    pub fn new(flow: Arc<Flow>, page_tokens: PageTokens) -> Self {
-        Self { flow, page_tokens }
+    /// Commands over a flow, in a platform with these settings of its own.
+    pub fn new(flow: Arc<Flow>, page_tokens: PageTokens, own_settings: Settings) -> Self {
+        Self { flow, page_tokens, own_settings }
     }
 
     /// Carries out one command.
@@ -57,6 +61,7 @@ impl Commands {
             Operation::Deposit(request) => self.deposit(caller, request).await,
             Operation::ResolvePayment(request) => self.resolve_payment(caller, request).await,
             Operation::ListAlarms(request) => self.list_alarms(caller, request).await,
+            Operation::GetSettings(_) => self.get_settings().await,
         }
     }
 

@@ -35,6 +35,7 @@ struct Banks {
     by_id: BTreeMap<String, Arc<Bank>>,
     id_by_bic: HashMap<String, String>,
     id_by_bank_code: HashMap<String, String>,
+    channel_version: String,
 }
 
 /// A bank, as far as the platform needs to know it.
@@ -54,6 +55,8 @@ pub struct Bank {
     pub waits: bool,
     /// Whether it takes return requests.
     pub takes_returns: bool,
+    /// Whether messages to it travel over TLS.
+    pub is_encrypted: bool,
     /// What it may get.
     pub gate: Arc<Gate>,
     settlement_accounts: BTreeMap<Currency, AccountId>,
@@ -75,7 +78,7 @@ impl Directory {
         store: &Store,
         clock: &Clock,
     ) -> Result<(), StoreError> {
-        let mut banks = Banks::default();
+        let mut banks = Banks { channel_version: wire.channel_version, ..Banks::default() };
         for wire in wire.banks {
             let bank = Arc::new(self.bank(&wire, store, clock).await?);
             banks.id_by_bic.insert(wire.bic, wire.id.clone());
@@ -118,6 +121,7 @@ impl Directory {
             online: wire.online,
             waits: waits(wire),
             takes_returns: wire.takes_return_requests,
+            is_encrypted: wire.is_encrypted,
             gate: gate.unwrap_or_else(|| Arc::new(Gate::new(limits))),
             settlement_accounts,
             suspense_accounts,
@@ -132,6 +136,11 @@ impl Directory {
     /// Every bank.
     pub fn all(&self) -> Vec<Arc<Bank>> {
         self.banks().map(|banks| banks.by_id.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The version of the channel that said so; empty until one did.
+    pub fn channel_version(&self) -> String {
+        self.banks().map(|banks| banks.channel_version.clone()).unwrap_or_default()
     }
 
     /// A bank, by its id.

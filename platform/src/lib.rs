@@ -49,6 +49,7 @@ pub async fn run(
         schema::migrate(&config.database).await?;
     }
     schema::check(&config.database).await?;
+    let own_settings = commands::own_settings(&config);
     let clock = Clock::system();
     let store = Store::new(config.database.clone(), config.database_connections);
     let page_tokens = PageTokens::new(store.page_token_key().await?);
@@ -61,7 +62,7 @@ pub async fn run(
     let parts = Parts { store, clock, directory, channel, book, submissions, notices, limits };
     let flow = Flow::start(parts, &lifecycle);
 
-    let commands = Commands::new(flow.clone(), page_tokens);
+    let commands = Commands::new(flow.clone(), page_tokens, own_settings);
     let server = CommandServer::new(commands, lifecycle.clone(), config.limits.max_under_way);
     let service = PlatformServiceServer::new(server).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let add = |routes: &mut tonic::service::RoutesBuilder| {

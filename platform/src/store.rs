@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod alarms;
 pub mod deposits;
 pub mod dispatches;
+pub mod durability;
 pub mod load;
 pub mod payments;
 pub mod refunds;

@@ -15,7 +15,7 @@ use crate::{
         refusal::Reason,
         transfer::{Cause, TransferKind},
     },
-    store::{accounts::OwnAccount, transfers::Entry},
+    store::{accounts::OwnAccount, durability::Durability, transfers::Entry},
 };
 
 /// A payment.
@@ -71,6 +71,17 @@ pub fn alarm(alarm: &Alarm) -> operations::Alarm {
         payment: alarm.payment.to_string(),
         detail: alarm.detail.clone(),
         create_time: Some(convert::time_to_wire(alarm.at)),
+    }
+}
+
+/// The database's settings.
+pub fn database(durability: &Durability) -> operations::DatabaseSettings {
+    operations::DatabaseSettings {
+        version: durability.version.clone(),
+        fsync: durability.fsync,
+        synchronous_commit: durability.synchronous_commit.clone(),
+        full_page_writes: durability.full_page_writes,
+        data_checksums: durability.data_checksums,
     }
 }
 

@@ -9,6 +9,8 @@ use common::{
     money::{Currency, MAX_AMOUNT_MINOR_UNITS, Money},
 };
 
+use crate::operations::{self, TransportSecurity};
+
 pub use order::{
     account_order, capture_order, deposit_order, payment_order, payment_order_to_wire, refund_order,
 };
@@ -89,6 +91,12 @@ pub fn time(wire: &prost_types::Timestamp) -> Option<SystemTime> {
     let seconds = u64::try_from(wire.seconds).ok().filter(|seconds| *seconds < 253_402_300_800)?;
     let nanos = u32::try_from(wire.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
     UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
+}
+
+/// The way from one part to the one that it calls.
+pub fn hop(from: &str, to: &str, is_encrypted: bool) -> operations::Hop {
+    let security = if is_encrypted { TransportSecurity::Tls } else { TransportSecurity::Plaintext };
+    operations::Hop { from: from.to_owned(), to: to.to_owned(), security: security.into() }
 }
 
 /// Puts a gRPC status into a stream's reply.

@@ -28,6 +28,8 @@ mod misbehaviour;
 mod money;
 #[path = "api/paging.rs"]
 mod paging;
+#[path = "api/settings.rs"]
+mod settings;
 #[path = "api/states.rs"]
 mod states;
 #[path = "api/tenancy.rs"]

@@ -12,6 +12,8 @@ mod direct;
 mod floods;
 #[path = "edge/keys.rs"]
 mod keys;
+#[path = "edge/load.rs"]
+mod load;
 #[path = "edge/logs.rs"]
 mod logs;
 #[path = "edge/notices.rs"]

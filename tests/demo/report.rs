@@ -119,11 +119,12 @@ pub fn orders(paid: &Paid, report: &Path) -> String {
 /// What the calls that can be pasted need, for a shell to read.
 pub fn environment(system: &System, account: &str) -> String {
     format!(
-        "GATEWAY={}\nKEY={}\nOTHER_KEY={}\nACCOUNT={account}\nIBAN={}\nexport RIALTO_DATABASE_URL={}\n",
+        "GATEWAY={}\nKEY={}\nOTHER_KEY={}\nACCOUNT={account}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n",
         system.address(Service::Gateway),
         system.credential(0),
         system.credential(1),
         BANKS[0].account(1),
+        system.address(Service::Bank),
         system.database_url()
     )
 }

@@ -94,6 +94,14 @@ pub enum RailEntry {
     },
 }
 
+impl RailEntry {
+    /// Whether messages travel over TLS.
+    pub fn is_encrypted(&self) -> bool {
+        let Self::Iso20022 { address, .. } = self;
+        address.scheme() == "https"
+    }
+}
+
 impl Times {
     /// How long to wait for its answer.
     pub fn answer_timeout(&self) -> Duration {

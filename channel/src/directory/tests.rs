@@ -63,8 +63,9 @@ fn problems(name: &str, text: &str) -> Vec<String> {
 fn a_good_file_becomes_what_the_platform_needs() {
     let file = File::new("good", GOOD);
     let directory = file.source().load(&Directory::default()).expect("good").to_wire();
-    let ids: Vec<&str> = directory.banks.iter().map(|bank| bank.id.as_str()).collect();
-    assert_eq!(ids, ["aurora", "borealis"]);
+    let banks: Vec<(&str, bool)> =
+        directory.banks.iter().map(|bank| (bank.id.as_str(), bank.is_encrypted)).collect();
+    assert_eq!(banks, [("aurora", false), ("borealis", true)]);
     let aurora = directory.banks.first().expect("a bank");
     assert_eq!(aurora.bic, "AURODEFFXXX");
     assert_eq!(aurora.currencies, ["EUR", "USD"]);

@@ -3,18 +3,34 @@
 use common::{
     fault::{Fault, Violation},
     id::PaymentId,
-    text,
+    rpc_client, text,
 };
 use proto::{
     convert,
     operations::{
-        ListAlarmsRequest, ListAlarmsResponse, Resolution, ResolvePaymentRequest, ResolvePaymentResponse,
+        GetSettingsResponse, LedgerSettings, ListAlarmsRequest, ListAlarmsResponse, Resolution,
+        ResolvePaymentRequest, ResolvePaymentResponse, Settings,
     },
     platform::reply,
 };
 
 use super::{Commands, Done};
-use crate::{domain::ledger::Finding, flow::intake::Caller, wire};
+use crate::{config::Config, directory::Bank, domain::ledger::Finding, flow::intake::Caller, wire};
+
+/// The settings that the platform knows without asking anybody.
+pub fn own_settings(config: &Config) -> Settings {
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    Settings {
+        platform_version: env!("CARGO_PKG_VERSION").to_owned(),
+        ledger: Some(LedgerSettings {
+            writers: count(config.book.writers),
+            max_batch: count(config.book.max_batch),
+            max_under_way: count(config.limits.max_under_way),
+        }),
+        hops: vec![convert::hop("platform", "channel", rpc_client::is_encrypted(&config.channel))],
+        ..Settings::default()
+    }
+}
 
 impl Commands {
     pub(super) async fn resolve_payment(&self, caller: &Caller, request: ResolvePaymentRequest) -> Done {
@@ -51,5 +67,23 @@ impl Commands {
         let next_page_token = self.next(&list, &page, &mut alarms, |alarm| alarm.id.uuid());
         let alarms = alarms.iter().map(wire::alarm).collect();
         Ok((reply::Result::ListAlarms(ListAlarmsResponse { alarms, next_page_token }), false))
+    }
+
+    pub(super) async fn get_settings(&self) -> Done {
+        let Settings { platform_version, ledger, mut hops, .. } = self.own_settings.clone();
+        let durability = self.flow.store().durability().await?;
+        hops.push(convert::hop("platform", "postgresql", durability.is_encrypted));
+        let directory = self.flow.directory();
+        let to_bank = |bank: &Bank| convert::hop("channel", &bank.id, bank.is_encrypted);
+        hops.extend(directory.all().iter().map(|bank| to_bank(bank)));
+        let settings = Settings {
+            platform_version,
+            ledger,
+            hops,
+            channel_version: directory.channel_version(),
+            database: Some(wire::database(&durability)),
+            ..Settings::default()
+        };
+        Ok((reply::Result::GetSettings(GetSettingsResponse { settings: Some(settings) }), false))
     }
 }

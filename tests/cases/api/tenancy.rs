@@ -12,7 +12,7 @@ use proto::{
     accounts::{
         CreateAccountRequest, DepositRequest, GetAccountRequest, ListAccountsRequest, ListEntriesRequest,
     },
-    operations::{ListAlarmsRequest, Resolution, ResolvePaymentRequest},
+    operations::{GetSettingsRequest, ListAlarmsRequest, Resolution, ResolvePaymentRequest},
     payments::{
         CancelPaymentRequest, CaptureMode, CapturePaymentRequest, CreatePaymentRequest, GetPaymentRequest,
         ListPaymentsRequest, RefundPaymentRequest, get_payment_request::Key,
@@ -39,14 +39,16 @@ enum Call {
     RefundPayment,
     ResolvePayment,
     ListAlarms,
+    GetSettings,
 }
 
 use Call::{
     CancelPayment, CapturePayment, CreateAccount, CreatePayment, Deposit, GetAccount, GetPayment,
-    GetPaymentByRequest, ListAccounts, ListAlarms, ListEntries, ListPayments, RefundPayment, ResolvePayment,
+    GetPaymentByRequest, GetSettings, ListAccounts, ListAlarms, ListEntries, ListPayments, RefundPayment,
+    ResolvePayment,
 };
 
-const ALL: [Call; 14] = [
+const ALL: [Call; 15] = [
     CreatePayment,
     GetPayment,
     GetPaymentByRequest,
@@ -61,6 +63,7 @@ const ALL: [Call; 14] = [
     RefundPayment,
     ResolvePayment,
     ListAlarms,
+    GetSettings,
 ];
 
 /// What a participant has, to be asked for by others.
@@ -184,13 +187,17 @@ impl Call {
                 let page = client.operations.clone().list_alarms(with(metadata, message)).await?.into_inner();
                 Ok(page.alarms.len())
             }
+            GetSettings => {
+                let message = GetSettingsRequest {};
+                client.operations.clone().get_settings(with(metadata, message)).await.map(|_| 1)
+            }
         }
     }
 
     /// What a participant sees who asks for another's things.
     fn seen_by_others(self) -> Result<usize, Code> {
         match self {
-            CreateAccount => Ok(1),
+            CreateAccount | GetSettings => Ok(1),
             ListPayments | ListAccounts | ListAlarms => Ok(0),
             CreatePayment | GetPayment | GetPaymentByRequest | GetAccount | ListEntries | Deposit
             | CapturePayment | CancelPayment | RefundPayment | ResolvePayment => Err(Code::NotFound),

@@ -19,6 +19,8 @@ use crate::{
 const FUNDS: i64 = 1_000_000_000_000;
 /// What each payment is about, in minor units.
 const AMOUNT: i64 = 1_000;
+/// The number of the first merchant's account at its bank: scripts of the demo and of tests know the small ones.
+const FIRST_PAYEE: u32 = 1_000_000;
 /// Accounts without money, for each bank.
 const PENNILESS: usize = 16;
 /// Accounts that are opened at once.
@@ -169,10 +171,9 @@ fn currency(bank: &BankSetup) -> &'static str {
 }
 
 fn payee_at(bank: &BankSetup, number: u32) -> Payee {
+    let account = bank.account(FIRST_PAYEE + number);
     match bank.iban_code {
-        Some(_) => payee_by_iban("Blaise Seller", &bank.account(number)),
-        None => {
-            payee_by_number("Hideki Seller", &bank.account(number), payee::Bank::BankId(bank.id.to_owned()))
-        }
+        Some(_) => payee_by_iban("Blaise Seller", &account),
+        None => payee_by_number("Hideki Seller", &account, payee::Bank::BankId(bank.id.to_owned())),
     }
 }

@@ -1,0 +1,97 @@
+//! The gateway that is loaded: as it was said, or that of the demo that is up.
+
+use std::fs;
+
+use harness::{BenchError, binaries};
+
+use crate::args::Args;
+
+const ADVICE: &str = "say where the gateway is with --gateway and --key (or GATEWAY and KEY in the environment), or start \
+                      `cargo demo` in another shell and try again when it says that the system is up";
+
+/// Where the load goes.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The gateway's address.
+    pub gateway: String,
+    /// The API key.
+    pub key: String,
+    /// Where the simulated banks take their scripts, if it is known.
+    pub bank_control: Option<String>,
+    /// Whether the demo left the address.
+    pub is_demo: bool,
+}
+
+impl Target {
+    /// Where the arguments say, or else the demo.
+    ///
+    /// # Errors
+    /// When neither is there, or only half of it.
+    pub fn find(args: &Args) -> Result<Self, BenchError> {
+        let bank_control = args.bank_control.clone();
+        match (args.gateway.clone(), args.key.clone()) {
+            (Some(gateway), Some(key)) => {
+                Ok(Self { gateway: without_scheme(&gateway)?, key, bank_control, is_demo: false })
+            }
+            (Some(_), None) => Err("--gateway needs a --key (or KEY in the environment)".into()),
+            (None, Some(_)) => Err("--key needs a --gateway (or GATEWAY in the environment)".into()),
+            (None, None) => {
+                let file = binaries::target()?.join("demo/env");
+                let text = fs::read_to_string(file).map_err(|_| format!("no gateway to load: {ADVICE}"))?;
+                let demo = of_demo(&text)
+                    .ok_or_else(|| format!("the demo's target/demo/env is cut off: {ADVICE}"))?;
+                Ok(Self { bank_control: bank_control.or(demo.bank_control), ..demo })
+            }
+        }
+    }
+
+    /// What to do when nobody answers there.
+    pub fn advice(&self) -> &'static str {
+        if self.is_demo {
+            "the demo that wrote target/demo/env has ended: start `cargo demo` in another shell"
+        } else {
+            ADVICE
+        }
+    }
+}
+
+fn without_scheme(gateway: &str) -> Result<String, BenchError> {
+    if gateway.starts_with("https://") {
+        return Err("--gateway: TLS is not spoken yet: give an address such as 127.0.0.1:8080".into());
+    }
+    Ok(gateway.trim_start_matches("http://").trim_end_matches('/').to_owned())
+}
+
+/// What the demo wrote for shells.
+fn of_demo(environment: &str) -> Option<Target> {
+    let value = |name: &str| {
+        let mut values = environment.lines().filter_map(|line| line.split_once('='));
+        values.find(|(own, _)| *own == name).map(|(_, value)| value.to_owned())
+    };
+    Some(Target {
+        gateway: value("GATEWAY")?,
+        key: value("KEY")?,
+        bank_control: value("BANKS"),
+        is_demo: true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{of_demo, without_scheme};
+
+    #[test]
+    fn what_the_demo_wrote_is_read() {
+        let demo =
+            of_demo("GATEWAY=127.0.0.1:1\nKEY=rk_a=\nOTHER_KEY=rk_b\nBANKS=http://127.0.0.1:2\n").unwrap();
+        assert_eq!((demo.gateway.as_str(), demo.key.as_str()), ("127.0.0.1:1", "rk_a="));
+        assert_eq!(demo.bank_control.as_deref(), Some("http://127.0.0.1:2"));
+        assert!(of_demo("GATEWAY=127.0.0.1:1\n").is_none());
+    }
+
+    #[test]
+    fn an_address_may_have_a_scheme_that_is_spoken() {
+        assert_eq!(without_scheme("http://127.0.0.1:1/").unwrap(), "127.0.0.1:1");
+        assert!(without_scheme("https://127.0.0.1:1").unwrap_err().to_string().contains("TLS"));
+    }
+}
