@@ -9,8 +9,10 @@ pub enum Contender {
     Rialto,
     /// The same, with one merchant who is always paid.
     HotMerchant,
-    /// The same hops, and nothing done on them.
+    /// The same hops, and nothing done on them: each on a runtime as tokio makes it.
     EchoChain,
+    /// The same, each hop on one thread, as Rialto's services are.
+    LeanEchoChain,
     /// pgbench's TPC-B on the same PostgreSQL.
     TpcB,
     /// The naive design.
@@ -37,7 +39,8 @@ pub struct Phase {
 
 impl Contender {
     /// Everyone, in the order of the tables.
-    pub const ALL: [Self; 5] = [Self::Rialto, Self::HotMerchant, Self::EchoChain, Self::TpcB, Self::Naive];
+    pub const ALL: [Self; 6] =
+        [Self::Rialto, Self::HotMerchant, Self::EchoChain, Self::LeanEchoChain, Self::TpcB, Self::Naive];
 
     /// For programs.
     pub fn key(self) -> &'static str {
@@ -45,6 +48,7 @@ impl Contender {
             Self::Rialto => "rialto",
             Self::HotMerchant => "hot_merchant",
             Self::EchoChain => "echo_chain",
+            Self::LeanEchoChain => "lean_echo_chain",
             Self::TpcB => "tpcb",
             Self::Naive => "naive",
         }
@@ -56,6 +60,7 @@ impl Contender {
             Self::Rialto => "Rialto",
             Self::HotMerchant => "Rialto, one hot merchant",
             Self::EchoChain => "echo chain",
+            Self::LeanEchoChain => "echo chain, one thread a hop",
             Self::TpcB => "pgbench TPC-B",
             Self::Naive => "naive design",
         }
@@ -63,7 +68,7 @@ impl Contender {
 
     /// Whether it writes to PostgreSQL.
     pub fn writes(self) -> bool {
-        self != Self::EchoChain
+        !matches!(self, Self::EchoChain | Self::LeanEchoChain)
     }
 }
 

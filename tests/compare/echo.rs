@@ -1,5 +1,5 @@
 //! The echo chain: the hops of a payment, and nothing done on any of them. Each hop is a process of its own that serves and calls
-//! as Rialto's services do.
+//! as Rialto's services do, on a runtime as tokio makes it, or on one thread.
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -41,6 +41,9 @@ pub struct HopArgs {
     /// Where the next hop is; the last one has none.
     #[arg(long)]
     next: Option<String>,
+    /// Whether it runs on one thread, as Rialto's services do, rather than on as many as tokio makes.
+    #[arg(long)]
+    pub one_thread: bool,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -92,17 +95,20 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Starts every hop, the last one first.
+    /// Starts every hop, the last one first, each on one thread or on as many as tokio makes.
     ///
     /// # Errors
     /// When one does not come up.
-    pub fn start(folder: &Path) -> Result<Self, BenchError> {
+    pub fn start(folder: &Path, one_thread: bool) -> Result<Self, BenchError> {
         std::fs::create_dir_all(folder)?;
         let mut chain = Self { hops: Vec::new(), address: String::new() };
         for hop in HOPS.iter().rev() {
             let address_file = folder.join(format!("{hop}.address"));
             let mut command = Command::new(binaries::program("compare")?);
             command.args(["echo-hop", crate::MAX_STREAMS, "--address-file"]).arg(&address_file);
+            if one_thread {
+                command.arg("--one-thread");
+            }
             if !chain.address.is_empty() {
                 command.args(["--next", &format!("http://{}", chain.address)]);
             }

@@ -30,6 +30,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use harness::BenchError;
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::runtime::Builder;
 
 use results::{Judged, Results};
 use rounds::Pace;
@@ -92,21 +93,27 @@ enum Job {
     EchoHop(Box<echo::HopArgs>),
 }
 
-/// On one thread: so are the services, whose like the echo's hops are, and the load is to cost the others as little as it can.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
-    let done = match &args.job {
-        Some(Job::EchoHop(hop)) => echo::serve(hop).await.map(|()| true),
-        None => compare(&args).await,
-    };
-    match done {
+    match run(&args) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(args: &Args) -> Result<bool, BenchError> {
+    let as_tokio_makes_it = matches!(&args.job, Some(Job::EchoHop(hop)) if !hop.one_thread);
+    // The load is to cost the others as little as it can, and so are the services: on one thread.
+    let mut builder =
+        if as_tokio_makes_it { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    let runtime = builder.enable_all().build()?;
+    match &args.job {
+        Some(Job::EchoHop(hop)) => runtime.block_on(echo::serve(hop)).map(|()| true),
+        None => runtime.block_on(compare(args)),
     }
 }
 

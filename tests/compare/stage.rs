@@ -39,6 +39,8 @@ pub struct Stage {
     hot_merchant: Load,
     chain: Chain,
     echo: Load,
+    lean_chain: Chain,
+    lean_echo: Load,
     naive: Naive,
     naive_load: Load,
     /// None where there is no pgbench.
@@ -65,8 +67,9 @@ impl Stage {
         let tpcb = TpcB::prepare(system.postgres(), scale).await?;
         bar.set_message("starting the naive design");
         let naive = Naive::start(&setup_in("naive"), system.postgres(), &api_keys).await?;
-        bar.set_message("starting the echo chain");
-        let chain = Chain::start(&folder.join("echo"))?;
+        bar.set_message("starting the echo chains");
+        let chain = Chain::start(&folder.join("echo"), false)?;
+        let lean_chain = Chain::start(&folder.join("lean-echo"), true)?;
         bar.set_message("opening accounts");
         let key = system.credential(0).to_owned();
         let gateway = system.address(Service::Gateway).to_owned();
@@ -76,9 +79,11 @@ impl Stage {
             rialto: Load::open(&gateway, &key, plan(Spread::Uniform)).await?,
             hot_merchant: Load::open(&gateway, &key, plan(Spread::One)).await?,
             echo: echo::load(&chain.address)?,
+            lean_echo: echo::load(&lean_chain.address)?,
             naive_load: Load::open(&naive.address, &key, plan(Spread::Uniform)).await?,
             system,
             chain,
+            lean_chain,
             naive,
             tpcb,
         };
@@ -93,6 +98,7 @@ impl Stage {
             Contender::Rialto => Some(&self.rialto),
             Contender::HotMerchant => Some(&self.hot_merchant),
             Contender::EchoChain => Some(&self.echo),
+            Contender::LeanEchoChain => Some(&self.lean_echo),
             Contender::Naive => Some(&self.naive_load),
             Contender::TpcB => None,
         }
@@ -116,6 +122,7 @@ impl Stage {
                 services.map(account).to_vec()
             }
             Contender::EchoChain => return self.chain.hops.iter().map(of).collect(),
+            Contender::LeanEchoChain => return self.lean_chain.hops.iter().map(of).collect(),
             Contender::Naive => self.naive.parts.iter().map(of).collect(),
             Contender::TpcB => Vec::new(),
         };

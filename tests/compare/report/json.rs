@@ -45,7 +45,7 @@ fn beside(results: &Results, in_flight: usize) -> Value {
         "payments_per_s": by_contender(|contender| results.per_s(contender, in_flight)),
         "ratios": by_contender(|contender| match contender {
             Contender::EchoChain | Contender::Naive => results.rate_ratio(contender, in_flight),
-            Contender::Rialto | Contender::HotMerchant | Contender::TpcB => None,
+            Contender::Rialto | Contender::HotMerchant | Contender::LeanEchoChain | Contender::TpcB => None,
         }),
     })
 }

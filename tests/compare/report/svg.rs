@@ -51,7 +51,7 @@ pub fn picture(results: &Results) -> String {
         let middle = TOP + f64::from(row) * ROW + ROW / 2.0;
         let class = match contender {
             Contender::Rialto | Contender::HotMerchant => "bar own",
-            Contender::EchoChain | Contender::TpcB | Contender::Naive => "bar",
+            Contender::EchoChain | Contender::LeanEchoChain | Contender::TpcB | Contender::Naive => "bar",
         };
         let (from, to) = (x(figure.min), x(figure.max));
         // Writing to a String cannot fail.
