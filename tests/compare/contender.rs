@@ -60,9 +60,19 @@ impl Contender {
             Self::Rialto => "Rialto",
             Self::HotMerchant => "Rialto, one hot merchant",
             Self::EchoChain => "echo chain",
-            Self::LeanEchoChain => "echo chain, one thread a hop",
+            Self::LeanEchoChain => "lean echo chain",
             Self::TpcB => "pgbench TPC-B",
             Self::Naive => "naive design",
+        }
+    }
+
+    /// For the head of a narrow column.
+    pub fn short_title(self) -> &'static str {
+        match self {
+            Self::HotMerchant => "hot merchant",
+            Self::TpcB => "TPC-B",
+            Self::Naive => "naive",
+            Self::Rialto | Self::EchoChain | Self::LeanEchoChain => self.title(),
         }
     }
 

@@ -73,9 +73,9 @@ fn tables(results: &Results) -> Vec<(String, Table)> {
     ]
 }
 
-fn table<const N: usize>(header: [String; N]) -> Table {
+fn table(header: impl IntoIterator<Item = String>) -> Table {
     let mut table = Table::new();
-    table.set_header(header);
+    table.set_header(header.into_iter().collect::<Vec<_>>());
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -126,8 +126,13 @@ fn rates(results: &Results) -> Table {
     table
 }
 
+fn table_by_contender() -> Table {
+    let titles = Contender::ALL.map(|contender| contender.short_title().to_owned());
+    table(std::iter::once(String::new()).chain(titles))
+}
+
 fn cpu(results: &Results) -> Table {
-    let mut table = table(["", "Rialto", "hot merchant", "echo chain", "TPC-B", "naive"].map(str::to_owned));
+    let mut table = table_by_contender();
     let all = Contender::ALL.map(|contender| results.cpu_us(contender));
     for process in ["load", "gateway", "platform", "channel", "bank", "postgres"] {
         let figures = all.iter().map(|figures| {
@@ -141,7 +146,7 @@ fn cpu(results: &Results) -> Table {
 }
 
 fn others(results: &Results) -> Table {
-    let mut table = table(["", "Rialto", "hot merchant", "echo chain", "TPC-B", "naive"].map(str::to_owned));
+    let mut table = table_by_contender();
     let n = results.of_record();
     let pressure = Pressure::InFlight(n);
     let mut add = |title: String, of: &dyn Fn(Contender) -> Option<Figure>| {
