@@ -19,7 +19,7 @@ impl Lifecycle {
     }
 
     /// A lifecycle that SIGTERM or SIGINT ends: the first begins the drain, and a second one, or `drain_timeout`, stops
-    /// hard.
+    /// hard. SIGHUP ends nothing from now on; who reads files again on it listens for it.
     ///
     /// # Errors
     /// When the process can't listen to signals.
@@ -27,6 +27,8 @@ impl Lifecycle {
         let lifecycle = Self::new();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // Without anybody who listens, a hangup would end a process that has only just started.
+        drop(signal(SignalKind::hangup())?);
         let handle = lifecycle.clone();
         tokio::spawn(async move {
             let mut next = async || {

@@ -19,7 +19,7 @@ use proto::{
 };
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 
 use crate::{
@@ -41,7 +41,7 @@ const MAX_REQUEST_BYTES: usize = 64 << 10;
 /// Serves until the lifecycle has drained.
 ///
 /// # Errors
-/// When serving fails.
+/// When serving fails, or the process cannot listen to signals.
 pub async fn run(
     config: Config,
     listener: TcpListener,
@@ -49,7 +49,7 @@ pub async fn run(
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let own_settings = operations_service::own_settings(&config);
     let participants = Arc::new(config.participants);
-    tokio::spawn(reload_on_hangup(Arc::clone(&participants)));
+    tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, Arc::clone(&participants)));
     let platform = platform_link::open(rpc_client::connect(&config.platform)?, config.max_waiting);
     let front = Front::new(participants, platform);
     let payments = PaymentServiceServer::new(Payments::new(front.clone()));
@@ -63,8 +63,7 @@ pub async fn run(
     rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await
 }
 
-async fn reload_on_hangup(participants: Arc<Participants>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+async fn reload_on_hangup(mut hangup: Signal, participants: Arc<Participants>) {
     while hangup.recv().await.is_some() {
         match participants.reload() {
             Ok(keys) => tracing::info!(keys, "API keys read again"),
