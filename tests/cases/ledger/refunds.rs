@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
-use platform::domain::ledger::{Declined, Outcome, Witness};
+use platform::{
+    domain::ledger::{Declined, Outcome, Witness, decide},
+    store::load::{self, Locks},
+};
+use sqlx::Connection;
 
 use crate::{
-    bench::{World, accepted, all, command, eur, inconclusive, payment, rejected, submission, write},
+    bench::{
+        WAITING, World, accepted, all, command, connect, eur, inconclusive, payment, rejected, submission,
+        wait_until, write,
+    },
     life::done,
 };
 
@@ -35,6 +42,33 @@ async fn refunds_never_exceed_what_was_paid() {
     assert_eq!(stranger, Outcome::Declined(Declined::PaymentNotFound));
     let payer = write(&books[0], world.refund("alice", "alice-x", on_us.id, None)).await;
     assert_eq!(payer, Outcome::Declined(Declined::RefundByPayeeOnly));
+}
+
+/// Another writer decides under locks, whatever its reasons, while a refund is half written.
+#[tokio::test]
+async fn a_refund_is_held_against_one_that_is_decided_under_locks() {
+    let world = World::new().await;
+    let book = world.book(1);
+    let paid = payment(write(&book, command(world.pay_on_us("paid", world.bob, 10))).await);
+    let mut holder = connect(&world.options).await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE refundable IN SHARE MODE").execute(&mut holder).await.unwrap();
+    let half_written = write(&book, world.refund("bob", "one", paid.id, Some(6)));
+    let under_locks = async {
+        wait_until(&world.options, WAITING, |waiting| waiting == 1).await;
+        let refund = [world.refund("bob", "other", paid.id, Some(6))];
+        let mut connection = world.store.connect().await.unwrap();
+        let mut transaction = connection.begin().await.unwrap();
+        let snapshot = load::snapshot(&mut transaction, &refund, Locks::Rows).await.unwrap();
+        decide(snapshot, &refund, world.clock.now()).0
+    };
+    let release = async {
+        wait_until(&world.options, WAITING, |waiting| waiting == 2).await;
+        holder.close().await.unwrap();
+    };
+    let (one, other, ()) = tokio::join!(half_written, under_locks, release);
+    assert_eq!(done(&[one]), 1);
+    assert_eq!(other, [Outcome::Declined(Declined::RefundExceedsCaptured(4))]);
+    world.assert_balanced().await;
 }
 
 #[tokio::test]

@@ -52,10 +52,10 @@ impl Command {
         }
     }
 
-    /// Whether it has to be decided under locks from the start: what it changes has nothing by which the database could tell
-    /// that somebody was faster.
+    /// Whether it has to be decided under locks from the start. It leaves the row of the payment that it is about as it is, so
+    /// that others who change what stands beside that payment can only be kept off by its lock.
     pub fn needs_locks(&self) -> bool {
-        matches!(self, Self::Resolve(_))
+        matches!(self, Self::Refund(_) | Self::Resolve(_))
     }
 }
 
