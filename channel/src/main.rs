@@ -9,7 +9,9 @@ use common::{lifecycle::Lifecycle, listener, rpc_server, telemetry};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main(flavor = "current_thread")]
+// Where threads are made to stand still, others must be able to overtake them.
+#[cfg_attr(feature = "chaos", tokio::main)]
+#[cfg_attr(not(feature = "chaos"), tokio::main(flavor = "current_thread"))]
 async fn main() -> ExitCode {
     match start().await {
         Ok(()) => ExitCode::SUCCESS,

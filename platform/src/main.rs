@@ -13,7 +13,9 @@ use platform::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main(flavor = "current_thread")]
+// Where threads are made to stand still, others must be able to overtake them.
+#[cfg_attr(feature = "chaos", tokio::main)]
+#[cfg_attr(not(feature = "chaos"), tokio::main(flavor = "current_thread"))]
 async fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command.clone().unwrap_or(Job::Serve) {
