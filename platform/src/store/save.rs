@@ -4,7 +4,9 @@
 //! The statement refuses what was decided on something that has changed since: a payment by its sequence number, a lease by
 //! its token, a request id by its unique key, too little money by the account's constraint. Every part counts the rows it
 //! wrote, and any other number than was sent undoes the whole. Payments and deposits are inserted in the order of their
-//! request ids, payments and accounts changed in that of their ids, so that two platforms rarely deadlock.
+//! request ids, payments and accounts changed in that of their ids. The parts are done in the order in which they are counted:
+//! payments that there are, then accounts, then what is new, which is also the order under locks, so that two platforms cannot
+//! deadlock.
 
 use std::collections::BTreeMap;
 
@@ -81,16 +83,16 @@ WITH new_payments AS (
   WHERE a.id = g.id
   RETURNING 1
 )
-SELECT expect_rows('new_payments', (SELECT count(*) FROM new_payments), cardinality($1)),
-  expect_rows('changed_payments', (SELECT count(*) FROM changed_payments), cardinality($27)),
+SELECT expect_rows('changed_payments', (SELECT count(*) FROM changed_payments), cardinality($27)),
+  expect_rows('moved', (SELECT count(*) FROM moved), cardinality($80)),
+  expect_rows('new_payments', (SELECT count(*) FROM new_payments), cardinality($1)),
   expect_rows('new_deposits', (SELECT count(*) FROM new_deposits), cardinality($40)),
   expect_rows('new_transfers', (SELECT count(*) FROM new_transfers), cardinality($50)),
   expect_rows('new_events', (SELECT count(*) FROM new_events), cardinality($59)),
   expect_rows('new_attempts', (SELECT count(*) FROM new_attempts), cardinality($66)),
   expect_rows('entered', (SELECT count(*) FROM entered), cardinality($70)),
   expect_rows('postponed', (SELECT count(*) FROM postponed), cardinality($74)),
-  expect_rows('left_queue', (SELECT count(*) FROM left_queue), cardinality($78)),
-  expect_rows('moved', (SELECT count(*) FROM moved), cardinality($80))";
+  expect_rows('left_queue', (SELECT count(*) FROM left_queue), cardinality($78))";
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
