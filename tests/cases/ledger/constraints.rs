@@ -182,6 +182,34 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
         ("no cause", transfer(&format!("'POSTING', NULL, NULL, '{alice}', '{bob}', 1")), CHECK_VIOLATED),
         ("ends nothing", transfer(&format!("'HOLD_POSTED', {payment}, NULL, '{alice}', '{bob}', 1")), CHECK_VIOLATED),
         ("nobody's", transfer(&format!("'POSTING', {payment}, NULL, '{alice}', gen_random_uuid(), 1")), "23503"),
+        ("of no payment", transfer(&format!("'POSTING', gen_random_uuid(), NULL, '{alice}', '{bob}', 1")), "23503"),
+        ("no such hold", transfer(&format!("'HOLD_RELEASED', {payment}, gen_random_uuid(), '{alice}', '{settlement}', 10")), "23503"),
+        ("hold ended in part", transfer(&format!("'HOLD_POSTED', {payment}, {payment}, '{alice}', '{settlement}', 9")), "23503"),
+        ("hold ended between others", transfer(&format!("'HOLD_POSTED', {payment}, {payment}, '{bob}', '{settlement}', 10")), "23503"),
+        ("another's hold ended", transfer(&format!("'HOLD_POSTED', {ended}, {payment}, '{alice}', '{settlement}', 10")), "23503"),
+        (
+            "event of nobody",
+            "INSERT INTO payment_events VALUES (gen_random_uuid(), 1, 'FAILED', NULL, NULL, '', now())".to_owned(),
+            "23503",
+        ),
+        (
+            "attempt of nobody",
+            "INSERT INTO attempts VALUES (gen_random_uuid(), 1, now(), now() + interval '1 s')".to_owned(),
+            "23503",
+        ),
+        (
+            "work on nothing",
+            "INSERT INTO dispatches (payment_id, bank_id, due_at) VALUES (gen_random_uuid(), 'aurora', now())".to_owned(),
+            "23503",
+        ),
+        (
+            "payment from nowhere",
+            "INSERT INTO payments SELECT gen_random_uuid(), participant_id, 'stray', request_fingerprint, gen_random_uuid(),
+               credit_account, payee, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state,
+               reason_code, reason_iso_code, reason_message, sequence, created_at, updated_at FROM payments
+               WHERE request_id = 'submitted'".to_owned(),
+            "23503",
+        ),
         ("hold ended twice", transfer(&format!("'HOLD_RELEASED', {ended}, {ended}, '{alice}', '{settlement}', 10")), "23505"),
         (
             "second settlement account",
