@@ -3,15 +3,44 @@
 use std::time::Duration;
 
 use common::id::PaymentId;
-use platform::domain::{
-    ledger::{Command, Declined, Expire, Outcome, TransferIds, Witness},
-    payment::{State, Work},
+use platform::{
+    domain::{
+        ledger::{Command, Declined, Expire, Outcome, TransferIds, Witness, decide},
+        payment::{State, Work},
+    },
+    store::{
+        load::{self, Locks},
+        save,
+    },
 };
 
 use crate::{
     bench::{World, all, command, eur, number, payment, rejected, submission, write},
     life::{done, payment_row},
 };
+
+/// Two writers decide on the same state of a payment, without locks: the statement of the second must notice.
+#[tokio::test]
+async fn what_was_decided_on_a_step_that_is_over_is_not_written() {
+    let world = World::new().await;
+    let authorized = world.authorize("authorized", true).await;
+    let capture = |name: &str| world.capture(name, authorized.id, Some(30));
+    let (first, second) = ([capture("a")], [capture("b"), capture("c")]);
+    let mut connection = world.store.connect().await.unwrap();
+    let mut decided = Vec::new();
+    for commands in [first.as_slice(), second.as_slice()] {
+        let snapshot = load::snapshot(&mut connection, commands, Locks::None).await.unwrap();
+        decided.push(decide(snapshot, commands, world.clock.now()).1);
+    }
+    save::at_once(&mut connection, &decided[0]).await.unwrap();
+    let late = save::at_once(&mut connection, &decided[1]).await.unwrap_err();
+    assert!(late.is_lost_race() && late.to_string().contains("changed_payments"), "{late}");
+    assert_eq!(
+        number(&world.options, "SELECT captured FROM payments WHERE kind = 'AUTHORIZATION'").await,
+        30
+    );
+    world.assert_balanced().await;
+}
 
 #[tokio::test]
 async fn captures_never_exceed_what_was_authorized() {
