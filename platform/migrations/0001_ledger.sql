@@ -2,6 +2,14 @@
 -- currency; ids are UUIDv7 made by the platform; times are UTC. "Immutable" rows are held so by triggers that refuse
 -- UPDATE, DELETE and TRUNCATE for every role, the owner included.
 
+CREATE TYPE payment_kind AS ENUM ('PAYMENT', 'AUTHORIZATION', 'CAPTURE', 'REFUND', 'RETURN');
+COMMENT ON TYPE payment_kind IS 'PAYMENT pays at once; AUTHORIZATION holds what CAPTUREs pay; REFUND gives back; RETURN takes back what a bank paid late.';
+CREATE TYPE payment_state AS ENUM ('HELD', 'AUTHORIZED', 'SUBMITTED', 'UNKNOWN', 'INVESTIGATE', 'SUCCEEDED', 'FAILED', 'CANCELLED',
+    'EXPIRED');
+COMMENT ON TYPE payment_state IS 'Where a payment is in its life (platform/src/domain/payment/state.rs); the last four are final.';
+CREATE TYPE work AS ENUM ('SEND', 'ENQUIRE', 'EXPIRE');
+COMMENT ON TYPE work IS 'What is to be done when it is due: make an attempt and SEND it, ENQUIRE, or EXPIRE an authorization.';
+
 CREATE TABLE installation (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     page_token_key bytea NOT NULL
@@ -33,6 +41,7 @@ CREATE TABLE accounts (
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     iban text CONSTRAINT accounts_iban_is_unique UNIQUE,
     bank_id text,
+    is_suspense boolean NOT NULL DEFAULT false,
     may_overdraw boolean NOT NULL DEFAULT false,
     debits_pending bigint NOT NULL DEFAULT 0 CHECK (debits_pending >= 0),
     debits_posted bigint NOT NULL DEFAULT 0 CHECK (debits_posted >= 0),
@@ -41,14 +50,15 @@ CREATE TABLE accounts (
     closed_at timestamptz,
     created_at timestamptz NOT NULL,
     CONSTRAINT accounts_request_id_is_unique UNIQUE (participant_id, request_id),
-    CONSTRAINT accounts_one_settlement_account UNIQUE (bank_id, currency),
+    CONSTRAINT accounts_one_settlement_account UNIQUE (bank_id, currency, is_suspense),
     CONSTRAINT accounts_not_overdrawn CHECK (may_overdraw OR debits_pending <= credits_posted - debits_posted),
     CONSTRAINT accounts_only_settlement_overdraws CHECK (may_overdraw = (bank_id IS NOT NULL)),
+    CONSTRAINT accounts_suspense_is_the_houses CHECK (NOT is_suspense OR bank_id IS NOT NULL),
     CONSTRAINT accounts_request_is_whole CHECK ((request_id IS NULL) = (request_fingerprint IS NULL))
 ) WITH (fillfactor = 50);
 -- For lists; of another collation than the unique key for the reason given at payments_of_participant.
 CREATE INDEX accounts_of_participant ON accounts (participant_id COLLATE "C", id);
-COMMENT ON TABLE accounts IS 'Accounts of the ledger, with running sums that always equal those of their transfers.';
+COMMENT ON TABLE accounts IS 'Accounts of the ledger, with running sums: what is posted equals their transfers, what is pending what their payments hold.';
 COMMENT ON COLUMN accounts.id IS 'acc_… outside. Immutable.';
 COMMENT ON COLUMN accounts.participant_id IS 'Whose it is. Immutable.';
 COMMENT ON COLUMN accounts.request_id IS 'The caller''s id of the request that opened it; null for settlement accounts. Immutable.';
@@ -56,8 +66,9 @@ COMMENT ON COLUMN accounts.request_fingerprint IS 'A hash of that request. Immut
 COMMENT ON COLUMN accounts.display_name IS 'The holder''s name, as payees read it.';
 COMMENT ON COLUMN accounts.currency IS 'Its one currency (ISO 4217). Immutable.';
 COMMENT ON COLUMN accounts.iban IS 'Its IBAN, electronic form, if it has one.';
-COMMENT ON COLUMN accounts.bank_id IS 'Set on a settlement account: the bank, by its id in the directory. Immutable.';
-COMMENT ON COLUMN accounts.may_overdraw IS 'True on settlement accounts only. Immutable.';
+COMMENT ON COLUMN accounts.bank_id IS 'Set on the house''s accounts: the bank, by its id in the directory. Immutable.';
+COMMENT ON COLUMN accounts.is_suspense IS 'On an account with a bank: holds what the bank paid and nobody here has, until it is returned. Immutable.';
+COMMENT ON COLUMN accounts.may_overdraw IS 'True on the house''s accounts only. Immutable.';
 COMMENT ON COLUMN accounts.debits_pending IS 'Minor units held by payments under way.';
 COMMENT ON COLUMN accounts.debits_posted IS 'Minor units debited.';
 COMMENT ON COLUMN accounts.credits_pending IS 'Minor units that payments under way will credit.';
@@ -67,54 +78,89 @@ COMMENT ON COLUMN accounts.created_at IS 'When it was opened. Immutable.';
 
 CREATE TABLE payments (
     id uuid PRIMARY KEY,
+    uetr uuid NOT NULL,
+    payer_account uuid NOT NULL,
+    credit_account uuid NOT NULL,
+    amount bigint NOT NULL CHECK (amount > 0),
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    sequence integer NOT NULL CHECK (sequence >= 1),
+    state payment_state NOT NULL,
+    kind payment_kind NOT NULL DEFAULT 'PAYMENT',
+    is_queued boolean NOT NULL DEFAULT false,
     participant_id text NOT NULL,
     request_id text NOT NULL,
     request_fingerprint bytea NOT NULL CHECK (length(request_fingerprint) = 32),
-    payer_account uuid NOT NULL REFERENCES accounts,
-    credit_account uuid NOT NULL REFERENCES accounts,
-    payee jsonb NOT NULL,
-    amount bigint NOT NULL CHECK (amount > 0),
     currency text NOT NULL,
+    payee jsonb NOT NULL,
     remittance_information text NOT NULL,
-    end_to_end_id text NOT NULL,
     metadata jsonb NOT NULL,
+    end_to_end_id text,
     bank_id text,
-    uetr uuid NOT NULL,
-    state text NOT NULL CHECK (state IN ('SUBMITTED', 'UNKNOWN', 'SUCCEEDED', 'FAILED')),
     reason_code text,
     reason_iso_code text,
     reason_message text,
-    sequence integer NOT NULL CHECK (sequence >= 1),
-    created_at timestamptz NOT NULL,
-    updated_at timestamptz NOT NULL,
+    original_id uuid REFERENCES payments,
+    held bigint CHECK (held >= 0),
+    capturing bigint CHECK (capturing >= 0),
+    captured bigint CHECK (captured >= 0),
+    closing payment_state CHECK (closing IN ('CANCELLED', 'EXPIRED')),
+    expires_at timestamptz,
     CONSTRAINT payments_request_id_is_unique UNIQUE (participant_id, request_id),
-    CONSTRAINT payments_reason_when_needed CHECK ((state IN ('UNKNOWN', 'FAILED')) = (reason_code IS NOT NULL))
-) WITH (fillfactor = 70);
+    CONSTRAINT payments_reason_when_needed
+        CHECK ((state IN ('HELD', 'UNKNOWN', 'INVESTIGATE', 'FAILED')) = (reason_code IS NOT NULL)),
+    CONSTRAINT payments_belong_to_an_original
+        CHECK ((kind IN ('CAPTURE', 'REFUND', 'RETURN')) = (original_id IS NOT NULL)),
+    CONSTRAINT payments_sums_of_authorizations
+        CHECK (num_nonnulls(held, capturing, captured, expires_at) = CASE kind WHEN 'AUTHORIZATION' THEN 4 ELSE 0 END),
+    CONSTRAINT payments_captured_at_most_once CHECK (held + capturing + captured <= amount)
+    -- A payment's one or two updates find room on its own page, so that no index hears of them.
+) WITH (fillfactor = 50);
 -- Of another collation than the unique key, so that no plan can take it for the look-up of a request id: while the tables were
 -- empty the two cost the same, and the wrong one costs a scan of all of the participant's payments.
 CREATE INDEX payments_of_participant ON payments (participant_id COLLATE "C", id);
+CREATE INDEX payments_of_original ON payments (original_id, id) WHERE original_id IS NOT NULL;
 COMMENT ON TABLE payments IS 'Payments as they stand; payment_events has how they came to stand so.';
 COMMENT ON COLUMN payments.id IS 'pay_… outside. Immutable.';
+COMMENT ON COLUMN payments.uetr IS 'The payment''s unique reference at the bank (UUIDv4). Immutable.';
+COMMENT ON COLUMN payments.payer_account IS 'The account that pays. Immutable.';
+COMMENT ON COLUMN payments.credit_account IS 'The account that is credited here: the payee''s, or its bank''s settlement account. Immutable.';
+COMMENT ON COLUMN payments.amount IS 'Minor units. While the payment is under way they are held on both accounts. Immutable.';
+COMMENT ON COLUMN payments.created_at IS 'When it came to be. Immutable.';
+COMMENT ON COLUMN payments.updated_at IS 'When its state last changed.';
+COMMENT ON COLUMN payments.sequence IS 'Counts its states; grows with each change.';
+COMMENT ON COLUMN payments.state IS 'Where it is in its life; SUCCEEDED, FAILED, CANCELLED and EXPIRED are final.';
+COMMENT ON COLUMN payments.kind IS 'What it is. Immutable.';
+COMMENT ON COLUMN payments.is_queued IS 'Whether its work is in dispatches. While it is SUBMITTED and this is not set, who wrote it holds its first lease.';
 COMMENT ON COLUMN payments.participant_id IS 'Whose it is. Immutable.';
 COMMENT ON COLUMN payments.request_id IS 'The caller''s id of the request that made it. Immutable.';
 COMMENT ON COLUMN payments.request_fingerprint IS 'A hash of that request''s normal form. Immutable.';
-COMMENT ON COLUMN payments.payer_account IS 'The account that pays. Immutable.';
-COMMENT ON COLUMN payments.credit_account IS 'The account that is credited here: the payee''s, or its bank''s settlement account. Immutable.';
-COMMENT ON COLUMN payments.payee IS 'Name and account of the payee, as the request said. Immutable.';
-COMMENT ON COLUMN payments.amount IS 'Minor units. Immutable.';
 COMMENT ON COLUMN payments.currency IS 'Of the amount (ISO 4217). Immutable.';
+COMMENT ON COLUMN payments.payee IS 'Name and account of the payee, as the request said. Immutable.';
 COMMENT ON COLUMN payments.remittance_information IS 'What the payee reads; empty if nothing. Immutable.';
-COMMENT ON COLUMN payments.end_to_end_id IS 'The reference that travels to the payee. Immutable.';
 COMMENT ON COLUMN payments.metadata IS 'The caller''s labels. Immutable.';
+COMMENT ON COLUMN payments.end_to_end_id IS 'The reference that travels to the payee; null for the payment''s own number. Immutable.';
 COMMENT ON COLUMN payments.bank_id IS 'The bank that is instructed; null for a payment on this ledger. Immutable.';
-COMMENT ON COLUMN payments.uetr IS 'The payment''s unique reference at the bank (UUIDv4). Immutable.';
-COMMENT ON COLUMN payments.state IS 'Where it is in its life; SUCCEEDED and FAILED are final.';
-COMMENT ON COLUMN payments.reason_code IS 'Why it is UNKNOWN or FAILED, for programs.';
+COMMENT ON COLUMN payments.reason_code IS 'Why it is HELD, UNKNOWN, INVESTIGATE or FAILED, for programs.';
 COMMENT ON COLUMN payments.reason_iso_code IS 'Why, as an ISO 20022 reason; empty if none fits.';
 COMMENT ON COLUMN payments.reason_message IS 'Why, for people.';
-COMMENT ON COLUMN payments.sequence IS 'Counts its states; grows with each change.';
-COMMENT ON COLUMN payments.created_at IS 'When it came to be. Immutable.';
-COMMENT ON COLUMN payments.updated_at IS 'When its state last changed.';
+COMMENT ON COLUMN payments.original_id IS 'The payment that it captures, refunds or takes back. Immutable.';
+COMMENT ON COLUMN payments.held IS 'Of an authorization: minor units that it holds and that can be captured.';
+COMMENT ON COLUMN payments.capturing IS 'Of an authorization: minor units of captures under way.';
+COMMENT ON COLUMN payments.captured IS 'Of an authorization: minor units of captures that succeeded.';
+COMMENT ON COLUMN payments.closing IS 'Of an authorization that takes no more captures: how it ends if there was none.';
+COMMENT ON COLUMN payments.expires_at IS 'Of an authorization: when what is held is released. Immutable.';
+
+CREATE TABLE refundable (
+    payment_id uuid PRIMARY KEY REFERENCES payments,
+    amount bigint NOT NULL,
+    refunded bigint NOT NULL,
+    CONSTRAINT refundable_at_most_once CHECK (refunded BETWEEN 0 AND amount)
+);
+COMMENT ON TABLE refundable IS 'Payments and captures that refunds give back. Beside the payment, whose row is final.';
+COMMENT ON COLUMN refundable.payment_id IS 'The payment or capture.';
+COMMENT ON COLUMN refundable.amount IS 'Its amount, in minor units.';
+COMMENT ON COLUMN refundable.refunded IS 'The sum of its refunds, those under way included.';
 
 CREATE TABLE deposits (
     id uuid PRIMARY KEY,
@@ -143,77 +189,114 @@ COMMENT ON COLUMN deposits.created_at IS 'When it was booked.';
 
 CREATE TABLE transfers (
     id uuid PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('POSTING', 'HOLD', 'HOLD_POSTED', 'HOLD_RELEASED')),
-    payment_id uuid REFERENCES payments,
-    deposit_id uuid REFERENCES deposits,
-    hold_id uuid CONSTRAINT transfers_hold_ends_once UNIQUE REFERENCES transfers,
-    debit_account uuid NOT NULL REFERENCES accounts,
-    credit_account uuid NOT NULL REFERENCES accounts,
+    payment_id uuid,
+    deposit_id uuid,
+    debit_account uuid NOT NULL,
+    credit_account uuid NOT NULL,
     amount bigint NOT NULL CHECK (amount > 0),
     created_at timestamptz NOT NULL,
+    debit_is_house boolean NOT NULL,
+    credit_is_house boolean NOT NULL,
     CONSTRAINT transfers_two_accounts CHECK (debit_account <> credit_account),
-    CONSTRAINT transfers_one_cause CHECK (num_nonnulls(payment_id, deposit_id) = 1),
-    CONSTRAINT transfers_end_a_hold CHECK ((kind IN ('HOLD_POSTED', 'HOLD_RELEASED')) = (hold_id IS NOT NULL))
+    CONSTRAINT transfers_one_cause CHECK (num_nonnulls(payment_id, deposit_id) = 1)
 );
-CREATE INDEX transfers_of_debit_account ON transfers (debit_account, id);
-CREATE INDEX transfers_of_credit_account ON transfers (credit_account, id);
-COMMENT ON TABLE transfers IS 'Every movement and hold of money, double entry: one debit, one credit, one amount. Immutable.';
-COMMENT ON COLUMN transfers.id IS 'tra_… outside. A payment''s first transfer has the payment''s number.';
-COMMENT ON COLUMN transfers.kind IS 'POSTING moves at once; HOLD holds; HOLD_POSTED and HOLD_RELEASED end a hold.';
+-- The house's accounts have a side of almost every transfer, and nobody lists them.
+CREATE INDEX transfers_of_debit_account ON transfers (debit_account, id) WHERE NOT debit_is_house;
+CREATE INDEX transfers_of_credit_account ON transfers (credit_account, id) WHERE NOT credit_is_house;
+COMMENT ON TABLE transfers IS 'Every movement of money, double entry: one debit, one credit, one amount. Immutable.';
+COMMENT ON COLUMN transfers.id IS 'tra_… outside. What books a payment or deposit has its number, so that it is booked once.';
 COMMENT ON COLUMN transfers.payment_id IS 'The payment that it belongs to, or null.';
 COMMENT ON COLUMN transfers.deposit_id IS 'The deposit that it belongs to, or null.';
-COMMENT ON COLUMN transfers.hold_id IS 'The hold that it ends, or null. A hold ends once.';
 COMMENT ON COLUMN transfers.debit_account IS 'Who pays.';
 COMMENT ON COLUMN transfers.credit_account IS 'Who is paid.';
 COMMENT ON COLUMN transfers.amount IS 'Minor units of both accounts'' currency.';
 COMMENT ON COLUMN transfers.created_at IS 'When it was booked.';
+COMMENT ON COLUMN transfers.debit_is_house IS 'Whether the debited account is one of the house''s.';
+COMMENT ON COLUMN transfers.credit_is_house IS 'Whether the credited account is one of the house''s.';
 
 CREATE TABLE payment_events (
-    payment_id uuid NOT NULL REFERENCES payments,
+    payment_id uuid NOT NULL,
+    created_at timestamptz NOT NULL,
     sequence integer NOT NULL,
-    state text NOT NULL,
+    state payment_state NOT NULL,
+    attempt integer CHECK (attempt >= 1),
+    valid_until timestamptz,
     reason_code text,
     reason_iso_code text,
     bank_message_id text NOT NULL,
-    created_at timestamptz NOT NULL,
-    PRIMARY KEY (payment_id, sequence)
+    PRIMARY KEY (payment_id, sequence),
+    CONSTRAINT payment_events_attempts_when_submitted CHECK ((state = 'SUBMITTED') = (attempt IS NOT NULL)
+        AND (attempt IS NULL) = (valid_until IS NULL) AND valid_until > created_at)
 );
 COMMENT ON TABLE payment_events IS 'Every step of every payment, written in the commit that made it. Immutable.';
 COMMENT ON COLUMN payment_events.payment_id IS 'Whose step.';
+COMMENT ON COLUMN payment_events.created_at IS 'When. Of an attempt: when the bank''s clock for it started (AccptncDtTm).';
 COMMENT ON COLUMN payment_events.sequence IS 'The how-manieth.';
 COMMENT ON COLUMN payment_events.state IS 'The state that it led to.';
+COMMENT ON COLUMN payment_events.attempt IS 'Of a step to SUBMITTED: the how-manieth instruction to the bank it put on record, before a byte left. The MsgId at the bank is the payment''s number and this one.';
+COMMENT ON COLUMN payment_events.valid_until IS 'Of an attempt: the bank refuses it after this time.';
 COMMENT ON COLUMN payment_events.reason_code IS 'Why, for programs.';
 COMMENT ON COLUMN payment_events.reason_iso_code IS 'Why, as an ISO 20022 reason.';
 COMMENT ON COLUMN payment_events.bank_message_id IS 'The bank''s message that it follows from; empty if there is none.';
-COMMENT ON COLUMN payment_events.created_at IS 'When.';
 
-CREATE TABLE attempts (
-    payment_id uuid NOT NULL REFERENCES payments,
-    number integer NOT NULL CHECK (number >= 1),
-    accept_time timestamptz NOT NULL,
-    valid_until timestamptz NOT NULL CHECK (valid_until > accept_time),
-    PRIMARY KEY (payment_id, number)
+CREATE TABLE first_leases (
+    ends_at timestamptz NOT NULL,
+    payments uuid[] NOT NULL
 );
-COMMENT ON TABLE attempts IS 'Instructions to banks, on record before a byte leaves. Immutable. The MsgId at the bank is the payment''s number and the attempt''s.';
-COMMENT ON COLUMN attempts.payment_id IS 'The payment.';
-COMMENT ON COLUMN attempts.number IS 'Counts the payment''s attempts; a new one only after a binding negative.';
-COMMENT ON COLUMN attempts.accept_time IS 'When the bank''s clock for it started (AccptncDtTm).';
-COMMENT ON COLUMN attempts.valid_until IS 'The bank refuses it after this time.';
+CREATE INDEX first_leases_end ON first_leases (ends_at);
+COMMENT ON TABLE first_leases IS 'Payments that were handed to be sent in the commit that wrote them, a batch in a row. Those that are SUBMITTED still when the lease ends enter dispatches.';
+COMMENT ON COLUMN first_leases.ends_at IS 'When others may take over. The database''s clock counts.';
+COMMENT ON COLUMN first_leases.payments IS 'The payments.';
 
 CREATE TABLE dispatches (
-    payment_id uuid PRIMARY KEY REFERENCES payments,
+    payment_id uuid PRIMARY KEY,
     bank_id text NOT NULL,
+    work work NOT NULL DEFAULT 'ENQUIRE',
     due_at timestamptz NOT NULL,
     token bigint NOT NULL DEFAULT 1,
-    tries integer NOT NULL DEFAULT 1
+    tries integer NOT NULL DEFAULT 1,
+    fruitless integer NOT NULL DEFAULT 0,
+    is_overdue boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 70);
-CREATE INDEX dispatches_due ON dispatches (due_at);
-COMMENT ON TABLE dispatches IS 'The queue of work: payments that a bank has still to answer for. Written in the commit of the hold, deleted in the commit that ends it.';
+CREATE INDEX dispatches_due_by_bank ON dispatches (bank_id, work, due_at);
+COMMENT ON TABLE dispatches IS 'The queue of work: payments that did not end in their first lease, wait for their bank, or can be captured.';
 COMMENT ON COLUMN dispatches.payment_id IS 'The payment.';
-COMMENT ON COLUMN dispatches.bank_id IS 'Its bank.';
+COMMENT ON COLUMN dispatches.bank_id IS 'Its bank; empty for the house''s own work.';
+COMMENT ON COLUMN dispatches.work IS 'What is to be done when it is due.';
 COMMENT ON COLUMN dispatches.due_at IS 'When somebody may take it over: the end of the present lease, or of a pause. The database''s clock counts.';
 COMMENT ON COLUMN dispatches.token IS 'Fencing token: grows with each lease; writes with an older one are refused.';
 COMMENT ON COLUMN dispatches.tries IS 'How often it was taken.';
+COMMENT ON COLUMN dispatches.fruitless IS 'How often it was taken since it last came to an end.';
+COMMENT ON COLUMN dispatches.is_overdue IS 'Whether the alarm PAYMENT_OVERDUE was raised.';
+
+CREATE TABLE alarms (
+    id uuid PRIMARY KEY,
+    kind text NOT NULL,
+    payment_id uuid NOT NULL REFERENCES payments,
+    detail text NOT NULL,
+    created_at timestamptz NOT NULL,
+    CONSTRAINT alarms_one_of_a_kind UNIQUE (payment_id, kind)
+);
+COMMENT ON TABLE alarms IS 'What people should look at. Immutable.';
+COMMENT ON COLUMN alarms.id IS 'alm_… outside.';
+COMMENT ON COLUMN alarms.kind IS 'What kind of thing, for programs (platform/src/domain/alarm.rs).';
+COMMENT ON COLUMN alarms.payment_id IS 'The payment that it is about.';
+COMMENT ON COLUMN alarms.detail IS 'For people.';
+COMMENT ON COLUMN alarms.created_at IS 'When it was raised.';
+CREATE TABLE resolutions (
+    payment_id uuid PRIMARY KEY REFERENCES payments,
+    succeeded boolean NOT NULL,
+    evidence_reference text NOT NULL,
+    proposed_by text NOT NULL,
+    approved_by text,
+    CONSTRAINT resolutions_take_two CHECK (approved_by <> proposed_by)
+);
+COMMENT ON TABLE resolutions IS 'What operators found out about payments whose end no machine could know.';
+COMMENT ON COLUMN resolutions.payment_id IS 'The payment.';
+COMMENT ON COLUMN resolutions.succeeded IS 'Whether the payee is credited.';
+COMMENT ON COLUMN resolutions.evidence_reference IS 'Where the evidence is found.';
+COMMENT ON COLUMN resolutions.proposed_by IS 'Whose credential proposed it.';
+COMMENT ON COLUMN resolutions.approved_by IS 'Whose credential approved it; null while nobody did.';
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -225,32 +308,88 @@ CREATE TRIGGER transfers_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON transf
     EXECUTE FUNCTION refuse_change('transfers never change');
 CREATE TRIGGER payment_events_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON payment_events
     EXECUTE FUNCTION refuse_change('events never change');
-CREATE TRIGGER attempts_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON attempts
-    EXECUTE FUNCTION refuse_change('attempts never change');
 CREATE TRIGGER deposits_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON deposits
     EXECUTE FUNCTION refuse_change('deposits never change');
 CREATE TRIGGER payments_permanent BEFORE DELETE OR TRUNCATE ON payments
     EXECUTE FUNCTION refuse_change('payments stay');
 CREATE TRIGGER accounts_permanent BEFORE DELETE OR TRUNCATE ON accounts
     EXECUTE FUNCTION refuse_change('accounts stay');
+CREATE TRIGGER alarms_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON alarms
+    EXECUTE FUNCTION refuse_change('alarms never change');
 
--- The same table of transitions as platform/src/domain/payment.rs.
+-- The same table of transitions as platform/src/domain/payment/state.rs. What enters the queue stays what it is.
 CREATE TRIGGER payments_only_legal_changes BEFORE UPDATE ON payments FOR EACH ROW
     WHEN (NOT (
-        (OLD.state, NEW.state) IN (
-            ('SUBMITTED', 'UNKNOWN'), ('SUBMITTED', 'SUCCEEDED'), ('SUBMITTED', 'FAILED'),
-            ('UNKNOWN', 'SUCCEEDED'), ('UNKNOWN', 'FAILED')
+        ((OLD.state, NEW.state) IN (
+            ('HELD', 'SUBMITTED'), ('HELD', 'CANCELLED'), ('HELD', 'INVESTIGATE'),
+            ('AUTHORIZED', 'AUTHORIZED'), ('AUTHORIZED', 'SUCCEEDED'), ('AUTHORIZED', 'CANCELLED'), ('AUTHORIZED', 'EXPIRED'),
+            ('SUBMITTED', 'HELD'), ('SUBMITTED', 'UNKNOWN'), ('SUBMITTED', 'INVESTIGATE'), ('SUBMITTED', 'SUCCEEDED'),
+            ('SUBMITTED', 'FAILED'),
+            ('UNKNOWN', 'HELD'), ('UNKNOWN', 'INVESTIGATE'), ('UNKNOWN', 'SUCCEEDED'), ('UNKNOWN', 'FAILED'),
+            ('INVESTIGATE', 'SUCCEEDED'), ('INVESTIGATE', 'FAILED')
         )
-        AND NEW.sequence > OLD.sequence
+        AND NEW.sequence > OLD.sequence)
+        OR (OLD.state = 'SUBMITTED' AND NOT OLD.is_queued AND NEW.is_queued
+        AND (NEW.state, NEW.sequence, NEW.updated_at) = (OLD.state, OLD.sequence, OLD.updated_at)
+        AND (NEW.reason_code, NEW.held) IS NOT DISTINCT FROM (OLD.reason_code, OLD.held))
     ))
     EXECUTE FUNCTION refuse_change('a payment''s state only goes on, and a final one never changes');
 CREATE TRIGGER payments_identity_immutable BEFORE UPDATE OF
     id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee, amount, currency,
-    remittance_information, end_to_end_id, metadata, bank_id, uetr, created_at ON payments
+    remittance_information, end_to_end_id, metadata, bank_id, uetr, created_at, kind, original_id, expires_at ON payments
     EXECUTE FUNCTION refuse_change('what was asked for never changes');
 CREATE TRIGGER accounts_identity_immutable BEFORE UPDATE OF
-    id, participant_id, request_id, request_fingerprint, currency, bank_id, may_overdraw, created_at ON accounts
+    id, participant_id, request_id, request_fingerprint, currency, bank_id, may_overdraw, created_at, is_suspense ON accounts
     EXECUTE FUNCTION refuse_change('an account''s identity never changes');
+
+-- What was decided without locks is refused when something that it follows from has changed.
+CREATE FUNCTION expect_rows(part text, written bigint, sent integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF written IS DISTINCT FROM sent THEN
+        RAISE EXCEPTION '%: % of % rows; the others changed meanwhile', part, written, sent USING ERRCODE = 'serialization_failure';
+    END IF;
+END $$;
+COMMENT ON FUNCTION expect_rows(text, bigint, integer) IS 'Undoes a statement a part of which did not write what it was sent.';
+
+-- Foreign keys look up and lock one row at a time: a third of what a payment cost the database. Accounts, payments and deposits are
+-- never deleted and never change their ids (see their triggers), so that one look for all rows of a statement is as good.
+CREATE FUNCTION refuse_strays() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE strays boolean;
+BEGIN
+    CASE TG_TABLE_NAME
+        WHEN 'payments' THEN
+            strays := EXISTS (SELECT FROM fresh f
+                WHERE (SELECT count(*) FROM accounts a WHERE a.id IN (f.payer_account, f.credit_account)) <> 2);
+        WHEN 'transfers' THEN
+            -- Only a payment that has succeeded moves money: its amount, between its accounts, once, since what books it has its
+            -- number. What a return takes back is first booked the other way round.
+            strays := EXISTS (SELECT FROM fresh f
+                WHERE (SELECT count(*) FROM accounts a WHERE (a.id, a.may_overdraw)
+                    IN ((f.debit_account, f.debit_is_house), (f.credit_account, f.credit_is_house))) <> 2
+                OR (f.payment_id IS NOT NULL AND NOT EXISTS (SELECT FROM payments p WHERE p.id = f.payment_id AND p.amount = f.amount
+                    AND CASE WHEN f.id = p.id
+                        THEN p.state = 'SUCCEEDED' AND p.kind <> 'AUTHORIZATION'
+                            AND (p.payer_account, p.credit_account) = (f.debit_account, f.credit_account)
+                        ELSE p.kind = 'RETURN' AND (p.credit_account, p.payer_account) = (f.debit_account, f.credit_account) END))
+                OR (f.deposit_id IS NOT NULL AND NOT EXISTS (SELECT FROM deposits d WHERE d.id = f.deposit_id AND d.id = f.id
+                    AND (d.amount, d.account_id) = (f.amount, f.credit_account))));
+        ELSE
+            strays := EXISTS (SELECT FROM fresh f WHERE (SELECT count(*) FROM payments p WHERE p.id = f.payment_id) <> 1);
+    END CASE;
+    IF strays THEN
+        RAISE EXCEPTION 'rows of % belong to nothing that there is', TG_TABLE_NAME USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION refuse_strays() IS 'Refuses rows that name accounts, payments or deposits that do not exist, and transfers that are not theirs.';
+CREATE TRIGGER payments_refuse_strays AFTER INSERT ON payments REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
+CREATE TRIGGER transfers_refuse_strays AFTER INSERT ON transfers REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
+CREATE TRIGGER payment_events_refuse_strays AFTER INSERT ON payment_events REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
+CREATE TRIGGER dispatches_refuse_strays AFTER INSERT ON dispatches REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
 
 -- The role that the platform works as: it cannot change history, nor the schema.
 DO $$
@@ -267,8 +406,13 @@ EXCEPTION
         RAISE EXCEPTION 'cannot create the role rialto_platform: let an administrator run "CREATE ROLE rialto_platform NOLOGIN" and grant it to %', current_user;
 END $$;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO rialto_platform;
-GRANT INSERT ON participants, accounts, payments, deposits, transfers, payment_events, attempts, dispatches TO rialto_platform;
+GRANT INSERT ON participants, accounts, payments, refundable, deposits, transfers, payment_events, first_leases, dispatches, alarms,
+    resolutions TO rialto_platform;
 GRANT UPDATE (display_name, iban, debits_pending, debits_posted, credits_pending, credits_posted, closed_at)
     ON accounts TO rialto_platform;
-GRANT UPDATE (state, reason_code, reason_iso_code, reason_message, sequence, updated_at) ON payments TO rialto_platform;
-GRANT UPDATE (due_at, token, tries), DELETE ON dispatches TO rialto_platform;
+GRANT UPDATE (state, reason_code, reason_iso_code, reason_message, sequence, updated_at, is_queued, held, capturing, captured, closing)
+    ON payments TO rialto_platform;
+GRANT UPDATE (refunded) ON refundable TO rialto_platform;
+GRANT UPDATE (ends_at), DELETE ON first_leases TO rialto_platform;
+GRANT UPDATE (work, due_at, token, tries, fruitless, is_overdue), DELETE ON dispatches TO rialto_platform;
+GRANT UPDATE (succeeded, evidence_reference, proposed_by, approved_by) ON resolutions TO rialto_platform;

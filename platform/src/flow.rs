@@ -14,12 +14,12 @@ pub mod waiters;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{clock::Clock, id::TransferId, lifecycle::Lifecycle};
+use common::{clock::Clock, lifecycle::Lifecycle};
 use proto::channel::Notice;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use crate::{channel_link::ChannelLink, directory::Directory, domain::ledger::TransferIds, store::Store};
+use crate::{channel_link::ChannelLink, directory::Directory, store::Store};
 
 use book::{Book, ToSend};
 use waiters::Waiters;
@@ -115,12 +115,5 @@ impl Flow {
     pub async fn settled(&self) {
         self.settling.close();
         self.settling.wait().await;
-    }
-}
-
-impl TransferIds {
-    /// Three new numbers.
-    pub fn new(clock: &Clock) -> Self {
-        Self([TransferId::new(clock), TransferId::new(clock), TransferId::new(clock)])
     }
 }

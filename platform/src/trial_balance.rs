@@ -44,18 +44,20 @@ pub struct CurrencySums {
 
 /// Checks, each returning a line for whatever differs.
 const CHECKS: [&str; 12] = [
-    // An account's stored sums are those of its transfers.
-    "WITH effect (kind, pending, posted) AS (
-       VALUES ('POSTING', 0, 1), ('HOLD', 1, 0), ('HOLD_POSTED', -1, 1), ('HOLD_RELEASED', -1, 0)
-     ), sides AS (
-       SELECT debit_account AS id, amount * pending AS dp, amount * posted AS d, 0 AS cp, 0 AS c
-         FROM transfers JOIN effect USING (kind)
-       UNION ALL
-       SELECT credit_account, 0, 0, amount * pending, amount * posted FROM transfers JOIN effect USING (kind)
+    // An account's stored sums are those of its transfers, and of what its payments hold.
+    "WITH sides AS (
+       SELECT debit_account AS id, 0 AS dp, amount AS d, 0 AS cp, 0 AS c FROM transfers
+       UNION ALL SELECT credit_account, 0, 0, 0, amount FROM transfers
+       UNION ALL SELECT payer_account, amount, 0, 0, 0 FROM payments
+         WHERE state IN ('HELD', 'SUBMITTED', 'UNKNOWN', 'INVESTIGATE') AND kind <> 'AUTHORIZATION'
+       UNION ALL SELECT credit_account, 0, 0, amount, 0 FROM payments
+         WHERE state IN ('HELD', 'SUBMITTED', 'UNKNOWN', 'INVESTIGATE') AND kind <> 'AUTHORIZATION'
+       UNION ALL SELECT payer_account, held, 0, 0, 0 FROM payments WHERE kind = 'AUTHORIZATION'
+       UNION ALL SELECT credit_account, 0, 0, held, 0 FROM payments WHERE kind = 'AUTHORIZATION'
      ), recomputed AS (
        SELECT id, sum(dp) AS dp, sum(d) AS d, sum(cp) AS cp, sum(c) AS c FROM sides GROUP BY id
      )
-     SELECT format('account acc_%s: stored pending/posted debits %s/%s credits %s/%s, transfers say %s/%s and %s/%s',
+     SELECT format('account acc_%s: stored pending/posted debits %s/%s credits %s/%s, payments and transfers say %s/%s and %s/%s',
        replace(a.id::text, '-', ''), debits_pending, debits_posted, credits_pending, credits_posted,
        coalesce(dp, 0), coalesce(d, 0), coalesce(cp, 0), coalesce(c, 0))
      FROM accounts a LEFT JOIN recomputed r USING (id)
@@ -74,46 +76,39 @@ const CHECKS: [&str; 12] = [
      FROM transfers t JOIN accounts d ON d.id = t.debit_account JOIN accounts c ON c.id = t.credit_account
        LEFT JOIN payments p ON p.id = t.payment_id
      WHERE d.currency <> c.currency OR d.currency <> coalesce(p.currency, d.currency)",
-    // A payment's transfers are between its accounts, of its amount (an authorization's: at most), and end its own holds
-    // whole. What a return takes back was first booked the other way round.
+    // A payment's transfers are between its accounts, of its amount. What a return takes back was first booked the other way round.
     "SELECT format('payment pay_%s: transfer tra_%s is not its own', replace(p.id::text, '-', ''),
        replace(t.id::text, '-', ''))
-     FROM transfers t JOIN payments p ON p.id = t.payment_id LEFT JOIN transfers h ON h.id = t.hold_id
-     WHERE (t.debit_account, t.credit_account) <> CASE WHEN p.kind = 'RETURN' AND t.kind = 'POSTING'
+     FROM transfers t JOIN payments p ON p.id = t.payment_id
+     WHERE (t.debit_account, t.credit_account) <> CASE WHEN t.id <> p.id
            THEN (p.credit_account, p.payer_account) ELSE (p.payer_account, p.credit_account) END
-       OR t.amount > p.amount OR (t.amount < p.amount AND p.kind <> 'AUTHORIZATION')
-       OR (t.hold_id IS NOT NULL
-         AND (h.kind, h.payment_id, h.amount) IS DISTINCT FROM ('HOLD', t.payment_id, t.amount))",
+       OR t.amount <> p.amount",
     // A deposit is booked once, on its account, to the last minor unit.
     "WITH booked AS (
-       SELECT deposit_id AS id, count(*) AS n, min(kind) AS kind, sum(amount) AS amount, min(credit_account::text) AS account
+       SELECT deposit_id AS id, count(*) AS n, sum(amount) AS amount, min(credit_account::text) AS account
        FROM transfers WHERE deposit_id IS NOT NULL GROUP BY deposit_id
      )
      SELECT format('deposit dep_%s of %s on acc_%s: booked %s on acc_%s', replace(d.id::text, '-', ''), d.amount,
        replace(account_id::text, '-', ''), coalesce(b.amount, 0), replace(account, '-', ''))
      FROM deposits d LEFT JOIN booked b USING (id)
-     WHERE (n, kind, b.amount, account) IS DISTINCT FROM (1, 'POSTING', d.amount, account_id::text)",
-    // A payment's transfers are what its state says, to the last minor unit.
+     WHERE (n, b.amount, account) IS DISTINCT FROM (1, d.amount, account_id::text)",
+    // A payment's transfers are what its state says, to the last minor unit; an authorization's captures move for it.
     "WITH booked AS (
-       SELECT payment_id AS id,
-         sum(CASE kind WHEN 'HOLD' THEN amount WHEN 'POSTING' THEN 0 ELSE -amount END) AS held,
-         sum(CASE kind WHEN 'POSTING' THEN amount WHEN 'HOLD_POSTED' THEN amount ELSE 0 END) AS paid
-       FROM transfers WHERE payment_id IS NOT NULL GROUP BY payment_id
+       SELECT payment_id AS id, sum(amount) AS paid FROM transfers WHERE payment_id IS NOT NULL GROUP BY payment_id
      )
-     SELECT format('payment pay_%s is %s of %s, held %s, paid %s', replace(p.id::text, '-', ''), state, amount,
-       coalesce(b.held, 0), coalesce(paid, 0))
+     SELECT format('payment pay_%s is %s of %s, paid %s', replace(p.id::text, '-', ''), state, amount, coalesce(paid, 0))
      FROM payments p LEFT JOIN booked b USING (id)
-     WHERE coalesce(b.held, 0) <> CASE WHEN kind = 'AUTHORIZATION' THEN p.held
-         WHEN state IN ('HELD', 'SUBMITTED', 'UNKNOWN', 'INVESTIGATE') THEN amount ELSE 0 END
-       OR coalesce(paid, 0) <> CASE WHEN state = 'SUCCEEDED' AND kind <> 'AUTHORIZATION' THEN amount ELSE 0 END
+     WHERE coalesce(paid, 0) <> CASE WHEN state = 'SUCCEEDED' AND kind <> 'AUTHORIZATION' THEN amount ELSE 0 END
          + CASE kind WHEN 'RETURN' THEN amount ELSE 0 END",
-    // Exactly the payments under way are in the queue of work, and authorizations that can still be captured.
-    "SELECT format('payment pay_%s is %s and %s the queue of work', replace(p.id::text, '-', ''), state,
-       CASE WHEN d.payment_id IS NULL THEN 'not in' ELSE 'in' END)
-     FROM payments p LEFT JOIN dispatches d ON d.payment_id = p.id
-     WHERE (state IN ('HELD', 'SUBMITTED', 'UNKNOWN') OR (state = 'AUTHORIZED' AND closing IS NULL))
-       <> (d.payment_id IS NOT NULL)",
-    // An authorization's sums are those of its captures.
+    // Exactly the payments under way are in the queue of work or in their first lease, and authorizations that can still be captured.
+    "WITH leased AS (SELECT DISTINCT unnest(payments) AS id FROM first_leases)
+     SELECT format('payment pay_%s is %s, %s the queue of work, %s a first lease', replace(p.id::text, '-', ''), state,
+       CASE WHEN d.payment_id IS NULL THEN 'not in' ELSE 'in' END, CASE WHEN l.id IS NULL THEN 'without' ELSE 'with' END)
+     FROM payments p LEFT JOIN dispatches d ON d.payment_id = p.id LEFT JOIN leased l ON l.id = p.id
+     WHERE is_queued <> (d.payment_id IS NOT NULL)
+       OR (state IN ('HELD', 'SUBMITTED', 'UNKNOWN') OR (state = 'AUTHORIZED' AND closing IS NULL))
+         <> (is_queued OR (state = 'SUBMITTED' AND l.id IS NOT NULL))",
+    // An authorization's sums are those of its captures, and it holds the rest until it takes no more captures.
     "WITH captures AS (
        SELECT original_id AS id, sum(CASE state WHEN 'SUCCEEDED' THEN amount ELSE 0 END) AS captured,
          sum(CASE WHEN state IN ('HELD', 'SUBMITTED', 'UNKNOWN', 'INVESTIGATE') THEN amount ELSE 0 END) AS capturing
@@ -124,7 +119,7 @@ const CHECKS: [&str; 12] = [
        coalesce(c.capturing, 0))
      FROM payments p LEFT JOIN captures c USING (id)
      WHERE p.kind = 'AUTHORIZATION' AND ((p.captured, p.capturing) <> (coalesce(c.captured, 0), coalesce(c.capturing, 0))
-       OR p.held + p.capturing + p.captured > p.amount)",
+       OR p.held <> CASE WHEN p.state = 'AUTHORIZED' AND p.closing IS NULL THEN amount - p.capturing - p.captured ELSE 0 END)",
     // What is refunded of a payment is the sum of its refunds, and never more than the payment.
     "WITH refunds AS (
        SELECT original_id AS id, sum(amount) AS refunded FROM payments
@@ -172,10 +167,11 @@ impl TrialBalance {
             sqlx::query_scalar("SELECT count(*) FROM accounts").fetch_one(&mut *transaction).await?;
         let transfers =
             sqlx::query_scalar("SELECT count(*) FROM transfers").fetch_one(&mut *transaction).await?;
-        let payments =
-            sqlx::query_as("SELECT state, count(*) AS count FROM payments GROUP BY state ORDER BY state")
-                .fetch_all(&mut *transaction)
-                .await?;
+        let payments = sqlx::query_as(
+            "SELECT state::text, count(*) AS count FROM payments GROUP BY state ORDER BY state",
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
         let currencies = sqlx::query_as(
             "SELECT currency, sum(debits_posted)::text AS debits_posted, sum(credits_posted)::text AS credits_posted, \
              sum(debits_pending)::text AS debits_pending, sum(credits_pending)::text AS credits_pending \

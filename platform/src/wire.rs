@@ -13,7 +13,7 @@ use crate::{
         ledger::{Alarm, Deposit},
         payment::{Kind, Payment, State},
         refusal::Reason,
-        transfer::{Cause, TransferKind},
+        transfer::Cause,
     },
     store::{accounts::OwnAccount, durability::Durability, transfers::Entry},
 };
@@ -159,12 +159,6 @@ pub fn account(own: &OwnAccount) -> accounts::Account {
 
 /// An entry of an account in `currency`.
 pub fn entry(entry: &Entry, currency: Currency) -> accounts::Entry {
-    let kind = match entry.kind {
-        TransferKind::Posting => accounts::EntryKind::Posting,
-        TransferKind::Hold => accounts::EntryKind::Hold,
-        TransferKind::HoldPosted => accounts::EntryKind::HoldPosted,
-        TransferKind::HoldReleased => accounts::EntryKind::HoldReleased,
-    };
     let direction = match entry.side {
         Side::Debit => accounts::Direction::Debit,
         Side::Credit => accounts::Direction::Credit,
@@ -175,7 +169,6 @@ pub fn entry(entry: &Entry, currency: Currency) -> accounts::Entry {
     };
     accounts::Entry {
         id: entry.transfer.to_string(),
-        kind: kind.into(),
         direction: direction.into(),
         amount: Some(convert::money_to_wire(Money::new(entry.minor_units, currency))),
         payment,

@@ -136,12 +136,7 @@ impl Stage {
     /// # Errors
     /// When a payment stays open, or something does not add up.
     pub async fn close(self) -> Result<(), BenchError> {
-        harness::wait::until("every payment came to its end", ENDS_WITHIN, || async {
-            let open: Result<i64, _> =
-                sqlx::query_scalar("SELECT count(*) FROM dispatches").fetch_one(&self.ledger).await;
-            open.ok().filter(|open| *open == 0)
-        })
-        .await?;
+        harness::work::none_left(&self.system.database(), ENDS_WITHIN).await?;
         let balance = TrialBalance::take(&self.system.database()).await?;
         let differences = self.system.compare_with_banks().await?;
         if !balance.is_ok() || !differences.is_empty() {

@@ -12,6 +12,7 @@ pub mod process;
 pub mod raw;
 pub mod system;
 pub mod wait;
+pub mod work;
 pub mod xsd;
 
 /// What can go wrong on the bench: said to a person, with what to do next.

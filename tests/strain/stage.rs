@@ -89,7 +89,7 @@ impl Stage {
         for bank in BANKS {
             self.script(bank.id, &Value::Array(Vec::new())).await?;
         }
-        none_under_way(&sqlx::PgPool::connect_with(self.system.database()).await?).await?;
+        harness::work::none_left(&self.system.database(), ENDS_WITHIN).await?;
         let balance = TrialBalance::take(&self.system.database()).await?;
         let differences = self.system.compare_with_banks().await?;
         if !balance.is_ok() || !differences.is_empty() {
@@ -97,14 +97,4 @@ impl Stage {
         }
         Ok(())
     }
-}
-
-async fn none_under_way(database: &sqlx::PgPool) -> Result<(), BenchError> {
-    harness::wait::until("every payment came to its end", ENDS_WITHIN, || async {
-        let open: Result<i64, _> =
-            sqlx::query_scalar("SELECT count(*) FROM dispatches").fetch_one(database).await;
-        open.ok().filter(|open| *open == 0)
-    })
-    .await
-    .map(drop)
 }

@@ -2,6 +2,9 @@
 //!
 //! Whatever moves money is a [`Command`], and [`decide`] is the only function that makes transfers. It is pure: the
 //! store loads a [`Snapshot`], and saves the [`Writes`] all together, unless something that they follow from has changed.
+//!
+//! Money follows from state: what a payment holds and what it has moved are functions of it, and no step of a payment is
+//! written without its difference (`Ledger::follow`).
 
 mod authorization;
 mod command;
@@ -16,13 +19,13 @@ mod writes;
 use std::time::SystemTime;
 
 use common::{
-    id::{AccountId, PaymentId, TransferId},
+    id::{AccountId, PaymentId},
     planted,
 };
 
 pub use command::{
     Arrival, BankRoute, Cancel, Capture, Command, Compensation, Conclude, Declined, Deposit, Expire, Finding,
-    NoRoute, Outcome, Pay, Refund, Request, RequestKey, Resolve, Submit, TransferIds, Witness,
+    NoRoute, Outcome, Pay, Refund, Request, RequestKey, Resolve, Submit, Witness,
 };
 pub use late::return_request_id;
 pub use writes::{Alarm, Change, Delta, Event, Proposal, QueueWrite, Snapshot, Writes};
@@ -33,7 +36,7 @@ use super::{
         Attempt, Kind, Lease, Operation, Original, Payment, Permit, State, Submission, TRANSITIONS, Work,
     },
     refusal::{Reason, Refusal},
-    transfer::{Cause, Transfer, TransferKind},
+    transfer::{Cause, Party, Transfer},
 };
 
 /// Decides the commands in order, each seeing what those before it did. There are fewer outcomes than commands when the next
@@ -108,55 +111,39 @@ impl Ledger {
         own.ok_or(Declined::PaymentNotFound)
     }
 
-    /// Writes a payment that is new and was checked: its first event, the transfer that its state asks for, and what is to
-    /// be sent.
+    /// Writes a payment that is new and was checked: what it holds or moves, its first event, and what is to be sent.
     fn begin(&mut self, mut payment: Payment, bank: Option<&BankRoute>) -> Outcome {
-        let kind = match payment.state {
-            State::Held | State::Authorized | State::Submitted => Some(TransferKind::Hold),
-            State::Succeeded => Some(TransferKind::Posting),
-            State::Unknown | State::Investigate | State::Failed | State::Cancelled | State::Expired => None,
+        payment.is_queued = matches!(payment.state, State::Held | State::Authorized);
+        let attempt = match (payment.state, bank) {
+            (State::Submitted, Some(bank)) => Some(Attempt::after(None, self.now, bank.valid_for)),
+            _ => None,
         };
-        if let Some(kind) = kind {
-            self.book_payment(&payment, payment.first_transfer(), kind, None, payment.amount.minor_units());
-        }
-        if let Some(authorization) = &mut payment.authorization
-            && kind == Some(TransferKind::Hold)
-        {
-            authorization.hold = Some(TransferId::from_uuid(payment.id.uuid()));
-        }
-        self.writes.events.push(event(&payment, "", self.now));
+        self.follow(None, &payment);
+        self.writes.events.push(event(&payment, attempt, "", self.now));
         self.writes.new_payments.push(payment.clone());
         let key = (payment.participant.clone(), payment.request_id.clone());
         self.snapshot.payment_requests.insert(key, payment.clone());
-        self.enqueue(payment, bank)
-    }
-
-    /// Puts a new payment into the queue of work, and its attempt on record if it is to be sent at once.
-    fn enqueue(&mut self, payment: Payment, bank: Option<&BankRoute>) -> Outcome {
-        let (work, due_after) = match (payment.state, bank) {
-            (State::Submitted, Some(bank)) => (Work::Enquire, bank.lease),
-            (State::Held, _) => (Work::Send, std::time::Duration::ZERO),
-            (State::Authorized, _) => {
+        if let (Some(attempt), Some(bank)) = (attempt, bank) {
+            self.writes.queue.insert(payment.id, QueueWrite::Lend(bank.lease));
+            return self.submission(payment, attempt, Lease::FIRST);
+        }
+        let waits = match payment.state {
+            State::Held => Some((Work::Send, payment.bank_id.clone(), std::time::Duration::ZERO)),
+            State::Authorized => {
                 let expires_at =
                     payment.authorization.map_or(self.now, |authorization| authorization.expires_at);
-                (Work::Expire, expires_at.duration_since(self.now).unwrap_or_default())
+                Some((Work::Expire, None, expires_at.duration_since(self.now).unwrap_or_default()))
             }
-            _ => return Outcome::Payment(Box::new(payment)),
+            _ => None,
         };
-        let bank_id = payment.bank_id.clone().filter(|_| work != Work::Expire);
-        self.writes.queue.insert(payment.id, QueueWrite::Enter { work, bank_id, due_after });
-        match (payment.state, bank) {
-            (State::Submitted, Some(bank)) => {
-                let attempt = Attempt::after(None, self.now, bank.valid_for);
-                self.submission(payment, attempt, Lease::FIRST)
-            }
-            _ => Outcome::Payment(Box::new(payment)),
+        if let Some((work, bank_id, due_after)) = waits {
+            self.writes.queue.insert(payment.id, QueueWrite::Enter { work, bank_id, due_after });
         }
+        Outcome::Payment(Box::new(payment))
     }
 
-    /// Puts an attempt on record, to be sent by the holder of the lease.
-    fn submission(&mut self, payment: Payment, attempt: Attempt, lease: Lease) -> Outcome {
-        self.writes.attempts.push((payment.id, attempt));
+    /// What is to be sent of an attempt that is on record, by the holder of the lease.
+    fn submission(&self, payment: Payment, attempt: Attempt, lease: Lease) -> Outcome {
         let debtor = self.snapshot.accounts.get(&payment.payer_account);
         let debtor_name = debtor.map(|account| account.display_name.clone()).unwrap_or_default();
         let debtor_iban = debtor.and_then(|account| account.iban.clone());
@@ -168,18 +155,29 @@ impl Ledger {
         Outcome::Submitted(Box::new(submission))
     }
 
-    /// Writes a payment's next step: its state, its event, and in the snapshot what the commands behind it see.
+    /// Writes a payment's next state: its event, what it holds and moves, and in the snapshot what the commands behind it see.
     fn step(&mut self, payment: &Payment, state: State, reason: Option<Reason>, source: &str) -> Payment {
-        let next = Payment {
-            state,
-            reason,
-            sequence: payment.sequence + 1,
-            updated_at: self.now,
-            ..payment.clone()
-        };
-        self.writes.events.push(event(&next, source, self.now));
-        let change = Change { payment: next.clone(), from: payment.state, from_sequence: payment.sequence };
-        let written = self.writes.changed_payments.entry(next.id).or_insert(change);
+        self.step_to(payment, Payment { state, reason, ..payment.clone() }, None, source)
+    }
+
+    fn step_to(
+        &mut self,
+        payment: &Payment,
+        next: Payment,
+        attempt: Option<Attempt>,
+        source: &str,
+    ) -> Payment {
+        let stored = self.snapshot.payments.get(&payment.id);
+        let is_queued = stored.map_or(payment.is_queued, |(stored, _)| stored.is_queued);
+        let next = Payment { is_queued, sequence: payment.sequence + 1, updated_at: self.now, ..next };
+        self.follow(Some(payment), &next);
+        self.writes.events.push(event(&next, attempt, source, self.now));
+        let written = self.writes.changed_payments.entry(next.id).or_insert_with(|| Change {
+            payment: next.clone(),
+            from: payment.state,
+            from_sequence: payment.sequence,
+            was_queued: payment.is_queued,
+        });
         written.payment = next.clone();
         if let Some((stored, _)) = self.snapshot.payments.get_mut(&next.id) {
             *stored = next.clone();
@@ -191,50 +189,80 @@ impl Ledger {
         next
     }
 
-    fn leave_queue(&mut self, payment: PaymentId, lease: Option<Lease>) {
-        if let Some(lease) = lease {
-            self.writes.queue.insert(payment, QueueWrite::Leave(lease.token));
-            if let Some((_, lease)) = self.snapshot.payments.get_mut(&payment) {
-                *lease = None;
+    /// Leaves a payment's work for later, which its worker has come to an end with.
+    fn postpone(&mut self, payment: &Payment, token: i64, work: Work, due_after: std::time::Duration) {
+        let write = match self.writes.queue.get(&payment.id) {
+            Some(QueueWrite::Enter { bank_id, .. }) => {
+                QueueWrite::Enter { work, bank_id: bank_id.clone(), due_after }
             }
+            _ if !payment.is_queued => {
+                QueueWrite::Enter { work, bank_id: payment.bank_id.clone(), due_after }
+            }
+            _ => QueueWrite::Postpone { token, work, due_after },
+        };
+        self.writes.queue.insert(payment.id, write);
+        if let Some((stored, _)) = self.snapshot.payments.get_mut(&payment.id) {
+            stored.is_queued = true;
         }
     }
 
-    /// Books a transfer between a payment's accounts.
-    fn book_payment(
-        &mut self,
-        payment: &Payment,
-        id: TransferId,
-        kind: TransferKind,
-        hold: Option<TransferId>,
-        minor_units: i64,
-    ) {
-        let cause = Cause::Payment(payment.id);
-        let (debit, credit) = (payment.payer_account, payment.credit_account);
-        let amount = common::money::Money::new(minor_units, payment.amount.currency());
-        self.book(Transfer { id, kind, cause, hold, debit, credit, amount, at: self.now });
+    /// Takes a payment's work out of the queue, if it is there.
+    fn leave_queue(&mut self, payment: PaymentId, lease: Option<Lease>) {
+        let (Some(lease), Some((stored, held))) = (lease, self.snapshot.payments.get_mut(&payment)) else {
+            return;
+        };
+        *held = None;
+        match self.writes.queue.get(&payment) {
+            Some(QueueWrite::Enter { .. }) => drop(self.writes.queue.remove(&payment)),
+            _ if stored.is_queued => drop(self.writes.queue.insert(payment, QueueWrite::Leave(lease.token))),
+            _ => {}
+        }
+        stored.is_queued = false;
     }
 
-    /// Books a transfer whose sides were checked: the only place where sums change.
+    /// Writes what a payment's new state means for its accounts: the difference in what it holds, and what it now has moved.
+    fn follow(&mut self, before: Option<&Payment>, after: &Payment) {
+        let held = after.held() - before.map_or(0, Payment::held);
+        let is_leak = planted::is("X1") && after.state == State::Failed
+            || planted::is("X10") && after.state == State::Expired;
+        if held != 0 && !is_leak {
+            self.add(after.payer_account, Delta { debits_pending: held, ..Delta::default() });
+            self.add(after.credit_account, Delta { credits_pending: held, ..Delta::default() });
+        }
+        if after.paid() > before.map_or(0, Payment::paid) {
+            let (debit_is_house, credit_is_house) = after.house_sides();
+            self.book(Transfer {
+                id: after.transfer(),
+                cause: Cause::Payment(after.id),
+                debit: Party { account: after.payer_account, is_house: debit_is_house },
+                credit: Party { account: after.credit_account, is_house: credit_is_house },
+                amount: after.amount,
+                at: self.now,
+            });
+        }
+    }
+
+    /// Books a transfer whose sides were checked.
     fn book(&mut self, transfer: Transfer) {
-        let (pending, posted) = transfer.kind.effect();
         let amount = transfer.amount.minor_units();
-        let (pending, posted) = (pending * amount, posted * amount);
-        let debit = self.writes.deltas.entry(transfer.debit).or_default();
-        debit.debits_pending += pending;
-        debit.debits_posted += posted;
-        let credit = self.writes.deltas.entry(transfer.credit).or_default();
-        credit.credits_pending += pending;
-        credit.credits_posted += posted;
-        if let Some(account) = self.snapshot.accounts.get_mut(&transfer.debit) {
-            account.balances.debits_pending += pending;
-            account.balances.debits_posted += posted;
-        }
-        if let Some(account) = self.snapshot.accounts.get_mut(&transfer.credit) {
-            account.balances.credits_pending += pending;
-            account.balances.credits_posted += posted;
-        }
+        self.add(transfer.debit.account, Delta { debits_posted: amount, ..Delta::default() });
+        self.add(transfer.credit.account, Delta { credits_posted: amount, ..Delta::default() });
         self.writes.transfers.push(transfer);
+    }
+
+    /// The only place where sums change.
+    fn add(&mut self, account: AccountId, change: Delta) {
+        let delta = self.writes.deltas.entry(account).or_default();
+        delta.debits_pending += change.debits_pending;
+        delta.debits_posted += change.debits_posted;
+        delta.credits_pending += change.credits_pending;
+        delta.credits_posted += change.credits_posted;
+        if let Some(account) = self.snapshot.accounts.get_mut(&account) {
+            account.balances.debits_pending += change.debits_pending;
+            account.balances.debits_posted += change.debits_posted;
+            account.balances.credits_pending += change.credits_pending;
+            account.balances.credits_posted += change.credits_posted;
+        }
     }
 }
 
@@ -258,28 +286,15 @@ fn permitted(payment: &Payment, operation: Operation) -> Result<Permit, Declined
     }
 }
 
-fn event(payment: &Payment, source: &str, at: SystemTime) -> Event {
+fn event(payment: &Payment, attempt: Option<Attempt>, source: &str, at: SystemTime) -> Event {
     Event {
         payment: payment.id,
         sequence: payment.sequence,
         state: payment.state,
         reason: payment.reason.clone(),
+        attempt,
         bank_message_id: source.to_owned(),
         at,
-    }
-}
-
-impl TransferIds {
-    fn first(&self) -> TransferId {
-        self.0[0]
-    }
-
-    fn second(&self) -> TransferId {
-        self.0[1]
-    }
-
-    fn third(&self) -> TransferId {
-        self.0[2]
     }
 }
 
@@ -309,6 +324,7 @@ impl Child<'_> {
             authorization: None,
             reason,
             sequence: 1,
+            is_queued: false,
             created_at: now,
             updated_at: now,
             ..original.clone()

@@ -59,6 +59,8 @@ pub struct Payment {
     pub reason: Option<Reason>,
     /// Counts the states.
     pub sequence: i32,
+    /// Whether its work is in the queue. Until then, who wrote it as submitted holds its first lease.
+    pub is_queued: bool,
     /// When it came to be.
     pub created_at: SystemTime,
     /// When its state last changed.
@@ -69,10 +71,42 @@ pub struct Payment {
 pub type Fingerprint = [u8; 32];
 
 impl Payment {
-    /// Its first transfer, which has its own number: the hold, or on this ledger the posting.
-    pub fn first_transfer(&self) -> TransferId {
+    /// What it holds on both of its accounts, in minor units: that follows from its state.
+    pub fn held(&self) -> i64 {
+        match (&self.authorization, self.state) {
+            (Some(sums), _) => sums.held,
+            (None, State::Held | State::Submitted | State::Unknown | State::Investigate) => {
+                self.amount.minor_units()
+            }
+            (None, _) => 0,
+        }
+    }
+
+    /// What it has moved from one of its accounts to the other, in minor units; an authorization's captures move for it.
+    pub fn paid(&self) -> i64 {
+        let has_paid = self.state == State::Succeeded && self.kind != Kind::Authorization;
+        if has_paid { self.amount.minor_units() } else { 0 }
+    }
+
+    /// The transfer that moves it has its number, so that it is moved once.
+    pub fn transfer(&self) -> TransferId {
         TransferId::from_uuid(self.id.uuid())
     }
+
+    /// Whether a house account is debited, and whether one is credited.
+    pub fn house_sides(&self) -> (bool, bool) {
+        let is_at_bank = self.bank_id.is_some();
+        match self.kind {
+            Kind::Payment | Kind::Authorization | Kind::Capture => (false, is_at_bank),
+            Kind::Refund => (is_at_bank, false),
+            Kind::Return => (true, true),
+        }
+    }
+}
+
+/// The reference that travels to the payee when the payer names none.
+pub fn own_end_to_end_id(payment: PaymentId) -> String {
+    payment.uuid().simple().to_string()
 }
 
 /// What a payment is.
@@ -122,8 +156,6 @@ impl Kind {
 pub struct Authorization {
     /// Still held, and free to be captured.
     pub held: i64,
-    /// The transfer that holds it; none when nothing is held.
-    pub hold: Option<TransferId>,
     /// Held by captures under way.
     pub capturing: i64,
     /// Captured.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::{
     deadline::Deadline,
     fault::Fault,
-    id::{AlarmId, DepositId, PaymentId, TransferId},
+    id::{AlarmId, DepositId, PaymentId},
     order::{CaptureOrder, DepositOrder, PaymentOrder, RefundOrder},
     trace::TraceParent,
 };
@@ -21,7 +21,7 @@ use crate::{
     domain::{
         ledger::{
             Arrival, Cancel, Capture, Command, Deposit, Finding, NoRoute, Outcome, Pay, Refund, Request,
-            Resolve, TransferIds,
+            Resolve,
         },
         payment::{Fingerprint, Payment},
         refusal::Refusal,
@@ -102,7 +102,6 @@ impl Flow {
             payment: payment.id,
             amount: order.amount,
             bank,
-            transfers: TransferIds::new(&self.clock),
         };
         self.make(caller, id, Command::Capture(Box::new(capture)), place).await
     }
@@ -143,12 +142,7 @@ impl Flow {
     /// When it was not released, or when it is not known yet whether it was.
     pub async fn cancel(&self, caller: &Caller, payment: PaymentId) -> Result<Payment, Fault> {
         let original = self.read(payment).await?.original;
-        let cancel = Cancel {
-            participant: caller.participant.clone(),
-            payment,
-            original,
-            transfers: TransferIds::new(&self.clock),
-        };
+        let cancel = Cancel { participant: caller.participant.clone(), payment, original };
         match self.write(caller, Command::Cancel(Box::new(cancel)), None).await? {
             Outcome::Payment(payment) => {
                 self.waiters.tell(&payment);
@@ -176,7 +170,6 @@ impl Flow {
             payment,
             original,
             finding,
-            transfers: TransferIds::new(&self.clock),
             alarm: AlarmId::new(&self.clock),
         };
         match self.write(caller, Command::Resolve(Box::new(resolve)), None).await? {
@@ -282,7 +275,6 @@ impl Flow {
             self.directory.settlement_account(&order.bank_id, order.amount.currency())?;
         let arrival = Arrival {
             id: DepositId::new(&self.clock),
-            transfer: TransferId::new(&self.clock),
             participant: caller.participant.clone(),
             order,
             fingerprint,

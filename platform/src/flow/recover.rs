@@ -13,7 +13,7 @@ use super::{Flow, book::Context, settle};
 use crate::{
     domain::{
         alarm::AlarmKind,
-        ledger::{Alarm, Command, Expire, Submit, TransferIds},
+        ledger::{Alarm, Command, Expire, Submit},
         payment::{MAX_FRUITLESS, Work},
     },
     gate::Place,
@@ -26,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const BUDGET_REFILLS: Duration = Duration::from_millis(20);
 /// How long to wait when the database is not there.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(500);
+/// Rows of first leases, a batch of payments each, that one statement ends.
+const LEASES_AT_ONCE: i64 = 32;
 /// Pieces of work taken over by one statement.
 const MAX_A_CLAIM: usize = 64;
 
@@ -52,6 +54,7 @@ pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
 /// Takes over what is due and may be done now; returns how long to wait before the next look.
 async fn take_over(flow: &Arc<Flow>) -> Result<Duration, StoreError> {
     let mut pause = LOOK_EVERY;
+    while flow.store.end_first_leases(LEASES_AT_ONCE).await? == LEASES_AT_ONCE {}
     for (bank_id, work) in flow.store.banks_with_due_work().await? {
         let places = places(flow, bank_id.as_deref(), work);
         if places.is_empty() {
@@ -152,11 +155,7 @@ impl Flow {
     }
 
     async fn expire(&self, claimed: Claimed, trace: TraceParent) {
-        let expire = Expire {
-            payment: claimed.payment.id,
-            token: claimed.lease.token,
-            transfers: TransferIds::new(&self.clock),
-        };
+        let expire = Expire { payment: claimed.payment.id, token: claimed.lease.token };
         crash_point::here("recover.before_expiry");
         if let Err(why) = self.book.write(Command::Expire(Box::new(expire)), trace).await {
             tracing::warn!(?why, "not expired; the authorization stays in the queue");

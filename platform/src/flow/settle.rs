@@ -7,7 +7,7 @@ use std::{
 
 use common::{
     crash_point,
-    id::{AlarmId, PaymentId},
+    id::{AlarmId, PaymentId, TransferId},
     planted,
     trace::TraceParent,
 };
@@ -25,7 +25,7 @@ use crate::{
     channel_link::ToChannel,
     directory::SEND_WINDOW,
     domain::{
-        ledger::{Command, Compensation, Conclude, Declined, Outcome, TransferIds, Witness},
+        ledger::{Command, Compensation, Conclude, Declined, Outcome, Witness},
         payment::{Attempt, Evidence, Kind, Lease, Payment, Submission},
     },
 };
@@ -252,7 +252,6 @@ impl Flow {
             known: lease.map(|lease| Box::new((payment.clone(), lease))),
             witness: lease.map_or(Witness::Bank, |lease| Witness::Lease(lease.token)),
             evidence,
-            transfers: TransferIds::new(&self.clock),
             alarm: AlarmId::new(&self.clock),
             compensation: self.compensation(payment),
         };
@@ -294,6 +293,7 @@ impl Flow {
             suspense_account: bank.house_account(payment.amount.currency(), true)?,
             payment: PaymentId::new(&self.clock),
             uetr: Uuid::new_v4(),
+            transfer: TransferId::new(&self.clock),
             bank_id: bank.id.clone(),
         })
     }

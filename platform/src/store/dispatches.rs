@@ -24,22 +24,22 @@ const CLAIM: &str = const_format::concatcp!(
        UPDATE dispatches SET due_at = clock_timestamp() + CASE WHEN fruitless >= $5 THEN $6 ELSE $4 END * \
          interval '1 microsecond', token = token + 1, tries = tries + 1, fruitless = fruitless + 1 \
        WHERE payment_id = ANY(ARRAY( \
-         SELECT payment_id FROM dispatches WHERE bank_id = $1 AND work = $2 AND due_at <= statement_timestamp() \
+         SELECT payment_id FROM dispatches WHERE bank_id = $1 AND work = $2::work AND due_at <= statement_timestamp() \
          ORDER BY due_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED)) \
          AND due_at <= clock_timestamp() \
        RETURNING payment_id, token, tries, fruitless) \
      SELECT ",
     payments::COLUMNS,
-    ", c.token, c.tries, c.fruitless, t.number, t.accept_time, t.valid_until, a.display_name AS debtor_name, \
+    ", c.token, c.tries, c.fruitless, t.attempt, t.created_at AS accept_time, t.valid_until, a.display_name AS debtor_name, \
        a.iban AS debtor_iban, o.id AS o_id, o.uetr AS o_uetr, o.end_to_end_id AS o_end_to_end_id, \
-       o.amount AS o_amount, o.currency AS o_currency, ot.number AS o_number, ot.accept_time AS o_accept_time, \
+       o.amount AS o_amount, o.currency AS o_currency, ot.attempt AS o_attempt, ot.created_at AS o_accept_time, \
        ot.valid_until AS o_valid_until \
      FROM claimed c JOIN payments p ON p.id = c.payment_id JOIN accounts a ON a.id = p.payer_account \
-     LEFT JOIN LATERAL (SELECT number, accept_time, valid_until FROM attempts WHERE payment_id = c.payment_id \
-       ORDER BY number DESC LIMIT 1) t ON true \
+     LEFT JOIN LATERAL (SELECT attempt, created_at, valid_until FROM payment_events \
+       WHERE payment_id = c.payment_id AND attempt IS NOT NULL ORDER BY sequence DESC LIMIT 1) t ON true \
      LEFT JOIN payments o ON o.id = p.original_id AND p.kind IN ('REFUND', 'RETURN') \
-     LEFT JOIN LATERAL (SELECT number, accept_time, valid_until FROM attempts WHERE payment_id = o.id \
-       ORDER BY number DESC LIMIT 1) ot ON true \
+     LEFT JOIN LATERAL (SELECT attempt, created_at, valid_until FROM payment_events \
+       WHERE payment_id = o.id AND attempt IS NOT NULL ORDER BY sequence DESC LIMIT 1) ot ON true \
      ORDER BY p.id"
 );
 
@@ -92,7 +92,7 @@ impl Store {
                SELECT next.bank_id, next.work FROM lanes CROSS JOIN LATERAL ( \
                  SELECT bank_id, work FROM dispatches WHERE (bank_id, work) > (lanes.bank_id, lanes.work) \
                  ORDER BY bank_id, work LIMIT 1) next) \
-             SELECT bank_id, work FROM lanes WHERE EXISTS (SELECT FROM dispatches d \
+             SELECT bank_id, work::text FROM lanes WHERE EXISTS (SELECT FROM dispatches d \
                WHERE d.bank_id = lanes.bank_id AND d.work = lanes.work AND d.due_at <= statement_timestamp())",
         )
         .fetch_all(self.pool())
@@ -106,13 +106,27 @@ impl Store {
             .collect()
     }
 
-    /// How many payments are under way with a bank.
+    /// Puts payments whose first lease has ended, and that are submitted still, into the queue. Returns how many leases had
+    /// ended, at most `limit`. A payment is locked meanwhile, so that who held its lease either ended it before, or is refused.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn payments_under_way(&self) -> Result<i64, StoreError> {
-        let sql = "SELECT count(*) FROM dispatches WHERE work <> 'EXPIRE'";
-        Ok(sqlx::query_scalar(sql).fetch_one(self.pool()).await?)
+    pub async fn end_first_leases(&self, limit: i64) -> Result<i64, StoreError> {
+        let sql = "WITH ended AS ( \
+               DELETE FROM first_leases WHERE ctid = ANY(ARRAY( \
+                 SELECT ctid FROM first_leases WHERE ends_at <= statement_timestamp() \
+                 ORDER BY ends_at LIMIT $1 FOR UPDATE SKIP LOCKED)) \
+               RETURNING payments \
+             ), unfinished AS ( \
+               SELECT id, bank_id FROM payments WHERE id = ANY(ARRAY(SELECT unnest(payments) FROM ended)) \
+                 AND state = 'SUBMITTED' AND NOT is_queued ORDER BY id FOR NO KEY UPDATE \
+             ), entered AS ( \
+               INSERT INTO dispatches (payment_id, bank_id, work, due_at) \
+               SELECT id, bank_id, 'ENQUIRE', clock_timestamp() FROM unfinished RETURNING payment_id \
+             ), marked AS ( \
+               UPDATE payments SET is_queued = true WHERE id = ANY(ARRAY(SELECT payment_id FROM entered)) \
+             ) SELECT count(*) FROM ended";
+        Ok(sqlx::query_scalar(sql).bind(limit).fetch_one(self.pool()).await?)
     }
 }
 
@@ -123,7 +137,7 @@ fn claimed(row: &PgRow) -> Result<Claimed, StoreError> {
         tries: row.try_get("tries")?,
         fruitless: row.try_get("fruitless")?,
     };
-    let submission = match attempt(row, ["number", "accept_time", "valid_until"])? {
+    let submission = match attempt(row, ["attempt", "accept_time", "valid_until"])? {
         None => None,
         Some(attempt) => Some(Submission {
             payment: payment.clone(),
@@ -148,7 +162,7 @@ fn attempt(row: &PgRow, columns: [&str; 3]) -> Result<Option<Attempt>, StoreErro
 }
 
 fn original(row: &PgRow) -> Result<Option<Original>, StoreError> {
-    let Some(attempt) = attempt(row, ["o_number", "o_accept_time", "o_valid_until"])? else {
+    let Some(attempt) = attempt(row, ["o_attempt", "o_accept_time", "o_valid_until"])? else {
         return Ok(None);
     };
     let currency: String = row.try_get("o_currency")?;
@@ -168,16 +182,16 @@ pub(super) async fn newest_attempts(
     payments: Vec<Uuid>,
 ) -> Result<std::collections::BTreeMap<PaymentId, Attempt>, StoreError> {
     let rows = sqlx::query(
-        "SELECT k.id, t.number, t.accept_time, t.valid_until FROM unnest($1::uuid[]) AS k (id) \
-         CROSS JOIN LATERAL (SELECT number, accept_time, valid_until FROM attempts WHERE payment_id = k.id \
-           ORDER BY number DESC LIMIT 1) t",
+        "SELECT k.id, t.attempt, t.created_at AS accept_time, t.valid_until FROM unnest($1::uuid[]) AS k (id) \
+         CROSS JOIN LATERAL (SELECT attempt, created_at, valid_until FROM payment_events \
+           WHERE payment_id = k.id AND attempt IS NOT NULL ORDER BY sequence DESC LIMIT 1) t",
     )
     .bind(payments)
     .fetch_all(connection)
     .await?;
     let mut attempts = std::collections::BTreeMap::new();
     for row in &rows {
-        if let Some(attempt) = attempt(row, ["number", "accept_time", "valid_until"])? {
+        if let Some(attempt) = attempt(row, ["attempt", "accept_time", "valid_until"])? {
             attempts.insert(PaymentId::from_uuid(row.try_get("id")?), attempt);
         }
     }

@@ -242,13 +242,18 @@ async fn payments_by_id(
     rows.iter()
         .map(|row| {
             let payment = payments::from_row(row)?;
-            Ok((payment.id, (payment, lease(row)?)))
+            let lease = lease(row, &payment)?;
+            Ok((payment.id, (payment, lease)))
         })
         .collect()
 }
 
-fn lease(row: &PgRow) -> Result<Option<Lease>, StoreError> {
+/// The lease of a payment's work: that in the queue, or the first, while the payment is out of it.
+fn lease(row: &PgRow, payment: &Payment) -> Result<Option<Lease>, StoreError> {
     let token: Option<i64> = row.try_get("token")?;
-    let Some(token) = token else { return Ok(None) };
+    let Some(token) = token else {
+        let is_first = payment.state == State::Submitted && !payment.is_queued;
+        return Ok(is_first.then_some(Lease::FIRST));
+    };
     Ok(Some(Lease { token, tries: row.try_get("tries")?, fruitless: row.try_get("fruitless")? }))
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use common::{
     bic::Bic,
     iban::Iban,
-    id::{AccountId, PaymentId, TransferId},
+    id::{AccountId, PaymentId},
     money::{Currency, Money},
     order::{BankKey, Payee, PayeeAccount},
 };
@@ -19,15 +19,15 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::domain::{
-    payment::{Authorization, Kind, Payment, State},
+    payment::{Authorization, Kind, Payment, State, own_end_to_end_id},
     refusal::Reason,
 };
 
 /// The columns of a payment, in a statement whose payments are called `p`.
 pub(super) const COLUMNS: &str = "p.id, p.participant_id, p.request_id, p.request_fingerprint, p.payer_account, \
      p.credit_account, p.payee, p.amount, p.currency, p.remittance_information, p.end_to_end_id, p.metadata, p.bank_id, \
-     p.uetr, p.state, p.reason_code, p.reason_iso_code, p.reason_message, p.sequence, p.created_at, p.updated_at, p.kind, \
-     p.original_id, p.held, p.hold_id, p.capturing, p.captured, p.closing, p.expires_at";
+     p.uetr, p.state::text, p.reason_code, p.reason_iso_code, p.reason_message, p.sequence, p.is_queued, p.created_at, \
+     p.updated_at, p.kind::text, p.original_id, p.held, p.capturing, p.captured, p.closing::text, p.expires_at";
 
 #[derive(sqlx::FromRow)]
 struct PaymentRow {
@@ -41,7 +41,7 @@ struct PaymentRow {
     amount: i64,
     currency: String,
     remittance_information: String,
-    end_to_end_id: String,
+    end_to_end_id: Option<String>,
     metadata: Json<BTreeMap<String, String>>,
     bank_id: Option<String>,
     uetr: Uuid,
@@ -50,6 +50,7 @@ struct PaymentRow {
     reason_iso_code: Option<String>,
     reason_message: Option<String>,
     sequence: i32,
+    is_queued: bool,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
     kind: String,
@@ -61,7 +62,6 @@ struct PaymentRow {
 #[derive(sqlx::FromRow)]
 struct AuthorizationColumns {
     held: Option<i64>,
-    hold_id: Option<Uuid>,
     capturing: Option<i64>,
     captured: Option<i64>,
     closing: Option<String>,
@@ -76,9 +76,7 @@ impl AuthorizationColumns {
             None => None,
             Some(name) => Some(State::from_name(name).ok_or(StoreError::Corrupt("payments.closing"))?),
         };
-        let hold = self.hold_id.map(TransferId::from_uuid);
-        let expires_at = expires_at.into();
-        Ok(Some(Authorization { held, hold, capturing, captured, closing, expires_at }))
+        Ok(Some(Authorization { held, capturing, captured, closing, expires_at: expires_at.into() }))
     }
 }
 
@@ -165,7 +163,9 @@ impl TryFrom<PaymentRow> for Payment {
             payee: row.payee.0.into_payee().ok_or(StoreError::Corrupt("payments.payee"))?,
             amount: Money::new(row.amount, currency),
             remittance_information: row.remittance_information,
-            end_to_end_id: row.end_to_end_id,
+            end_to_end_id: row
+                .end_to_end_id
+                .unwrap_or_else(|| own_end_to_end_id(PaymentId::from_uuid(row.id))),
             metadata: row.metadata.0,
             bank_id: row.bank_id,
             uetr: row.uetr,
@@ -173,6 +173,7 @@ impl TryFrom<PaymentRow> for Payment {
             authorization: row.authorization.into_authorization()?,
             reason,
             sequence: row.sequence,
+            is_queued: row.is_queued,
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),
         })
@@ -250,7 +251,7 @@ impl Store {
     ) -> Result<Vec<Payment>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM payments p WHERE p.participant_id COLLATE \"C\" = $1 AND p.id < $2 \
-             AND ($3::uuid IS NULL OR p.payer_account = $3) AND ($4::text IS NULL OR p.state = $4) \
+             AND ($3::uuid IS NULL OR p.payer_account = $3) AND ($4::text IS NULL OR p.state = $4::payment_state) \
              AND ($6::uuid IS NULL OR p.original_id = $6) ORDER BY p.id DESC LIMIT $5"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))

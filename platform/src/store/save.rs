@@ -16,83 +16,93 @@ use uuid::Uuid;
 use super::{StoreError, alarms, payments::PayeeColumn, refunds, resolutions, to_micros, to_sql};
 use crate::domain::{
     ledger::{QueueWrite, Writes},
-    payment::{Authorization, Payment, State, Work},
+    payment::{Authorization, Payment, State, Work, own_end_to_end_id},
     transfer::Cause,
 };
-use common::id::{PaymentId, TransferId};
+use common::id::PaymentId;
 
 const SAVE: &str = "
 WITH new_payments AS (
   INSERT INTO payments (id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee, amount,
     currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, reason_iso_code,
-    reason_message, sequence, created_at, updated_at, kind, original_id, held, hold_id, capturing, captured, expires_at)
+    reason_message, sequence, is_queued, created_at, updated_at, kind, original_id, held, capturing, captured, expires_at)
   SELECT id, participant_id, request_id, fingerprint, payer, credit, payee::jsonb, amount, currency, remittance, end_to_end,
-    metadata::jsonb, bank_id, uetr, state, code, iso, message, 1, at, at, kind, original, held, hold, capturing, captured, expires
+    metadata::jsonb, bank_id, uetr, state::payment_state, code, iso, message, 1, is_queued, at, at, kind::payment_kind,
+    original, held, capturing, captured, expires
   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::text[],
     $10::text[], $11::text[], $12::text[], $13::text[], $14::uuid[], $15::text[], $16::text[], $17::text[], $18::text[],
-    $19::timestamptz[], $20::text[], $21::uuid[], $22::bigint[], $23::uuid[], $24::bigint[], $25::bigint[], $26::timestamptz[])
+    $19::boolean[], $20::timestamptz[], $21::text[], $22::uuid[], $23::bigint[], $24::bigint[], $25::bigint[],
+    $26::timestamptz[])
     AS g (id, participant_id, request_id, fingerprint, payer, credit, payee, amount, currency, remittance, end_to_end,
-      metadata, bank_id, uetr, state, code, iso, message, at, kind, original, held, hold, capturing, captured, expires)
+      metadata, bank_id, uetr, state, code, iso, message, is_queued, at, kind, original, held, capturing, captured, expires)
   RETURNING 1
 ), changed_payments AS (
-  UPDATE payments p SET state = g.state, reason_code = g.code, reason_iso_code = g.iso, reason_message = g.message,
-    sequence = g.sequence, updated_at = g.at, held = g.held, hold_id = g.hold, capturing = g.capturing,
-    captured = g.captured, closing = g.closing
+  UPDATE payments p SET state = g.state::payment_state, reason_code = g.code, reason_iso_code = g.iso,
+    reason_message = g.message, sequence = g.sequence, updated_at = g.at, is_queued = g.is_queued, held = g.held,
+    capturing = g.capturing, captured = g.captured, closing = g.closing::payment_state
   FROM unnest($27::uuid[], $28::text[], $29::text[], $30::text[], $31::text[], $32::int[], $33::timestamptz[],
-    $34::bigint[], $35::uuid[], $36::bigint[], $37::bigint[], $38::text[], $39::int[])
-    AS g (id, state, code, iso, message, sequence, at, held, hold, capturing, captured, closing, from_sequence)
-  WHERE p.id = g.id AND p.sequence = g.from_sequence
+    $34::boolean[], $35::bigint[], $36::bigint[], $37::bigint[], $38::text[], $39::int[], $40::boolean[])
+    AS g (id, state, code, iso, message, sequence, at, is_queued, held, capturing, captured, closing, from_sequence, was_queued)
+  WHERE p.id = g.id AND p.sequence = g.from_sequence AND p.is_queued = g.was_queued
   RETURNING 1
 ), new_deposits AS (
   INSERT INTO deposits (id, participant_id, request_id, request_fingerprint, account_id, amount, currency, bank_id, reference,
     created_at)
-  SELECT * FROM unnest($40::uuid[], $41::text[], $42::text[], $43::bytea[], $44::uuid[], $45::bigint[], $46::text[],
-    $47::text[], $48::text[], $49::timestamptz[])
+  SELECT * FROM unnest($41::uuid[], $42::text[], $43::text[], $44::bytea[], $45::uuid[], $46::bigint[], $47::text[],
+    $48::text[], $49::text[], $50::timestamptz[])
   RETURNING 1
 ), new_transfers AS (
-  INSERT INTO transfers (id, kind, payment_id, deposit_id, hold_id, debit_account, credit_account, amount, created_at)
-  SELECT * FROM unnest($50::uuid[], $51::text[], $52::uuid[], $53::uuid[], $54::uuid[], $55::uuid[], $56::uuid[],
-    $57::bigint[], $58::timestamptz[])
+  INSERT INTO transfers (id, payment_id, deposit_id, debit_account, credit_account, amount, created_at, debit_is_house,
+    credit_is_house)
+  SELECT * FROM unnest($51::uuid[], $52::uuid[], $53::uuid[], $54::uuid[], $55::uuid[], $56::bigint[], $57::timestamptz[],
+    $58::boolean[], $59::boolean[])
   RETURNING 1
 ), new_events AS (
-  INSERT INTO payment_events (payment_id, sequence, state, reason_code, reason_iso_code, bank_message_id, created_at)
-  SELECT * FROM unnest($59::uuid[], $60::int[], $61::text[], $62::text[], $63::text[], $64::text[], $65::timestamptz[])
+  INSERT INTO payment_events (payment_id, sequence, state, reason_code, reason_iso_code, bank_message_id, created_at, attempt,
+    valid_until)
+  SELECT payment_id, sequence, state::payment_state, code, iso, bank_message_id, at, attempt, valid_until
+  FROM unnest($60::uuid[], $61::int[], $62::text[], $63::text[], $64::text[], $65::text[], $66::timestamptz[], $67::int[],
+    $68::timestamptz[]) AS g (payment_id, sequence, state, code, iso, bank_message_id, at, attempt, valid_until)
   RETURNING 1
-), new_attempts AS (
-  INSERT INTO attempts (payment_id, number, accept_time, valid_until)
-  SELECT * FROM unnest($66::uuid[], $67::int[], $68::timestamptz[], $69::timestamptz[])
-  RETURNING 1
+), lent AS (
+  INSERT INTO first_leases (ends_at, payments)
+  SELECT clock_timestamp() + lease * interval '1 microsecond', array_agg(id)
+  FROM unnest($69::uuid[], $70::bigint[], $71::int[]) AS g (id, lease, part) GROUP BY lease, part
+  RETURNING cardinality(payments) AS n
 ), entered AS (
   INSERT INTO dispatches (payment_id, bank_id, work, due_at)
-  SELECT id, bank_id, work, clock_timestamp() + due_after * interval '1 microsecond'
-  FROM unnest($70::uuid[], $71::text[], $72::text[], $73::bigint[]) AS g (id, bank_id, work, due_after)
+  SELECT id, bank_id, work::work, clock_timestamp() + due_after * interval '1 microsecond'
+  FROM unnest($72::uuid[], $73::text[], $74::text[], $75::bigint[]) AS g (id, bank_id, work, due_after)
   RETURNING 1
 ), postponed AS (
-  UPDATE dispatches d SET due_at = clock_timestamp() + g.due_after * interval '1 microsecond', work = g.work, fruitless = 0
-  FROM unnest($74::uuid[], $75::bigint[], $76::text[], $77::bigint[]) AS g (id, token, work, due_after)
+  UPDATE dispatches d SET due_at = clock_timestamp() + g.due_after * interval '1 microsecond', work = g.work::work, fruitless = 0
+  FROM unnest($76::uuid[], $77::bigint[], $78::text[], $79::bigint[]) AS g (id, token, work, due_after)
   WHERE d.payment_id = g.id AND d.token = g.token
   RETURNING 1
 ), left_queue AS (
-  DELETE FROM dispatches d USING unnest($78::uuid[], $79::bigint[]) AS g (id, token)
+  DELETE FROM dispatches d USING unnest($80::uuid[], $81::bigint[]) AS g (id, token)
   WHERE d.payment_id = g.id AND d.token = g.token
   RETURNING 1
 ), moved AS (
   UPDATE accounts a SET debits_pending = a.debits_pending + g.dp, debits_posted = a.debits_posted + g.d,
     credits_pending = a.credits_pending + g.cp, credits_posted = a.credits_posted + g.c
-  FROM unnest($80::uuid[], $81::bigint[], $82::bigint[], $83::bigint[], $84::bigint[]) AS g (id, dp, d, cp, c)
+  FROM unnest($82::uuid[], $83::bigint[], $84::bigint[], $85::bigint[], $86::bigint[]) AS g (id, dp, d, cp, c)
   WHERE a.id = g.id
   RETURNING 1
 )
 SELECT expect_rows('changed_payments', (SELECT count(*) FROM changed_payments), cardinality($27)),
-  expect_rows('moved', (SELECT count(*) FROM moved), cardinality($80)),
+  expect_rows('moved', (SELECT count(*) FROM moved), cardinality($82)),
   expect_rows('new_payments', (SELECT count(*) FROM new_payments), cardinality($1)),
-  expect_rows('new_deposits', (SELECT count(*) FROM new_deposits), cardinality($40)),
-  expect_rows('new_transfers', (SELECT count(*) FROM new_transfers), cardinality($50)),
-  expect_rows('new_events', (SELECT count(*) FROM new_events), cardinality($59)),
-  expect_rows('new_attempts', (SELECT count(*) FROM new_attempts), cardinality($66)),
-  expect_rows('entered', (SELECT count(*) FROM entered), cardinality($70)),
-  expect_rows('postponed', (SELECT count(*) FROM postponed), cardinality($74)),
-  expect_rows('left_queue', (SELECT count(*) FROM left_queue), cardinality($78))";
+  expect_rows('new_deposits', (SELECT count(*) FROM new_deposits), cardinality($41)),
+  expect_rows('new_transfers', (SELECT count(*) FROM new_transfers), cardinality($51)),
+  expect_rows('new_events', (SELECT count(*) FROM new_events), cardinality($60)),
+  expect_rows('lent', (SELECT coalesce(sum(n), 0) FROM lent), cardinality($69)),
+  expect_rows('entered', (SELECT count(*) FROM entered), cardinality($72)),
+  expect_rows('postponed', (SELECT count(*) FROM postponed), cardinality($76)),
+  expect_rows('left_queue', (SELECT count(*) FROM left_queue), cardinality($80))";
+
+/// First leases in one row: few enough that the row stays in one piece.
+const LEASES_IN_A_ROW: usize = 64;
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
@@ -128,7 +138,6 @@ async fn fused(connection: &mut PgConnection, writes: &Writes) -> Result<(), Sto
     let query = bind_deposits(query, writes);
     let query = bind_transfers(query, writes);
     let query = bind_events(query, writes);
-    let query = bind_attempts(query, writes);
     let query = Queue::of(writes).bind(query);
     // Reads on to the server's last word, which outside of a transaction is the one that it has committed: `fetch_one` would be
     // content with the row, which comes before.
@@ -164,7 +173,7 @@ fn bind_new_payments<'q>(query: Query<'q>, rows: &[&'q Payment]) -> Result<Query
         .bind(column(rows, |p| p.amount.minor_units()))
         .bind(column(rows, |p| p.amount.currency().code()))
         .bind(column(rows, |p| p.remittance_information.as_str()))
-        .bind(column(rows, |p| p.end_to_end_id.as_str()))
+        .bind(column(rows, |p| Some(p.end_to_end_id.as_str()).filter(|id| *id != own_end_to_end_id(p.id))))
         .bind(metadata)
         .bind(column(rows, |p| p.bank_id.as_deref()))
         .bind(column(rows, |p| p.uetr))
@@ -172,16 +181,11 @@ fn bind_new_payments<'q>(query: Query<'q>, rows: &[&'q Payment]) -> Result<Query
         .bind(column(rows, |p| p.reason.as_ref().map(|reason| reason.code.as_str())))
         .bind(column(rows, |p| p.reason.as_ref().map(|reason| reason.iso_code.as_str())))
         .bind(column(rows, |p| p.reason.as_ref().map(|reason| reason.message.as_str())))
+        .bind(column(rows, |p| p.is_queued))
         .bind(column(rows, |p| to_sql(p.created_at)))
         .bind(column(rows, |p| p.kind.name()))
         .bind(column(rows, |p| p.original.map(PaymentId::uuid)))
         .bind(sums(rows, |sums| sums.held))
-        .bind(
-            sums(rows, |sums| sums.hold.map(TransferId::uuid))
-                .into_iter()
-                .map(Option::flatten)
-                .collect::<Vec<_>>(),
-        )
         .bind(sums(rows, |sums| sums.capturing))
         .bind(sums(rows, |sums| sums.captured))
         .bind(sums(rows, |sums| to_sql(sums.expires_at))))
@@ -197,13 +201,8 @@ fn bind_changed_payments<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> 
         .bind(column(&rows, |p| p.reason.as_ref().map(|reason| reason.message.as_str())))
         .bind(column(&rows, |p| p.sequence))
         .bind(column(&rows, |p| to_sql(p.updated_at)))
+        .bind(column(&rows, |p| p.is_queued))
         .bind(sums(&rows, |sums| sums.held))
-        .bind(
-            sums(&rows, |sums| sums.hold.map(TransferId::uuid))
-                .into_iter()
-                .map(Option::flatten)
-                .collect::<Vec<_>>(),
-        )
         .bind(sums(&rows, |sums| sums.capturing))
         .bind(sums(&rows, |sums| sums.captured))
         .bind(
@@ -213,6 +212,7 @@ fn bind_changed_payments<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> 
                 .collect::<Vec<_>>(),
         )
         .bind(writes.changed_payments.values().map(|change| change.from_sequence).collect::<Vec<_>>())
+        .bind(writes.changed_payments.values().map(|change| change.was_queued).collect::<Vec<_>>())
 }
 
 fn bind_deposits<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
@@ -243,14 +243,14 @@ fn bind_transfers<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
     };
     query
         .bind(column(rows, |t| t.id.uuid()))
-        .bind(column(rows, |t| t.kind.name()))
         .bind(column(rows, |t| payment(t.cause)))
         .bind(column(rows, |t| deposit(t.cause)))
-        .bind(column(rows, |t| t.hold.map(|hold| hold.uuid())))
-        .bind(column(rows, |t| t.debit.uuid()))
-        .bind(column(rows, |t| t.credit.uuid()))
+        .bind(column(rows, |t| t.debit.account.uuid()))
+        .bind(column(rows, |t| t.credit.account.uuid()))
         .bind(column(rows, |t| t.amount.minor_units()))
         .bind(column(rows, |t| to_sql(t.at)))
+        .bind(column(rows, |t| t.debit.is_house))
+        .bind(column(rows, |t| t.credit.is_house))
 }
 
 fn bind_events<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
@@ -263,20 +263,14 @@ fn bind_events<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
         .bind(column(rows, |e| e.reason.as_ref().map(|reason| reason.iso_code.as_str())))
         .bind(column(rows, |e| e.bank_message_id.as_str()))
         .bind(column(rows, |e| to_sql(e.at)))
-}
-
-fn bind_attempts<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
-    let rows = &writes.attempts;
-    query
-        .bind(column(rows, |(payment, _)| payment.uuid()))
-        .bind(column(rows, |(_, attempt)| attempt.number))
-        .bind(column(rows, |(_, attempt)| to_sql(attempt.accept_time)))
-        .bind(column(rows, |(_, attempt)| to_sql(attempt.valid_until)))
+        .bind(column(rows, |e| e.attempt.map(|attempt| attempt.number)))
+        .bind(column(rows, |e| e.attempt.map(|attempt| to_sql(attempt.valid_until))))
 }
 
 /// The writes to the queue of work, by kind.
 #[derive(Default)]
 struct Queue<'a> {
+    lent: Vec<(Uuid, i64, i32)>,
     entered: Vec<(Uuid, &'a str, Work, i64)>,
     postponed: Vec<(Uuid, i64, Work, i64)>,
     left: Vec<(Uuid, i64)>,
@@ -288,6 +282,10 @@ impl<'a> Queue<'a> {
         for (payment, write) in &writes.queue {
             let id = payment.uuid();
             match write {
+                QueueWrite::Lend(lease) => {
+                    let part = i32::try_from(queue.lent.len() / LEASES_IN_A_ROW).unwrap_or(i32::MAX);
+                    queue.lent.push((id, to_micros(*lease), part));
+                }
                 QueueWrite::Enter { work, bank_id, due_after } => {
                     let bank_id = bank_id.as_deref().unwrap_or_default();
                     queue.entered.push((id, bank_id, *work, to_micros(*due_after)));
@@ -306,6 +304,9 @@ impl<'a> Queue<'a> {
         'a: 'q,
     {
         query
+            .bind(column(&self.lent, |(id, ..)| *id))
+            .bind(column(&self.lent, |(_, lease, _)| *lease))
+            .bind(column(&self.lent, |(.., part)| *part))
             .bind(column(&self.entered, |(id, ..)| *id))
             .bind(column(&self.entered, |(_, bank, ..)| *bank))
             .bind(column(&self.entered, |(_, _, work, _)| work.name()))

@@ -7,18 +7,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::domain::{
-    account::Side,
-    transfer::{Cause, TransferKind},
-};
+use crate::domain::{account::Side, transfer::Cause};
 
 /// One account's side of a transfer.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The transfer.
     pub transfer: TransferId,
-    /// What it does.
-    pub kind: TransferKind,
     /// The account's side of it.
     pub side: Side,
     /// How much, in minor units of the account's currency.
@@ -32,7 +27,6 @@ pub struct Entry {
 #[derive(sqlx::FromRow)]
 struct EntryRow {
     id: Uuid,
-    kind: String,
     payment_id: Option<Uuid>,
     deposit_id: Option<Uuid>,
     debit_account: Uuid,
@@ -41,7 +35,7 @@ struct EntryRow {
 }
 
 impl Store {
-    /// An account's entries, newest first, from behind `before` on.
+    /// A customer's account's entries, newest first, from behind `before` on.
     ///
     /// # Errors
     /// When the database fails.
@@ -54,11 +48,11 @@ impl Store {
         // Each side by its own index, newest first, then the newest of both.
         let rows: Vec<EntryRow> = sqlx::query_as(
             "SELECT * FROM ( \
-               (SELECT id, kind, payment_id, deposit_id, debit_account, amount, created_at FROM transfers \
-                WHERE debit_account = $1 AND id < $2 ORDER BY id DESC LIMIT $3) \
+               (SELECT id, payment_id, deposit_id, debit_account, amount, created_at FROM transfers \
+                WHERE debit_account = $1 AND NOT debit_is_house AND id < $2 ORDER BY id DESC LIMIT $3) \
                UNION ALL \
-               (SELECT id, kind, payment_id, deposit_id, debit_account, amount, created_at FROM transfers \
-                WHERE credit_account = $1 AND id < $2 ORDER BY id DESC LIMIT $3) \
+               (SELECT id, payment_id, deposit_id, debit_account, amount, created_at FROM transfers \
+                WHERE credit_account = $1 AND NOT credit_is_house AND id < $2 ORDER BY id DESC LIMIT $3) \
              ) AS sides ORDER BY id DESC LIMIT $3",
         )
         .bind(account.uuid())
@@ -78,7 +72,6 @@ fn entry(account: AccountId, row: EntryRow) -> Result<Entry, StoreError> {
     };
     Ok(Entry {
         transfer: TransferId::from_uuid(row.id),
-        kind: TransferKind::from_name(&row.kind).ok_or(StoreError::Corrupt("transfers.kind"))?,
         side: if row.debit_account == account.uuid() { Side::Debit } else { Side::Credit },
         minor_units: row.amount,
         cause,

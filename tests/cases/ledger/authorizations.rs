@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::id::PaymentId;
 use platform::{
     domain::{
-        ledger::{Command, Declined, Expire, Outcome, TransferIds, Witness, decide},
+        ledger::{Command, Declined, Expire, Outcome, Witness, decide},
         payment::{State, Work},
     },
     store::{
@@ -112,13 +112,10 @@ async fn of_capture_cancel_and_expiry_at_once_one_has_each_minor_unit() {
         let expired = "UPDATE dispatches SET due_at = now() WHERE work = 'EXPIRE'";
         crate::bench::sql(&world.options, expired).await;
         let due = world.store.claim_due(None, Work::Expire, 10, Duration::from_secs(60)).await.unwrap();
-        let expire = due.iter().filter(|due| due.payment.id == authorized.id).map(|due| {
-            Command::Expire(Box::new(Expire {
-                payment: authorized.id,
-                token: due.lease.token,
-                transfers: TransferIds::new(&world.clock),
-            }))
-        });
+        let expire = due
+            .iter()
+            .filter(|due| due.payment.id == authorized.id)
+            .map(|due| Command::Expire(Box::new(Expire { payment: authorized.id, token: due.lease.token })));
         let commands =
             [world.capture(&format!("c-{round}"), authorized.id, Some(70)), world.cancel(&authorized)];
         let commands: Vec<_> = commands.into_iter().chain(expire).collect();
@@ -144,13 +141,7 @@ async fn an_authorization_ends_by_itself_and_not_before_its_time() {
     let clock = common::clock::Clock::manual(world.clock.now());
     let config = platform::flow::book::BookConfig { max_waiting: 16, max_batch: 16, writers: 1 };
     let book = platform::flow::book::Book::open(&world.store, &clock, config).0;
-    let expire = |token| {
-        Command::Expire(Box::new(Expire {
-            payment: authorized.id,
-            token,
-            transfers: TransferIds::new(&world.clock),
-        }))
-    };
+    let expire = |token| Command::Expire(Box::new(Expire { payment: authorized.id, token }));
     assert_eq!(write(&book, expire(9)).await, Outcome::Declined(Declined::LeaseLost));
     assert_eq!(payment(write(&book, expire(1)).await).state, State::Authorized, "too early");
     clock.advance(Duration::from_secs(61));

@@ -8,7 +8,7 @@ use std::{
 use common::{
     clock::Clock,
     iban::Iban,
-    id::{AccountId, AlarmId, DepositId, PaymentId, TransferId},
+    id::{AccountId, AlarmId, DepositId, PaymentId},
     money::{Currency, Money},
     order::{self, AccountOrder, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
     trace::TraceParent,
@@ -17,9 +17,7 @@ use harness::postgres::{Postgres, own_folder};
 use platform::{
     domain::{
         account::Balances,
-        ledger::{
-            Arrival, BankRoute, Command, Conclude, NoRoute, Outcome, Pay, Request, TransferIds, Witness,
-        },
+        ledger::{Arrival, BankRoute, Command, Conclude, NoRoute, Outcome, Pay, Request, Witness},
         payment::{Evidence, Payment, State, Submission, Work},
     },
     flow::book::{Book, BookConfig, NotWritten},
@@ -187,7 +185,6 @@ impl World {
     pub fn deposit(&self, participant: &str, request: &str, account: AccountId, amount: i64) -> Command {
         Command::Deposit(Box::new(Arrival {
             id: DepositId::new(&self.clock),
-            transfer: TransferId::new(&self.clock),
             participant: participant.to_owned(),
             order: DepositOrder {
                 request_id: request.to_owned(),
@@ -208,7 +205,6 @@ impl World {
             original: None,
             witness: Witness::Lease(token),
             evidence,
-            transfers: TransferIds::new(&self.clock),
             alarm: AlarmId::new(&self.clock),
             compensation: None,
         }))
@@ -225,6 +221,7 @@ impl World {
 
     /// Takes over enquiries with the bank that are due.
     pub async fn claim_due(&self, limit: i64, lease: Duration) -> Result<Vec<Submission>, StoreError> {
+        self.store.end_first_leases(1_000).await?;
         let claimed = self.store.claim_due(Some("aurora"), Work::Enquire, limit, lease).await?;
         Ok(claimed.into_iter().map(|claimed| claimed.submission.expect("an attempt")).collect())
     }

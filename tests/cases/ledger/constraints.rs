@@ -37,8 +37,8 @@ async fn world() -> World {
                amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, sequence,
                created_at, updated_at, kind, held, capturing, captured, expires_at)
              SELECT gen_random_uuid(), participant_id, '{state}', request_fingerprint, payer_account, credit_account, payee,
-               amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, upper('{state}'),
-               CASE WHEN '{state}' IN ('held', 'investigate') THEN 'X' END, 1, created_at, updated_at, '{kind}',
+               amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, upper('{state}')::payment_state,
+               CASE WHEN '{state}' IN ('held', 'investigate') THEN 'X' END, 1, created_at, updated_at, '{kind}'::payment_kind,
                s.sum, s.sum, s.sum, s.expires_at
              FROM payments, (SELECT 0 AS sum, now() AS expires_at WHERE '{kind}' = 'AUTHORIZATION'
                UNION ALL SELECT NULL, NULL WHERE '{kind}' = 'PAYMENT') AS s
@@ -63,8 +63,8 @@ async fn history_cannot_be_changed() {
     let mut owner = connect(&world.options).await;
     let mut platform = connect(&world.options).await;
     sqlx::raw_sql("SET ROLE rialto_platform").execute(&mut platform).await.unwrap();
-    let immutable = ["transfers", "payment_events", "attempts", "deposits"];
-    let columns = ["amount = amount + 1", "state = 'FAILED'", "number = 7", "amount = amount + 1"];
+    let immutable = ["transfers", "payment_events", "deposits"];
+    let columns = ["amount = amount + 1", "attempt = 7", "amount = amount + 1"];
     let mut statements = Vec::new();
     for (table, column) in immutable.into_iter().zip(columns) {
         statements.push(format!("UPDATE {table} SET {column}"));
@@ -168,34 +168,42 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
     let (alice, bob, settlement) = (world.alice.uuid(), world.bob.uuid(), world.settlement.uuid());
     let payment = "(SELECT id FROM payments WHERE request_id = 'submitted')";
     let transfer = |values: &str| {
-        format!("INSERT INTO transfers (id, kind, payment_id, hold_id, debit_account, credit_account, amount, created_at)
-            VALUES (gen_random_uuid(), {values}, now())")
+        format!("INSERT INTO transfers (id, payment_id, debit_account, credit_account, amount, debit_is_house, credit_is_house,
+              created_at)
+            VALUES ({values}, now())")
     };
-    let ended = "(SELECT id FROM payments WHERE request_id = 'succeeded')";
+    let paid = "(SELECT id FROM payments WHERE request_id = 'succeeded')";
+    let new = "gen_random_uuid()";
     for (what, statement, code) in [
         ("overdraft", format!("UPDATE accounts SET debits_posted = credits_posted + 1 WHERE id = '{alice}'"), CHECK_VIOLATED),
         ("hold too much", format!("UPDATE accounts SET debits_pending = credits_posted + 1 WHERE id = '{bob}'"), CHECK_VIOLATED),
         ("negative sum", format!("UPDATE accounts SET credits_pending = -1 WHERE id = '{settlement}'"), CHECK_VIOLATED),
         ("overflow", format!("UPDATE accounts SET credits_posted = credits_posted + {} WHERE id = '{bob}'", i64::MAX), "22003"),
-        ("zero", transfer(&format!("'POSTING', {payment}, NULL, '{alice}', '{bob}', 0")), CHECK_VIOLATED),
-        ("to itself", transfer(&format!("'POSTING', {payment}, NULL, '{alice}', '{alice}', 1")), CHECK_VIOLATED),
-        ("no cause", transfer(&format!("'POSTING', NULL, NULL, '{alice}', '{bob}', 1")), CHECK_VIOLATED),
-        ("ends nothing", transfer(&format!("'HOLD_POSTED', {payment}, NULL, '{alice}', '{bob}', 1")), CHECK_VIOLATED),
-        ("nobody's", transfer(&format!("'POSTING', {payment}, NULL, '{alice}', gen_random_uuid(), 1")), "23503"),
-        ("of no payment", transfer(&format!("'POSTING', gen_random_uuid(), NULL, '{alice}', '{bob}', 1")), "23503"),
-        ("no such hold", transfer(&format!("'HOLD_RELEASED', {payment}, gen_random_uuid(), '{alice}', '{settlement}', 10")), "23503"),
-        ("hold ended in part", transfer(&format!("'HOLD_POSTED', {payment}, {payment}, '{alice}', '{settlement}', 9")), "23503"),
-        ("hold ended between others", transfer(&format!("'HOLD_POSTED', {payment}, {payment}, '{bob}', '{settlement}', 10")), "23503"),
-        ("another's hold ended", transfer(&format!("'HOLD_POSTED', {ended}, {payment}, '{alice}', '{settlement}', 10")), "23503"),
+        ("zero", transfer(&format!("{new}, {payment}, '{alice}', '{bob}', 0, false, false")), CHECK_VIOLATED),
+        ("to itself", transfer(&format!("{new}, {payment}, '{alice}', '{alice}', 1, false, false")), CHECK_VIOLATED),
+        ("no cause", transfer(&format!("{new}, NULL, '{alice}', '{bob}', 1, false, false")), CHECK_VIOLATED),
+        ("nobody's", transfer(&format!("{new}, {payment}, '{alice}', {new}, 1, false, false")), "23503"),
+        ("of no payment", transfer(&format!("{new}, {new}, '{alice}', '{bob}', 1, false, false")), "23503"),
+        ("not paid", transfer(&format!("{payment}, {payment}, '{alice}', '{settlement}', 10, false, true")), "23503"),
+        ("paid twice", transfer(&format!("{paid}, {paid}, '{alice}', '{settlement}', 10, false, true")), "23505"),
+        ("paid twice by another number", transfer(&format!("{new}, {paid}, '{alice}', '{settlement}', 10, false, true")), "23503"),
         (
             "event of nobody",
-            "INSERT INTO payment_events VALUES (gen_random_uuid(), 1, 'FAILED', NULL, NULL, '', now())".to_owned(),
+            "INSERT INTO payment_events (payment_id, created_at, sequence, state, bank_message_id)
+             VALUES (gen_random_uuid(), now(), 1, 'FAILED', '')".to_owned(),
             "23503",
         ),
         (
-            "attempt of nobody",
-            "INSERT INTO attempts VALUES (gen_random_uuid(), 1, now(), now() + interval '1 s')".to_owned(),
-            "23503",
+            "sent without an attempt",
+            format!("INSERT INTO payment_events (payment_id, created_at, sequence, state, bank_message_id)
+             VALUES ({payment}, now(), 2, 'SUBMITTED', '')"),
+            CHECK_VIOLATED,
+        ),
+        (
+            "attempt that was over before",
+            format!("INSERT INTO payment_events (payment_id, created_at, sequence, state, bank_message_id, attempt, valid_until)
+             VALUES ({payment}, now(), 2, 'SUBMITTED', '', 1, now())"),
+            CHECK_VIOLATED,
         ),
         (
             "work on nothing",
@@ -204,13 +212,15 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
         ),
         (
             "payment from nowhere",
-            "INSERT INTO payments SELECT gen_random_uuid(), participant_id, 'stray', request_fingerprint, gen_random_uuid(),
+            "INSERT INTO payments (id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee, amount, currency,
+               remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, reason_iso_code, reason_message, sequence,
+               created_at, updated_at)
+               SELECT gen_random_uuid(), participant_id, 'stray', request_fingerprint, gen_random_uuid(),
                credit_account, payee, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state,
                reason_code, reason_iso_code, reason_message, sequence, created_at, updated_at FROM payments
                WHERE request_id = 'submitted'".to_owned(),
             "23503",
         ),
-        ("hold ended twice", transfer(&format!("'HOLD_RELEASED', {ended}, {ended}, '{alice}', '{settlement}', 10")), "23505"),
         (
             "second settlement account",
             "INSERT INTO accounts (id, participant_id, display_name, currency, bank_id, may_overdraw, created_at)
@@ -225,7 +235,10 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
         ),
         (
             "request id used again",
-            "INSERT INTO payments SELECT gen_random_uuid(), participant_id, request_id, request_fingerprint, payer_account,
+            "INSERT INTO payments (id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee, amount, currency,
+               remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, reason_iso_code, reason_message, sequence,
+               created_at, updated_at)
+               SELECT gen_random_uuid(), participant_id, request_id, request_fingerprint, payer_account,
                credit_account, payee, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state,
                reason_code, reason_iso_code, reason_message, sequence, created_at, updated_at FROM payments".to_owned(),
             "23505",

@@ -98,6 +98,8 @@ impl Ledger {
                 }
             }
             Act::TakeOver(payment) => {
+                sql(&self.options, "UPDATE first_leases SET ends_at = now()").await;
+                self.store.end_first_leases(1_000).await.unwrap();
                 let taken =
                     "UPDATE dispatches SET token = token + 1, tries = tries + 1, fruitless = fruitless + 1";
                 sql(&self.options, &format!("{taken} WHERE payment_id = '{}'", payment.uuid())).await;

@@ -42,11 +42,12 @@ async fn hold_alice(world: &World) -> PgConnection {
 #[tokio::test]
 async fn a_command_that_the_database_refuses_harms_only_itself() {
     let world = World::new().await;
-    // A hold that has ended although its payment has not: only damage makes such a one, and it must not spread.
+    // Money that has moved although its payment has not ended: only damage makes such a one, and it must not spread.
     let damaged = submission(write(&world.book(1), command(world.pay_bank("damaged", 1))).await).payment.id;
     let text = format!(
-        "INSERT INTO transfers SELECT gen_random_uuid(), 'HOLD_RELEASED', payment_id, NULL, id, debit_account,
-           credit_account, amount, now() FROM transfers WHERE id = '{}'",
+        "SET session_replication_role = replica;
+         INSERT INTO transfers (id, payment_id, debit_account, credit_account, amount, created_at, debit_is_house, credit_is_house)
+           SELECT id, id, payer_account, credit_account, amount, now(), false, true FROM payments WHERE id = '{}'",
         damaged.uuid()
     );
     crate::bench::sql(&world.options, &text).await;

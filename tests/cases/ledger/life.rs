@@ -1,10 +1,8 @@
 //! What the cases of a payment's life have in common: the commands of it, in few words.
 
-use common::id::{AccountId, AlarmId, PaymentId};
+use common::id::{AccountId, AlarmId, PaymentId, TransferId};
 use platform::domain::{
-    ledger::{
-        Cancel, Capture, Command, Compensation, Conclude, Outcome, Refund, Request, TransferIds, Witness,
-    },
+    ledger::{Cancel, Capture, Command, Compensation, Conclude, Outcome, Refund, Request, Witness},
     payment::{Evidence, Payment, State},
 };
 use uuid::Uuid;
@@ -38,7 +36,6 @@ impl World {
             payment,
             amount: amount.map(eur),
             bank,
-            transfers: TransferIds::new(&self.clock),
         }))
     }
 
@@ -47,7 +44,6 @@ impl World {
             participant: "alice".to_owned(),
             payment: payment.id,
             original: payment.original,
-            transfers: TransferIds::new(&self.clock),
         }))
     }
 
@@ -84,12 +80,12 @@ impl World {
             original: payment.original,
             witness,
             evidence,
-            transfers: TransferIds::new(&self.clock),
             alarm: AlarmId::new(&self.clock),
             compensation: Some(Compensation {
                 suspense_account: suspense,
                 payment: PaymentId::new(&self.clock),
                 uetr: Uuid::new_v4(),
+                transfer: TransferId::new(&self.clock),
                 bank_id: "aurora".to_owned(),
             }),
         }))

@@ -72,14 +72,15 @@ async fn grow(world: &World) {
          INSERT INTO accounts (id, participant_id, request_id, request_fingerprint, display_name, currency, created_at)
            SELECT gen_random_uuid(), 'alice', 'grown ' || n, sha256('x'), 'x', 'EUR', now() FROM generate_series(1, {GROWN}) n;
          INSERT INTO payments (id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee,
-             amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, sequence, created_at,
-             updated_at)
+             amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, is_queued, sequence,
+             created_at, updated_at)
            SELECT gen_random_uuid(), 'alice', 'old ' || n, sha256('x'), '{alice}', '{settlement}', '{payee}', 1,
-             'EUR', '', '', '{{}}', 'aurora', gen_random_uuid(), 'SUBMITTED', 1, now(), now()
+             'EUR', '', '', '{{}}', 'aurora', gen_random_uuid(), 'SUBMITTED', true, 1, now(), now()
            FROM generate_series(1, {GROWN}) n;
          INSERT INTO dispatches (payment_id, bank_id, due_at)
            SELECT id, 'aurora', now() + interval '1 hour' FROM payments WHERE request_id LIKE 'old %';
-         INSERT INTO attempts SELECT id, 1, now(), now() + interval '1 hour' FROM payments WHERE request_id LIKE 'old %';
+         INSERT INTO payment_events (payment_id, created_at, sequence, state, attempt, valid_until, bank_message_id)
+           SELECT id, now(), 1, 'SUBMITTED', 1, now() + interval '1 hour', '' FROM payments WHERE request_id LIKE 'old %';
          INSERT INTO deposits SELECT gen_random_uuid(), 'alice', 'old ' || n, sha256('x'), '{alice}', 1, 'EUR', 'aurora', '',
            now() FROM generate_series(1, {GROWN}) n;"
     );

@@ -85,7 +85,7 @@ fn look(world: &World) -> JoinHandle<Result<(), StoreError>> {
     tokio::spawn(async move {
         store.raise_overdue("aurora", Duration::from_secs(3_600), &clock, 10).await?;
         store.claim_due(Some("aurora"), Work::Expire, 1, Duration::ZERO).await?;
-        store.payments_under_way().await.map(drop)
+        store.banks_with_due_work().await.map(drop)
     })
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use platform::domain::{
     ledger::{Declined, Outcome},
-    payment::{State, Submission},
+    payment::{Payment, State, Submission},
 };
 
 use crate::bench::{
@@ -33,7 +33,8 @@ async fn what_is_taken_over_is_all_that_its_instruction_needs() {
     let made = submit(&world, 1).await.remove(0);
     let taken = world.claim_due(10, LONG).await.unwrap().remove(0);
     assert_eq!((taken.lease.token, taken.lease.tries), (2, 2));
-    assert_eq!(Submission { lease: made.lease, ..taken }, made);
+    let payment = Payment { is_queued: true, ..made.payment.clone() };
+    assert_eq!(Submission { lease: made.lease, ..taken }, Submission { payment, ..made });
     assert!(world.claim_due(10, LONG).await.unwrap().is_empty(), "its lease is running");
 }
 
@@ -89,6 +90,7 @@ async fn what_has_changed_since_it_was_known_is_noticed() {
     let (overtaken, ended) = (many.remove(0), many.remove(0));
     assert_eq!(payment(write(&book, world.conclude_known(&ended, accepted())).await).state, State::Succeeded);
     let id = overtaken.payment.id;
+    world.store.end_first_leases(100).await.unwrap();
     let take_over = format!("UPDATE dispatches SET token = 7 WHERE payment_id = '{}'", id.uuid());
     sql(&world.options, &take_over).await;
     for evidence in [accepted(), rejected(), inconclusive(LONG)] {
@@ -134,6 +136,7 @@ async fn takers_at_once_never_get_the_same() {
 async fn what_another_taker_is_taking_is_skipped() {
     let world = World::new().await;
     submit(&world, 3).await;
+    world.store.end_first_leases(100).await.unwrap();
     let mut other = crate::bench::connect(&world.options).await;
     let mut transaction = sqlx::Connection::begin(&mut other).await.unwrap();
     sqlx::query("SELECT 1 FROM dispatches ORDER BY due_at LIMIT 2 FOR UPDATE")

@@ -29,12 +29,11 @@ const CHANGES: [(&str, &[&str]); 25] = [
     ("UPDATE accounts SET debits_posted = debits_posted + 5, credits_posted = credits_posted + 5", &["Alice", "Bob"]),
     ("UPDATE accounts SET currency = 'USD' WHERE display_name = 'Bob'", &["mixed currencies", "currency USD"]),
     ("UPDATE accounts SET debits_pending = debits_pending + 1", &["Alice", "Bob"]),
-    ("DELETE FROM transfers WHERE id = <held>", &["held", "Alice"]),
-    ("DELETE FROM transfers WHERE hold_id = <paid>", &["paid", "Alice"]),
+    ("DELETE FROM transfers WHERE id = <paid>", &["paid", "Alice"]),
+    ("UPDATE transfers SET id = gen_random_uuid() WHERE id = <paid>", &["paid"]),
     ("DELETE FROM transfers WHERE deposit_id = <deposit>", &["deposit", "Alice"]),
     ("UPDATE transfers SET amount = amount + 1 WHERE id = <on us>", &["on us", "Bob"]),
-    ("UPDATE transfers SET amount = 29 WHERE payment_id = <failed>", &["failed"]),
-    ("UPDATE transfers SET kind = 'HOLD_RELEASED' WHERE hold_id = <paid>", &["paid"]),
+    ("UPDATE transfers SET payment_id = <failed> WHERE id = <paid>", &["failed", "paid"]),
     // The other one pays, and the sums are made to fit.
     (
         "UPDATE transfers SET debit_account = credit_account, credit_account = debit_account WHERE id = <on us>;
@@ -50,8 +49,9 @@ const CHANGES: [(&str, &[&str]); 25] = [
     ("UPDATE payments SET state = 'UNKNOWN', reason_code = 'X' WHERE id = <held>", &["held"]),
     ("UPDATE payments SET amount = amount + 1 WHERE id = <paid>", &["paid"]),
     ("UPDATE payments SET sequence = sequence + 1 WHERE id = <paid>", &["paid"]),
-    ("DELETE FROM dispatches WHERE payment_id = <held>", &["held"]),
-    ("INSERT INTO dispatches SELECT <paid>, 'aurora', now()", &["paid"]),
+    ("DELETE FROM first_leases", &["held"]),
+    ("UPDATE payments SET is_queued = true WHERE id = <held>", &["held"]),
+    ("INSERT INTO dispatches (payment_id, bank_id, due_at) SELECT <paid>, 'aurora', now()", &["paid"]),
     ("DELETE FROM payment_events WHERE sequence = 1 AND payment_id = <paid>", &["paid"]),
     ("DELETE FROM payment_events WHERE payment_id = <paid>", &["paid"]),
     ("UPDATE payment_events SET state = 'UNKNOWN' WHERE sequence = 2 AND payment_id = <paid>", &["paid"]),

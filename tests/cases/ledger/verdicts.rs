@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::id::{AccountId, AlarmId};
 use platform::{
     domain::{
-        ledger::{Command, Declined, Finding, Outcome, Resolve, Submit, TransferIds, Witness},
+        ledger::{Command, Declined, Finding, Outcome, Resolve, Submit, Witness},
         payment::{Evidence, Payment, State, Submission, Work},
     },
     flow::book::Book,
@@ -55,7 +55,6 @@ fn resolve(world: &World, of: &Payment, actor: &str, succeeded: bool, reference:
         payment: of.id,
         original: of.original,
         finding: Finding { succeeded, evidence_reference: reference.to_owned() },
-        transfers: TransferIds::new(&world.clock),
         alarm: AlarmId::new(&world.clock),
     }))
 }

@@ -20,8 +20,7 @@ impl Bench {
 
     async fn work_left(&self) -> Result<i64, BenchError> {
         let mut database = PgConnection::connect_with(&self.database()).await?;
-        let sql = "SELECT count(*) FROM dispatches WHERE work <> 'EXPIRE'";
-        let left = sqlx::query_scalar(sql).fetch_one(&mut database).await?;
+        let left = harness::work::left(&mut database).await?;
         database.close().await?;
         Ok(left)
     }

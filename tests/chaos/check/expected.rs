@@ -70,7 +70,7 @@ impl Expected {
                 _ => Holder::Account(*id),
             };
             let expected = self.sums.get(&holder).copied().unwrap_or_default();
-            let holds = recomputed.get(id).map_or(0, |[_, debits, _, credits]| credits - debits);
+            let holds = recomputed.get(id).map_or(0, |(debits, credits)| credits - debits);
             if holds != expected {
                 let what = format!("{holder:?} holds {holds}, by callers' and banks' word it is {expected}");
                 let invariant = if *is_suspense { "I10" } else { "I1" };

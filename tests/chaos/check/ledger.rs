@@ -13,53 +13,44 @@ use super::{
 /// An account's sums, recomputed: debits held, debits, credits expected, credits.
 type Sums = [i128; 4];
 
-/// Every account's sums, recomputed from its transfers.
-pub(super) fn recomputed(sums: &[Sum]) -> BTreeMap<Uuid, Sums> {
-    let mut accounts: BTreeMap<Uuid, Sums> = BTreeMap::new();
+/// What was debited and credited to every account, recomputed from its transfers.
+pub(super) fn recomputed(sums: &[Sum]) -> BTreeMap<Uuid, (i128, i128)> {
+    let mut accounts: BTreeMap<Uuid, (i128, i128)> = BTreeMap::new();
     for sum in sums {
-        let (pending, posted) = match sum.kind.as_str() {
-            "POSTING" => (0, sum.amount),
-            "HOLD" => (sum.amount, 0),
-            "HOLD_POSTED" => (-sum.amount, sum.amount),
-            _ => (-sum.amount, 0),
-        };
-        let debit = accounts.entry(sum.debit_account).or_default();
-        debit[0] += pending;
-        debit[1] += posted;
-        let credit = accounts.entry(sum.credit_account).or_default();
-        credit[2] += pending;
-        credit[3] += posted;
+        accounts.entry(sum.debit_account).or_default().0 += sum.amount;
+        accounts.entry(sum.credit_account).or_default().1 += sum.amount;
     }
     accounts
 }
 
-/// Judges all accounts against all transfers, in one snapshot.
-pub fn judge(accounts: &[AccountRow], sums: &[Sum], open: Open) -> Vec<Violation> {
+/// Judges all accounts against all transfers and all that payments hold, in one snapshot.
+pub fn judge(accounts: &[AccountRow], sums: &[Sum], mut open: Open) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut wrong = |invariant, what: String| found.push(Violation::new(invariant, WrongTotals, "", what));
     let mut recomputed = recomputed(sums);
     let mut by_currency: BTreeMap<&str, Sums> = BTreeMap::new();
-    let mut open_by_payer = open.by_payer;
     for account in accounts {
         let AccountRow {
             id, currency, debits_pending, debits_posted, credits_pending, credits_posted, ..
         } = account;
-        let stored = [*debits_pending, *debits_posted, *credits_pending, *credits_posted].map(i128::from);
-        let true_sums = recomputed.remove(id).unwrap_or_default();
-        if stored != true_sums {
-            wrong("I2", format!("account {id}: stored {stored:?}, its transfers say {true_sums:?}"));
+        let stored = (i128::from(*debits_posted), i128::from(*credits_posted));
+        let (debits, credits) = recomputed.remove(id).unwrap_or_default();
+        if stored != (debits, credits) {
+            wrong("I2", format!("account {id}: stored {stored:?}, its transfers say {debits} and {credits}"));
         }
+        let stored = (i128::from(*debits_pending), i128::from(*credits_pending));
+        let held = open.by_payer.remove(id).unwrap_or_default();
+        let expected = open.by_payee.remove(id).unwrap_or_default();
+        if stored != (held, expected) {
+            wrong("I9", format!("account {id}: stored {stored:?}, payments hold {held} and {expected}"));
+        }
+        let true_sums = [held, debits, expected, credits];
         let total = by_currency.entry(currency).or_default();
         for (total, one) in total.iter_mut().zip(true_sums) {
             *total += one;
         }
-        let [held, debits, _, credits] = true_sums;
         if !account.may_overdraw && credits - debits - held < 0 {
             wrong("I3", format!("account {id} has {credits} - {debits} - {held}"));
-        }
-        let under_way = open_by_payer.remove(id).unwrap_or_default();
-        if held != under_way {
-            wrong("I9", format!("account {id}: {held} held, payments under way {under_way}"));
         }
     }
     for (currency, [held, debits, expected, credits]) in by_currency {
@@ -73,8 +64,8 @@ pub fn judge(accounts: &[AccountRow], sums: &[Sum], open: Open) -> Vec<Violation
     for (id, sums) in recomputed {
         wrong("I1", format!("transfers of an account that there is not, {id}: {sums:?}"));
     }
-    if open.queued > 0 {
-        let what = format!("{} payments are in the queue of work", open.queued);
+    if open.work_left > 0 {
+        let what = format!("{} payments have not come to an end", open.work_left);
         found.push(Violation::new("I15", Stuck, "", what));
     }
     found

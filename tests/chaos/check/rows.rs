@@ -87,11 +87,9 @@ pub struct AccountRow {
     pub credits_posted: i64,
 }
 
-/// All transfers of one kind between two accounts, added up.
+/// All transfers between two accounts, added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sum {
-    /// POSTING, HOLD, HOLD_POSTED or HOLD_RELEASED.
-    pub kind: String,
     /// Who pays.
     pub debit_account: Uuid,
     /// Who is paid.
@@ -105,8 +103,10 @@ pub struct Sum {
 pub struct Open {
     /// By account that pays, the sum of what payments under way and authorizations hold.
     pub by_payer: BTreeMap<Uuid, i128>,
-    /// How much work there is in the queue, expiries apart.
-    pub queued: i64,
+    /// The same by account that will be credited.
+    pub by_payee: BTreeMap<Uuid, i128>,
+    /// How many payments somebody has still to work on, expiries apart.
+    pub work_left: i64,
 }
 
 /// The payments of these families: the payment itself, its captures, and the refunds and returns of both.
@@ -114,10 +114,11 @@ const FAMILIES: &str = "\
     WITH RECURSIVE family AS ( \
       SELECT p.id AS root, p.id FROM payments p WHERE p.request_id = ANY($1) AND p.original_id IS NULL \
       UNION ALL SELECT f.root, c.id FROM family f JOIN payments c ON c.original_id = f.id \
-    ) SELECT r.request_id AS family, p.id, p.request_id, p.kind, p.original_id, p.payer_account, p.credit_account, p.amount, \
-      p.currency, p.bank_id, p.uetr, p.state, p.sequence, p.closing IS NOT NULL AS is_closing, \
+    ) SELECT r.request_id AS family, p.id, p.request_id, p.kind::text, p.original_id, p.payer_account, p.credit_account, p.amount, \
+      p.currency, p.bank_id, p.uetr, p.state::text, p.sequence, p.closing IS NOT NULL AS is_closing, \
       (extract(epoch FROM p.expires_at) * 1000000)::bigint AS expires_us, p.held, p.capturing, p.captured, b.refunded, \
-      (extract(epoch FROM p.created_at) * 1000000)::bigint AS created_us, d.work, \
+      (extract(epoch FROM p.created_at) * 1000000)::bigint AS created_us, \
+      CASE WHEN p.is_queued OR p.state <> 'SUBMITTED' THEN d.work::text ELSE 'ENQUIRE' END AS work, \
       ARRAY(SELECT a.kind FROM alarms a WHERE a.payment_id = p.id ORDER BY a.kind) AS alarms, \
       s.succeeded, s.evidence_reference, s.approved_by \
     FROM family f JOIN payments r ON r.id = f.root JOIN payments p ON p.id = f.id \
@@ -177,7 +178,7 @@ pub async fn events(
     payments: &[PaymentRow],
 ) -> Result<HashMap<Uuid, Vec<Event>>, BenchError> {
     let ids: Vec<Uuid> = payments.iter().map(|payment| payment.id).collect();
-    let sql = "SELECT payment_id, sequence, state, (extract(epoch FROM created_at) * 1000000)::bigint FROM payment_events \
+    let sql = "SELECT payment_id, sequence, state::text, (extract(epoch FROM created_at) * 1000000)::bigint FROM payment_events \
                WHERE payment_id = ANY($1) ORDER BY 1, 2";
     let mut by_payment: HashMap<Uuid, Vec<Event>> = HashMap::new();
     for row in sqlx::query(sql).bind(ids).fetch_all(connection).await? {
@@ -201,45 +202,41 @@ pub async fn accounts(connection: &mut PgConnection) -> Result<Vec<AccountRow>, 
 
 /// Every transfer, added up.
 pub async fn sums(connection: &mut PgConnection) -> Result<Vec<Sum>, BenchError> {
-    let sql = "SELECT kind, debit_account, credit_account, sum(amount)::text FROM transfers GROUP BY 1, 2, 3";
+    let sql = "SELECT debit_account, credit_account, sum(amount)::text FROM transfers GROUP BY 1, 2";
     let mut sums = Vec::new();
     for row in sqlx::query(sql).fetch_all(connection).await? {
-        let amount: String = row.try_get(3)?;
-        sums.push(Sum {
-            kind: row.try_get(0)?,
-            debit_account: row.try_get(1)?,
-            credit_account: row.try_get(2)?,
-            amount: amount.parse()?,
-        });
+        let amount: String = row.try_get(2)?;
+        let (debit_account, credit_account) = (row.try_get(0)?, row.try_get(1)?);
+        sums.push(Sum { debit_account, credit_account, amount: amount.parse()? });
     }
     Ok(sums)
 }
 
-/// What payments under way and authorizations hold, by account that pays. Of an authorization that is open, its amount less
+/// What payments under way and authorizations hold, by account that pays and account that will be credited. Of an authorization that is open, its amount less
 /// its captures that have not failed; of one that is closing, nothing.
 pub const HELD: &str = "\
-    SELECT p.payer_account AS id, sum(CASE WHEN p.kind <> 'AUTHORIZATION' THEN p.amount WHEN p.closing IS NOT NULL THEN 0 \
+    SELECT p.payer_account, p.credit_account, sum(CASE WHEN p.kind <> 'AUTHORIZATION' THEN p.amount WHEN p.closing IS NOT NULL THEN 0 \
       ELSE p.amount - coalesce((SELECT sum(c.amount) FROM payments c WHERE c.original_id = p.id AND c.kind = 'CAPTURE' \
         AND c.state NOT IN ('FAILED', 'CANCELLED')), 0) END) AS amount \
-    FROM payments p WHERE p.state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED') GROUP BY 1";
+    FROM payments p WHERE p.state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED') GROUP BY 1, 2";
 
 /// What has not come to its end.
 pub async fn open(connection: &mut PgConnection) -> Result<Open, BenchError> {
     let mut open = Open::default();
-    let sql = format!("SELECT id, amount::text FROM ({HELD}) held");
+    let sql = format!("SELECT payer_account, credit_account, amount::text FROM ({HELD}) held");
     for row in sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *connection).await? {
-        let amount: String = row.try_get(1)?;
-        open.by_payer.insert(row.try_get(0)?, amount.parse()?);
+        let amount: i128 = row.try_get::<String, _>(2)?.parse()?;
+        *open.by_payer.entry(row.try_get(0)?).or_default() += amount;
+        *open.by_payee.entry(row.try_get(1)?).or_default() += amount;
     }
-    let queued = "SELECT count(*) FROM dispatches WHERE work <> 'EXPIRE'";
-    open.queued = sqlx::query_scalar(queued).fetch_one(connection).await?;
+    open.work_left = harness::work::left(connection).await?;
     Ok(open)
 }
 
 /// How many payments of each kind are in each state and how many were in doubt before, and how many alarms of each kind there
 /// are, for people.
 pub async fn census(connection: &mut PgConnection) -> Result<Vec<(String, i64)>, BenchError> {
-    let sql = "SELECT lower(kind) || ' ' || state, count(*) FROM payments GROUP BY 1 \
+    let sql = "SELECT lower(kind::text) || ' ' || state, count(*) FROM payments GROUP BY 1 \
                UNION ALL SELECT 'before ' || state, count(DISTINCT payment_id) FROM payment_events \
                  WHERE state IN ('HELD', 'UNKNOWN', 'INVESTIGATE') GROUP BY state \
                UNION ALL SELECT 'alarm ' || kind, count(*) FROM alarms GROUP BY 1 ORDER BY 1";
@@ -254,7 +251,6 @@ pub async fn lines_about(connection: &mut PgConnection, request_id: &str) -> Res
                ) \
                SELECT 'ledger payment ' || to_jsonb(p)::text FROM p \
                UNION ALL SELECT 'ledger event ' || to_jsonb(e)::text FROM payment_events e JOIN p ON p.id = e.payment_id \
-               UNION ALL SELECT 'ledger attempt ' || to_jsonb(a)::text FROM attempts a JOIN p ON p.id = a.payment_id \
                UNION ALL SELECT 'ledger transfer ' || to_jsonb(t)::text FROM transfers t JOIN p ON p.id = t.payment_id \
                UNION ALL SELECT 'ledger dispatch ' || to_jsonb(d)::text FROM dispatches d JOIN p ON p.id = d.payment_id";
     Ok(sqlx::query_scalar(sql).bind(request_id).fetch_all(connection).await?)

@@ -25,20 +25,18 @@ const TOTALS: [&str; 2] = [
 ];
 const RECOMPUTED: [&str; 3] = [
     "WITH sides AS ( \
-       SELECT debit_account AS id, kind, amount AS debit, 0 AS credit FROM transfers \
-       UNION ALL SELECT credit_account, kind, 0, amount FROM transfers \
-     ), sums AS ( \
-       SELECT id, sum(debit) FILTER (WHERE kind IN ('POSTING', 'HOLD_POSTED')) AS d, \
-         sum(credit) FILTER (WHERE kind IN ('POSTING', 'HOLD_POSTED')) AS c FROM sides GROUP BY id \
-     ) SELECT format('I2 account %s: stored debits %s credits %s, its transfers say %s and %s', id, debits_posted, \
+       SELECT debit_account AS id, amount AS debit, 0 AS credit FROM transfers \
+       UNION ALL SELECT credit_account, 0, amount FROM transfers \
+     ), sums AS (SELECT id, sum(debit) AS d, sum(credit) AS c FROM sides GROUP BY id) \
+     SELECT format('I2 account %s: stored debits %s credits %s, its transfers say %s and %s', id, debits_posted, \
        credits_posted, d, c) FROM accounts LEFT JOIN sums USING (id) \
      WHERE (debits_posted, credits_posted) <> (coalesce(d, 0), coalesce(c, 0))",
-    "WITH holds AS ( \
-       SELECT debit_account AS id, sum(CASE kind WHEN 'HOLD' THEN amount WHEN 'POSTING' THEN 0 ELSE -amount END) AS held \
-       FROM transfers GROUP BY 1 \
-     ), under_way AS (HELD) SELECT format('I9 account %s: stored %s held, its transfers say %s, payments under way %s', id, \
-       debits_pending, held, u.amount) FROM accounts LEFT JOIN holds USING (id) LEFT JOIN under_way u USING (id) \
-     WHERE (debits_pending, coalesce(held, 0)) <> (coalesce(u.amount, 0), coalesce(u.amount, 0))",
+    "WITH held AS (HELD), sides AS ( \
+       SELECT payer_account AS id, amount AS debit, 0 AS credit FROM held UNION ALL SELECT credit_account, 0, amount FROM held \
+     ), sums AS (SELECT id, sum(debit) AS d, sum(credit) AS c FROM sides GROUP BY id) \
+     SELECT format('I9 account %s: stored %s held, %s expected, payments hold %s and %s', id, debits_pending, \
+       credits_pending, d, c) FROM accounts LEFT JOIN sums USING (id) \
+     WHERE (debits_pending, credits_pending) <> (coalesce(d, 0), coalesce(c, 0))",
     "SELECT format('I13 payment %s: %s of %s captured, refunded or taken back as %s', o.id, sum(c.amount), o.amount, c.kind) \
      FROM payments c JOIN payments o ON o.id = c.original_id WHERE c.state NOT IN ('FAILED', 'CANCELLED') \
      GROUP BY o.id, o.amount, c.kind HAVING sum(c.amount) > o.amount",

@@ -117,7 +117,6 @@ pub const BUGS: &[Bug] = &[
         "ALTER TABLE payments DROP CONSTRAINT payments_request_id_is_unique",
         "ALTER TABLE transfers DROP CONSTRAINT transfers_pkey CASCADE",
         "ALTER TABLE payment_events DROP CONSTRAINT payment_events_pkey",
-        "ALTER TABLE attempts DROP CONSTRAINT attempts_pkey",
         "ALTER TABLE dispatches DROP CONSTRAINT dispatches_pkey",
         "CREATE INDEX ON payments (id)",
         "CREATE INDEX ON payments (participant_id, request_id)",

@@ -1,16 +1,12 @@
 //! The life of an authorization: captured, cancelled, expired; and what a capture that ends does to it.
 //!
-//! A hold ends once and whole. To capture a part, the authorization's hold is released, and in the same commit the
-//! capture's hold and one for the rest are made; a capture that fails gives its part back the same way.
+//! What a capture takes, the authorization holds no more, by the same commit; a capture that fails gives its part back the
+//! same way.
 
-use super::{
-    Cancel, Capture, Child, Declined, Expire, Ledger, Outcome, QueueWrite, TransferIds, first_state,
-    permitted,
-};
+use super::{Cancel, Capture, Child, Declined, Expire, Ledger, Outcome, first_state, permitted};
 use crate::domain::{
     account::Side,
     payment::{Authorization, Kind, Lease, Operation, Payment, Permit, State, Work},
-    transfer::TransferKind,
 };
 use common::planted;
 
@@ -54,7 +50,7 @@ impl Ledger {
         };
         let child = child.of(&payment, state, reason, self.now);
         if state != State::Failed {
-            self.hold_again(&payment, &mut sums, -amount, &capture.transfers);
+            sums.held -= amount;
             match state {
                 State::Succeeded => sums.captured += amount,
                 _ => sums.capturing += amount,
@@ -72,15 +68,12 @@ impl Ledger {
             return Ok(Outcome::Payment(Box::new(payment)));
         }
         if let Some(sums) = payment.authorization {
-            let closed = self.close(&payment, lease, sums, State::Cancelled, &cancel.transfers);
+            let closed = self.close(&payment, lease, sums, State::Cancelled);
             return Ok(Outcome::Payment(Box::new(closed)));
         }
-        let hold = Some(payment.first_transfer());
-        let amount = payment.amount.minor_units();
-        self.book_payment(&payment, cancel.transfers.first(), TransferKind::HoldReleased, hold, amount);
         self.leave_queue(payment.id, lease);
         let cancelled = self.step(&payment, State::Cancelled, None, "");
-        self.end_of_child(&cancelled, &cancel.transfers);
+        self.end_of_child(&cancelled);
         Ok(Outcome::Payment(Box::new(cancelled)))
     }
 
@@ -96,11 +89,10 @@ impl Ledger {
         if let Ok(early) = sums.expires_at.duration_since(self.now)
             && !early.is_zero()
         {
-            let wait = QueueWrite::Postpone { token: expire.token, work: Work::Expire, due_after: early };
-            self.writes.queue.insert(payment.id, wait);
+            self.postpone(&payment, expire.token, Work::Expire, early);
             return Ok(Outcome::Payment(Box::new(payment)));
         }
-        let closed = self.close(&payment, lease, sums, State::Expired, &expire.transfers);
+        let closed = self.close(&payment, lease, sums, State::Expired);
         Ok(Outcome::Payment(Box::new(closed)))
     }
 
@@ -111,22 +103,17 @@ impl Ledger {
         lease: Option<Lease>,
         mut sums: Authorization,
         closing: State,
-        transfers: &TransferIds,
     ) -> Payment {
         if sums.closing.is_some() {
             return payment.clone();
         }
-        if planted::is("X10") && closing == State::Expired {
-            (sums.held, sums.hold) = (0, None);
-        }
-        let held = sums.held;
-        self.hold_again(payment, &mut sums, -held, transfers);
+        sums.held = 0;
         sums.closing = Some(closing);
         self.settle_authorization(payment, lease, sums)
     }
 
     /// Takes note of a capture or refund that has ended, where it belongs.
-    pub(super) fn end_of_child(&mut self, child: &Payment, transfers: &TransferIds) {
+    pub(super) fn end_of_child(&mut self, child: &Payment) {
         let Some(original) = child.original else { return };
         let amount = child.amount.minor_units();
         let succeeded = child.state == State::Succeeded;
@@ -139,31 +126,11 @@ impl Ledger {
                 if succeeded {
                     sums.captured += amount;
                 } else if sums.closing.is_none() {
-                    self.hold_again(&payment, &mut sums, amount, transfers);
+                    sums.held += amount;
                 }
                 self.settle_authorization(&payment, lease, sums);
             }
             Kind::Payment | Kind::Authorization | Kind::Refund | Kind::Return => {}
-        }
-    }
-
-    /// Replaces an authorization's hold by one that is `change` larger or smaller. The capture that gives or takes the
-    /// difference does so in the same commit, so that nothing is ever free in between.
-    fn hold_again(
-        &mut self,
-        payment: &Payment,
-        sums: &mut Authorization,
-        change: i64,
-        transfers: &TransferIds,
-    ) {
-        if sums.hold.is_some() {
-            let released = TransferKind::HoldReleased;
-            self.book_payment(payment, transfers.second(), released, sums.hold, sums.held);
-        }
-        sums.held += change;
-        sums.hold = (sums.held > 0).then(|| transfers.third());
-        if let Some(hold) = sums.hold {
-            self.book_payment(payment, hold, TransferKind::Hold, None, sums.held);
         }
     }
 
@@ -178,7 +145,7 @@ impl Ledger {
         if state.is_final() || sums.closing.is_some() {
             self.leave_queue(payment.id, lease);
         }
-        let payment = Payment { authorization: Some(sums), ..payment.clone() };
-        self.step(&payment, state, None, "")
+        let next = Payment { authorization: Some(sums), state, reason: None, ..payment.clone() };
+        self.step_to(payment, next, None, "")
     }
 }

@@ -109,8 +109,6 @@ pub struct Capture {
     pub amount: Option<Money>,
     /// How to reach the payee's bank, should the authorization have one.
     pub bank: Result<BankRoute, NoRoute>,
-    /// Numbers for transfers.
-    pub transfers: TransferIds,
 }
 
 /// Release what was never sent.
@@ -122,8 +120,6 @@ pub struct Cancel {
     pub payment: PaymentId,
     /// The payment that it captures or refunds, if it does.
     pub original: Option<PaymentId>,
-    /// Numbers for transfers.
-    pub transfers: TransferIds,
 }
 
 /// Release what nobody captured in time.
@@ -133,8 +129,6 @@ pub struct Expire {
     pub payment: PaymentId,
     /// The token of the lease of whoever asks.
     pub token: i64,
-    /// Numbers for transfers.
-    pub transfers: TransferIds,
 }
 
 /// Give (part of) a payment back.
@@ -170,10 +164,6 @@ pub struct Submit {
     /// How long the sender has before others may take over.
     pub lease: Duration,
 }
-
-/// Numbers for the transfers that a command may need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TransferIds(pub [TransferId; 3]);
 
 /// How to reach the payee's bank.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,8 +210,6 @@ pub struct Conclude {
     pub witness: Witness,
     /// What is known.
     pub evidence: Evidence,
-    /// Numbers for transfers.
-    pub transfers: TransferIds,
     /// The number of the alarm, should there be one.
     pub alarm: AlarmId,
     /// What to take back a late success with; none if the bank is not in the directory.
@@ -246,6 +234,8 @@ pub struct Compensation {
     pub payment: PaymentId,
     /// Its reference.
     pub uetr: Uetr,
+    /// The number of the transfer that books what the bank paid.
+    pub transfer: TransferId,
     /// The bank, by its id in the directory.
     pub bank_id: String,
 }
@@ -263,8 +253,6 @@ pub struct Resolve {
     pub original: Option<PaymentId>,
     /// What was found.
     pub finding: Finding,
-    /// Numbers for transfers.
-    pub transfers: TransferIds,
     /// The number of the alarm, should there be one.
     pub alarm: AlarmId,
 }
@@ -283,8 +271,6 @@ pub struct Finding {
 pub struct Arrival {
     /// Its number, should it come to be.
     pub id: DepositId,
-    /// The number of its transfer.
-    pub transfer: TransferId,
     /// Who books it.
     pub participant: String,
     /// What arrived.

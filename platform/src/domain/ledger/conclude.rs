@@ -1,12 +1,9 @@
 //! What the bank says of a payment, and the making of its attempts.
 
-use super::{
-    Alarm, Conclude, Declined, Ledger, Outcome, QueueWrite, Submit, TransferIds, Witness, permitted,
-};
+use super::{Alarm, Conclude, Declined, Ledger, Outcome, Submit, Witness, permitted};
 use crate::domain::{
     alarm::AlarmKind,
-    payment::{Attempt, Evidence, Lease, Operation, Payment, Permit, State, Work},
-    transfer::TransferKind,
+    payment::{Attempt, Evidence, Operation, Payment, Permit, State, Work},
 };
 use common::{id::AlarmId, planted};
 
@@ -24,10 +21,9 @@ impl Ledger {
         }
         let earlier = self.snapshot.attempts.get(&payment.id);
         let attempt = Attempt::after(earlier, self.now, submit.valid_for);
-        let queued =
-            QueueWrite::Postpone { token: submit.token, work: Work::Enquire, due_after: submit.lease };
-        self.writes.queue.insert(payment.id, queued);
-        let submitted = self.step(&payment, State::Submitted, None, "");
+        self.postpone(&payment, submit.token, Work::Enquire, submit.lease);
+        let next = Payment { state: State::Submitted, reason: None, ..payment.clone() };
+        let submitted = self.step_to(&payment, next, Some(attempt), "");
         Ok(self.submission(submitted, attempt, lease))
     }
 
@@ -55,57 +51,37 @@ impl Ledger {
             _ => return Err(Declined::LeaseLost),
         };
         let (state, reason) = conclude.evidence.verdict();
-        if let Some(queued) = self.queued(token, &conclude.evidence) {
-            self.writes.queue.insert(payment.id, queued);
-        }
+        self.postpone_open(&payment, token, &conclude.evidence);
         if !payment.state.may_become(state) {
             return Ok(Outcome::Payment(Box::new(payment)));
         }
         if state == State::Investigate {
             let reason = reason.as_ref().map(|reason| reason.message.as_str()).unwrap_or_default();
             self.raise(conclude.alarm, AlarmKind::PaymentParked, &payment, reason);
-            self.leave_queue(payment.id, lease);
         }
-        if state == State::Succeeded || state == State::Failed {
-            self.end_hold(&payment, lease, state, &conclude.transfers);
+        if state == State::Investigate || state.is_final() {
+            self.leave_queue(payment.id, lease);
         }
         let next = self.step(&payment, state, reason, conclude.evidence.source());
         if next.state.is_final() {
-            self.end_of_child(&next, &conclude.transfers);
+            self.end_of_child(&next);
             self.note_refused_return(&next, conclude.alarm);
         }
         Ok(Outcome::Payment(Box::new(next)))
     }
 
-    /// Moves or releases what a payment holds, whose end is known.
-    pub(super) fn end_hold(
-        &mut self,
-        payment: &Payment,
-        lease: Option<Lease>,
-        state: State,
-        transfers: &TransferIds,
-    ) {
-        if planted::is("X1") && state == State::Failed {
-            return self.leave_queue(payment.id, lease);
-        }
-        let kind = match state {
-            State::Succeeded => TransferKind::HoldPosted,
-            _ => TransferKind::HoldReleased,
-        };
-        let (hold, amount) = (Some(payment.first_transfer()), payment.amount.minor_units());
-        self.book_payment(payment, transfers.first(), kind, hold, amount);
-        self.leave_queue(payment.id, lease);
-    }
-
-    /// What the queue of work is to do next, while the end is open.
-    fn queued(&self, token: i64, evidence: &Evidence) -> Option<QueueWrite> {
-        let (work, due_after) = match evidence {
-            Evidence::Inconclusive { resume_after, .. } => (Work::Enquire, *resume_after),
+    /// Leaves to the queue of work what is to be done next, while the end is open.
+    fn postpone_open(&mut self, payment: &Payment, token: i64, evidence: &Evidence) {
+        match evidence {
+            Evidence::Inconclusive { resume_after, .. } => {
+                self.postpone(payment, token, Work::Enquire, *resume_after);
+            }
             Evidence::NeverSent { next_attempt_after: Some(pause), .. }
-            | Evidence::NeverReceived { next_attempt_after: Some(pause) } => (Work::Send, *pause),
-            _ => return None,
-        };
-        Some(QueueWrite::Postpone { token, work, due_after })
+            | Evidence::NeverReceived { next_attempt_after: Some(pause) } => {
+                self.postpone(payment, token, Work::Send, *pause);
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn raise(&mut self, id: AlarmId, kind: AlarmKind, payment: &Payment, detail: &str) {

@@ -1,9 +1,11 @@
 //! Booking money that arrived.
 
+use common::id::TransferId;
+
 use super::{Arrival, Declined, Deposit, Ledger, Outcome};
 use crate::domain::{
     account::Side,
-    transfer::{Cause, Transfer, TransferKind},
+    transfer::{Cause, Party, Transfer},
 };
 
 impl Ledger {
@@ -34,12 +36,10 @@ impl Ledger {
             created_at: self.now,
         };
         self.book(Transfer {
-            id: arrival.transfer,
-            kind: TransferKind::Posting,
+            id: TransferId::from_uuid(deposit.id.uuid()),
             cause: Cause::Deposit(deposit.id),
-            hold: None,
-            debit: arrival.settlement_account,
-            credit: order.account,
+            debit: Party { account: arrival.settlement_account, is_house: true },
+            credit: Party { account: order.account, is_house: false },
             amount: order.amount,
             at: self.now,
         });

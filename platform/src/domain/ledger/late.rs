@@ -11,7 +11,7 @@ use crate::domain::{
     alarm::AlarmKind,
     payment::{Evidence, Kind, Lease, Payment, State},
     refusal::Reason,
-    transfer::{Cause, Transfer, TransferKind},
+    transfer::{Cause, Party, Transfer},
 };
 use common::id::AlarmId;
 
@@ -73,12 +73,10 @@ impl Ledger {
         let back = self.taking_back(payment, compensation, &request);
         self.begin(back.clone(), Some(&waiting(compensation, payment)));
         self.book(Transfer {
-            id: conclude.transfers.first(),
-            kind: TransferKind::Posting,
+            id: compensation.transfer,
             cause: Cause::Payment(back.id),
-            hold: None,
-            debit: suspense,
-            credit: payment.credit_account,
+            debit: Party { account: suspense, is_house: true },
+            credit: Party { account: payment.credit_account, is_house: true },
             amount: payment.amount,
             at: self.now,
         });

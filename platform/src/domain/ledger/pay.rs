@@ -7,7 +7,7 @@ use common::{id::AccountId, order};
 use super::{BankRoute, Declined, Ledger, Outcome, Pay, first_state};
 use crate::domain::{
     account::Side,
-    payment::{Authorization, Kind, Payment, State},
+    payment::{Authorization, Kind, Payment, State, own_end_to_end_id},
     refusal::Reason,
 };
 
@@ -90,8 +90,7 @@ impl Ledger {
             order::Capture::Manual(expires_at) => {
                 let held = if state == State::Authorized { order.amount.minor_units() } else { 0 };
                 let expires_at = expires_at.unwrap_or(self.now + DEFAULT_AUTHORIZATION);
-                let sums =
-                    Authorization { held, hold: None, capturing: 0, captured: 0, closing: None, expires_at };
+                let sums = Authorization { held, capturing: 0, captured: 0, closing: None, expires_at };
                 (Kind::Authorization, Some(sums))
             }
         };
@@ -107,7 +106,7 @@ impl Ledger {
             payee: order.payee.clone(),
             amount: order.amount,
             remittance_information: order.remittance_information.clone(),
-            end_to_end_id: order.end_to_end_id.clone().unwrap_or_else(|| pay.id.uuid().simple().to_string()),
+            end_to_end_id: order.end_to_end_id.clone().unwrap_or_else(|| own_end_to_end_id(pay.id)),
             metadata: order.metadata.clone(),
             bank_id: bank.map(|bank| bank.bank_id.clone()),
             uetr: pay.uetr,
@@ -115,6 +114,7 @@ impl Ledger {
             authorization,
             reason,
             sequence: 1,
+            is_queued: false,
             created_at: self.now,
             updated_at: self.now,
         }

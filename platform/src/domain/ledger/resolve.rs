@@ -34,9 +34,9 @@ impl Ledger {
             evidence_reference: resolve.finding.evidence_reference.clone(),
         };
         let (state, reason) = evidence.verdict();
-        self.end_hold(&payment, lease, state, &resolve.transfers);
+        self.leave_queue(payment.id, lease);
         let next = self.step(&payment, state, reason, evidence.source());
-        self.end_of_child(&next, &resolve.transfers);
+        self.end_of_child(&next);
         self.note_refused_return(&next, resolve.alarm);
         Ok(Outcome::Resolution(Box::new(next), false))
     }

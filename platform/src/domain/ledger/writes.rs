@@ -62,6 +62,8 @@ pub struct Event {
     pub state: State,
     /// Why.
     pub reason: Option<Reason>,
+    /// Of a step to SUBMITTED: the attempt that it put on record, made at the same time.
+    pub attempt: Option<Attempt>,
     /// The bank's message that it follows from; empty if there is none.
     pub bank_message_id: String,
     /// When.
@@ -77,18 +79,22 @@ pub struct Change {
     pub from: State,
     /// The sequence number that it was loaded with: what was written since makes the change void.
     pub from_sequence: i32,
+    /// Whether its work was in the queue: a first lease that has ended since makes the change void.
+    pub was_queued: bool,
 }
 
 /// What to do about a payment's place in the queue of work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueWrite {
+    /// Keep it out: who wrote the payment sends it, and it enters the queue if it is submitted still when this time is over.
+    Lend(Duration),
     /// Put it in.
     Enter {
         /// What is to be done when it is due.
         work: Work,
         /// With which bank; none for the house's own work.
         bank_id: Option<String>,
-        /// When it is due, from now: until then the writer holds its lease.
+        /// When it is due, from now.
         due_after: Duration,
     },
     /// The holder of the lease with this token has come to an end with it, and leaves it for later.
@@ -145,8 +151,6 @@ pub struct Writes {
     pub deltas: BTreeMap<AccountId, Delta>,
     /// Steps in payments' lives.
     pub events: Vec<Event>,
-    /// Instructions to banks.
-    pub attempts: Vec<(PaymentId, Attempt)>,
     /// By how much what is refunded of payments changes, in minor units, beside the payment's amount.
     pub refunded: BTreeMap<PaymentId, (i64, i64)>,
     /// What operators found out.

@@ -133,12 +133,12 @@ impl Play {
                 let id = self.pick(nth, aimed, |model, known| {
                     matches!(model.state(known), State::Held | State::Authorized | State::Cancelled)
                 });
-                let cancel = cancel(count, id, self.original(id));
+                let cancel = cancel(id, self.original(id));
                 Command::Cancel(Box::new(Cancel { participant: by.to_owned(), ..cancel }))
             }
             Step::Expire { nth, aimed, stale } => {
                 let id = self.pick(nth, aimed, |_, known| known.kind == Kind::Authorization);
-                expire(count, id, self.token(id, stale))
+                expire(id, self.token(id, stale))
             }
             Step::Submit { nth, aimed, stale } => {
                 let id = self.pick(nth, aimed, |model, known| model.state(known) == State::Held);
@@ -218,7 +218,7 @@ fn again(mut command: Command, nth: u128, changed: bool) -> Command {
             pay.request.fingerprint = other(pay.request.fingerprint);
         }
         Command::Capture(capture) => {
-            (capture.id, capture.transfers) = (payment(nth), transfers(nth));
+            capture.id = payment(nth);
             capture.request.fingerprint = other(capture.request.fingerprint);
         }
         Command::Refund(refund) => {
@@ -227,7 +227,6 @@ fn again(mut command: Command, nth: u128, changed: bool) -> Command {
         }
         Command::Deposit(arrival) => {
             arrival.id = common::id::DepositId::from_uuid(uuid::Uuid::from_u128(nth));
-            arrival.transfer = transfers(nth).0[0];
             arrival.fingerprint = other(arrival.fingerprint);
         }
         other => unreachable!("nobody asks again: {other:?}"),

@@ -6,7 +6,7 @@ mod load;
 mod save;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -20,7 +20,7 @@ use crate::domain::{
     account::{Account, Balances},
     alarm::AlarmKind,
     ledger::{Alarm, Command, Deposit, Event, Outcome, Proposal, RequestKey, Writes, decide},
-    payment::{Attempt, Lease, Payment, Work},
+    payment::{Lease, Payment, Work},
     transfer::Transfer,
 };
 
@@ -33,10 +33,11 @@ pub struct Twin {
     pub accounts: BTreeMap<AccountId, Account>,
     pub payments: BTreeMap<PaymentId, Payment>,
     pub queue: BTreeMap<PaymentId, Queued>,
+    /// Payments whose first lease has not ended, and that are submitted still.
+    pub lent: BTreeSet<PaymentId>,
     pub deposits: BTreeMap<RequestKey, Deposit>,
     pub transfers: BTreeMap<TransferId, Transfer>,
     pub events: BTreeMap<(PaymentId, i32), Event>,
-    pub attempts: BTreeMap<(PaymentId, i32), Attempt>,
     /// Amount and how much of it is refunded.
     pub refundable: BTreeMap<PaymentId, (i64, i64)>,
     pub proposals: BTreeMap<PaymentId, Proposal>,
@@ -103,6 +104,12 @@ impl Twin {
 
     /// Another worker takes a payment's work over, if there is any.
     pub fn take_over(&mut self, payment: PaymentId) {
+        if self.lent.remove(&payment) {
+            let stored = self.payments.get_mut(&payment).expect("the payment");
+            stored.is_queued = true;
+            let bank_id = stored.bank_id.clone();
+            self.queue.insert(payment, Queued { lease: Lease::FIRST, work: Work::Enquire, bank_id });
+        }
         if let Some(queued) = self.queue.get_mut(&payment) {
             queued.lease.token += 1;
             queued.lease.tries += 1;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::domain::{
     ledger::{
         Arrival, BankRoute, Cancel, Capture, Command, Compensation, Conclude, Expire, Finding, NoRoute, Pay,
-        Refund, Request, Resolve, Submit, TransferIds, Witness,
+        Refund, Request, Resolve, Submit, Witness,
     },
     payment::{Evidence, Fingerprint},
 };
@@ -140,7 +140,6 @@ pub fn deposit(number: u128, participant: &str, request: &str, to: u128, amount:
     let settlement = if amount.currency().code() == USD { SETTLEMENT_USD } else { SETTLEMENT_EUR };
     Command::Deposit(Box::new(Arrival {
         id: DepositId::from_uuid(Uuid::from_u128(number)),
-        transfer: TransferId::from_uuid(Uuid::from_u128(1_000_000 + number)),
         participant: participant.to_owned(),
         order: DepositOrder {
             request_id: request.to_owned(),
@@ -173,7 +172,6 @@ pub fn said(payment: PaymentId, witness: Witness, evidence: Evidence, nth: u128)
         original: None,
         witness,
         evidence,
-        transfers: transfers(nth),
         alarm: alarm(nth),
         compensation: None,
     }
@@ -187,7 +185,6 @@ pub fn capture(nth: u128, request: &str, payment: PaymentId, amount: Option<Mone
         payment,
         amount,
         bank: Ok(aurora(false)),
-        transfers: transfers(nth),
     }
 }
 
@@ -209,12 +206,12 @@ pub fn refund(
     }
 }
 
-pub fn cancel(nth: u128, payment: PaymentId, original: Option<PaymentId>) -> Cancel {
-    Cancel { participant: "alice".to_owned(), payment, original, transfers: transfers(nth) }
+pub fn cancel(payment: PaymentId, original: Option<PaymentId>) -> Cancel {
+    Cancel { participant: "alice".to_owned(), payment, original }
 }
 
-pub fn expire(nth: u128, payment: PaymentId, token: i64) -> Command {
-    Command::Expire(Box::new(Expire { payment, token, transfers: transfers(nth) }))
+pub fn expire(payment: PaymentId, token: i64) -> Command {
+    Command::Expire(Box::new(Expire { payment, token }))
 }
 
 pub fn submit(payment: PaymentId, original: Option<PaymentId>, token: i64) -> Command {
@@ -230,7 +227,6 @@ pub fn resolve(nth: u128, actor: &str, payment: PaymentId, succeeded: bool, refe
         payment,
         original: None,
         finding: Finding { succeeded, evidence_reference: reference.to_owned() },
-        transfers: transfers(nth),
         alarm: alarm(nth),
     }
 }
@@ -241,6 +237,7 @@ pub fn compensation(nth: u128) -> Compensation {
         suspense_account: account(SUSPENSE_EUR),
         payment: payment(5_000_000 + nth),
         uetr: Uuid::from_u128(5_000_000 + nth),
+        transfer: TransferId::from_uuid(Uuid::from_u128(6_000_000 + nth)),
         bank_id: "aurora".to_owned(),
     }
 }
@@ -255,12 +252,6 @@ fn request_of(participant: &str, request: &str, content: &str) -> Request {
         request_id: request.to_owned(),
         fingerprint: fingerprint(content),
     }
-}
-
-/// Numbers for the transfers of the nth command.
-pub fn transfers(nth: u128) -> TransferIds {
-    let number = |which: u128| TransferId::from_uuid(Uuid::from_u128(2_000_000 + nth + which * 1_000_000));
-    TransferIds([number(0), number(1), number(2)])
 }
 
 /// Evidence of every kind; what the first two say is the bank's own verdict.

@@ -272,7 +272,7 @@ fn judged(expected: &Expected, by_payer: i128, by_suspense: i128) -> Vec<&'stati
         ..AccountRow::default()
     };
     let accounts = [PAYER, BANK, SUSPENSE].map(account);
-    let moved = |debit_account, amount| Sum { debit_account, ..sum("POSTING", amount) };
+    let moved = |debit_account, amount| Sum { debit_account, ..sum(amount) };
     invariants(&expected.judge(&accounts, &[moved(PAYER, by_payer), moved(SUSPENSE, by_suspense)]))
 }
 

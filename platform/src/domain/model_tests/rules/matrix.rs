@@ -83,10 +83,10 @@ fn with_payment_in(state: State) -> Twin {
     }
     twin.commit_one(command(pay));
     match state {
-        Cancelled => then.push(Command::Cancel(Box::new(cancel(2, payment(1), None)))),
+        Cancelled => then.push(Command::Cancel(Box::new(cancel(payment(1), None)))),
         Expired => {
             twin.now_s = WEEK_S;
-            then.push(expire(2, payment(1), Lease::FIRST.token));
+            then.push(expire(payment(1), Lease::FIRST.token));
         }
         _ => {}
     }
@@ -101,8 +101,8 @@ fn operation(operation: Operation, kind: usize) -> Command {
     let (id, token) = (payment(1), Lease::FIRST.token);
     match operation {
         Capture => Command::Capture(Box::new(capture(8, "then", id, Some(eur(40))))),
-        Cancel => Command::Cancel(Box::new(cancel(7, id, None))),
-        Expire => expire(7, id, token),
+        Cancel => Command::Cancel(Box::new(cancel(id, None))),
+        Expire => expire(id, token),
         Refund => Command::Refund(Box::new(refund(8, "alice", "then", id, Some(eur(40))))),
         Submit => submit(id, None, token),
         Conclude => {

@@ -10,7 +10,7 @@ use common::{
 use super::{Queued, Twin};
 use crate::domain::{
     payment::{Kind, Payment, State, Work},
-    transfer::{Transfer, TransferKind},
+    transfer::Cause,
 };
 
 /// Whether a payment of its own, not an authorization, holds its money.
@@ -22,24 +22,31 @@ impl Twin {
     /// Checks every invariant.
     pub(super) fn check(&self) {
         self.check_sums();
-        self.check_holds();
+        self.check_moves();
         self.check_parts();
         self.check_queue();
         self.check_history();
     }
 
-    /// Stored sums are those of the transfers, and money is conserved.
+    /// Stored sums are those of the transfers and of what payments under way or authorized hold, and money is conserved.
     fn check_sums(&self) {
         let mut sums: BTreeMap<AccountId, [i128; 4]> = BTreeMap::new();
         for transfer in self.transfers.values() {
-            let (pending, posted) = transfer.kind.effect();
             let amount = i128::from(transfer.amount.minor_units());
-            let debit = sums.entry(transfer.debit).or_default();
-            debit[0] += i128::from(pending) * amount;
-            debit[1] += i128::from(posted) * amount;
-            let credit = sums.entry(transfer.credit).or_default();
-            credit[2] += i128::from(pending) * amount;
-            credit[3] += i128::from(posted) * amount;
+            sums.entry(transfer.debit.account).or_default()[1] += amount;
+            sums.entry(transfer.credit.account).or_default()[3] += amount;
+            for side in [transfer.debit, transfer.credit] {
+                assert_eq!(self.accounts[&side.account].may_overdraw, side.is_house, "{transfer:?}");
+            }
+        }
+        for payment in self.payments.values() {
+            let held = match payment.authorization {
+                Some(sums) => sums.held,
+                None if is_under_way(payment) => payment.amount.minor_units(),
+                None => 0,
+            };
+            sums.entry(payment.payer_account).or_default()[0] += i128::from(held);
+            sums.entry(payment.credit_account).or_default()[2] += i128::from(held);
         }
         let mut currencies: BTreeMap<Currency, [i128; 4]> = BTreeMap::new();
         for account in self.accounts.values() {
@@ -59,18 +66,28 @@ impl Twin {
         }
     }
 
-    /// What is held is what is under way or authorized.
-    fn check_holds(&self) {
-        let ended: Vec<_> = self.transfers.values().filter_map(|transfer| transfer.hold).collect();
-        let open =
-            |transfer: &&Transfer| transfer.kind == TransferKind::Hold && !ended.contains(&transfer.id);
-        let held = self.transfers.values().filter(open);
-        let held: BTreeMap<_, _> = held.map(|t| (t.id, t.amount.minor_units())).collect();
-        let under_way = self.payments.values().filter(|payment| is_under_way(payment));
-        let under_way = under_way.map(|payment| (payment.first_transfer(), payment.amount.minor_units()));
-        let authorized = self.payments.values().filter_map(|payment| payment.authorization);
-        let authorized = authorized.filter_map(|sums| Some((sums.hold?, sums.held)));
-        assert_eq!(held, under_way.chain(authorized).collect(), "holds");
+    /// What has moved is what has succeeded, and what was paid late.
+    fn check_moves(&self) {
+        let mut moved: BTreeMap<PaymentId, Vec<(AccountId, AccountId, i64)>> = BTreeMap::new();
+        for transfer in self.transfers.values() {
+            if let Cause::Payment(payment) = transfer.cause {
+                let sides = (transfer.debit.account, transfer.credit.account, transfer.amount.minor_units());
+                moved.entry(payment).or_default().push(sides);
+            }
+        }
+        for payment in self.payments.values() {
+            let (payer, credit) = (payment.payer_account, payment.credit_account);
+            let amount = payment.amount.minor_units();
+            let is_paid = payment.state == State::Succeeded && payment.kind != Kind::Authorization;
+            let late = (payment.kind == Kind::Return).then_some((credit, payer, amount));
+            let mut wanted: Vec<_> =
+                late.into_iter().chain(is_paid.then_some((payer, credit, amount))).collect();
+            let mut found = moved.remove(&payment.id).unwrap_or_default();
+            wanted.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, wanted, "transfers of {}", payment.id);
+        }
+        assert_eq!(moved, BTreeMap::new(), "transfers of no payment");
     }
 
     /// Captures never exceed what was authorized, nor refunds what was paid.
@@ -86,7 +103,9 @@ impl Twin {
             if let Some(sums) = payment.authorization {
                 assert_eq!(sums.captured, sum(Kind::Capture, succeeded));
                 assert_eq!(sums.capturing, sum(Kind::Capture, is_under_way));
-                assert!(sums.held + sums.capturing + sums.captured <= amount);
+                let is_open = payment.state == State::Authorized && sums.closing.is_none();
+                let free = if is_open { amount - sums.capturing - sums.captured } else { 0 };
+                assert_eq!(sums.held, free, "{payment:?}");
                 // One that the ledger refused never held anything.
                 let state =
                     if sums.held == 0 && payment.sequence == 1 { State::Failed } else { sums.state() };
@@ -111,7 +130,12 @@ impl Twin {
             }
             _ => None,
         };
-        let wanted = self.payments.values().filter_map(|payment| {
+        let is_lent = |payment: &Payment| payment.state == State::Submitted && !payment.is_queued;
+        let lent = self.payments.values().filter(|payment| is_lent(payment)).map(|payment| payment.id);
+        assert_eq!(self.lent, lent.collect(), "first leases");
+        let queued = self.payments.values().filter(|payment| payment.is_queued).map(|payment| payment.id);
+        assert_eq!(self.queue.keys().copied().collect::<Vec<_>>(), queued.collect::<Vec<_>>());
+        let wanted = self.payments.values().filter(|payment| !is_lent(payment)).filter_map(|payment| {
             let work = work(payment)?;
             Some((payment.id, work, payment.bank_id.as_ref().filter(|_| work != Work::Expire)))
         });

@@ -11,7 +11,7 @@ use common::{
 use super::{Twin, request_key};
 use crate::domain::{
     ledger::{Command, RequestKey, Snapshot, return_request_id},
-    payment::{Evidence, Kind, State},
+    payment::{Evidence, Kind, Lease, State},
 };
 
 /// What commands name.
@@ -86,7 +86,8 @@ impl Twin {
         let arrived = self.deposits.iter().filter(|(key, _)| named.arrivals.contains(*key));
         snapshot.deposit_requests = arrived.map(|(key, deposit)| (key.clone(), deposit.clone())).collect();
         for payment in named.payments.iter().filter_map(|id| self.payments.get(id)) {
-            let lease = self.queue.get(&payment.id).map(|queued| queued.lease);
+            let queued = self.queue.get(&payment.id).map(|queued| queued.lease);
+            let lease = queued.or_else(|| self.lent.contains(&payment.id).then_some(Lease::FIRST));
             named.accounts.extend([payment.payer_account, payment.credit_account]);
             // How much is refunded of what a refund gives back.
             named.refunded.extend(payment.original.filter(|_| payment.kind == Kind::Refund));
@@ -97,8 +98,8 @@ impl Twin {
         let asked = self.payments.values().map(|payment| (request_key(payment), payment.clone()));
         snapshot.payment_requests = asked.filter(|(key, _)| named.requests.contains(key)).collect();
         let newest = |id: &PaymentId| {
-            let attempts = self.attempts.range((*id, i32::MIN)..=(*id, i32::MAX));
-            attempts.last().map(|(_, attempt)| (*id, *attempt))
+            let events = self.events.range((*id, i32::MIN)..=(*id, i32::MAX));
+            events.rev().find_map(|(_, event)| event.attempt).map(|attempt| (*id, attempt))
         };
         snapshot.attempts = named.attempts.iter().filter_map(newest).collect();
         let refunded = |id: &PaymentId| self.refundable.get(id).map(|(_, refunded)| (*id, *refunded));

@@ -6,7 +6,7 @@ use super::{Queued, Twin, request_key};
 use crate::domain::{
     ledger::{QueueWrite, Writes},
     payment::{Authorization, Kind, Lease, Payment, State},
-    transfer::{Transfer, TransferKind},
+    transfer::{Cause, Transfer},
 };
 
 impl Twin {
@@ -16,7 +16,8 @@ impl Twin {
         }
         for change in writes.changed_payments.values() {
             let stored = &self.payments[&change.payment.id];
-            assert_eq!((stored.state, stored.sequence), (change.from, change.from_sequence));
+            let found = (stored.state, stored.sequence, stored.is_queued);
+            assert_eq!(found, (change.from, change.from_sequence, change.was_queued));
             self.update_payment(&change.payment);
         }
         for deposit in &writes.deposits {
@@ -29,12 +30,16 @@ impl Twin {
         for event in &writes.events {
             let key = (event.payment, event.sequence);
             assert!(self.payments.contains_key(&event.payment));
+            assert_eq!(event.state == State::Submitted, event.attempt.is_some(), "{event:?}");
+            if let Some(attempt) = event.attempt {
+                assert!(attempt.number >= 1 && attempt.valid_until > event.at);
+                assert_eq!(attempt.accept_time, event.at);
+                let mut earlier = self.events.range((event.payment, i32::MIN)..key);
+                let is_repeated =
+                    earlier.any(|(_, one)| one.attempt.is_some_and(|one| one.number >= attempt.number));
+                assert!(!is_repeated, "{event:?}");
+            }
             assert!(self.events.insert(key, event.clone()).is_none(), "payment_events_pkey {key:?}");
-        }
-        for (payment, attempt) in &writes.attempts {
-            assert!(attempt.number >= 1 && attempt.valid_until > attempt.accept_time);
-            let key = (*payment, attempt.number);
-            assert!(self.attempts.insert(key, *attempt).is_none(), "attempts_pkey {key:?}");
         }
         for (payment, write) in &writes.queue {
             self.write_queue(*payment, write);
@@ -50,6 +55,8 @@ impl Twin {
             assert!(sums.into_iter().all(|sum| sum >= 0), "a sum of {id} is negative: {sums:?}");
             assert!(account.may_overdraw || b.available() >= 0, "accounts_not_overdrawn: {id}");
         }
+        let payments = &self.payments;
+        self.lent.retain(|id| payments[id].state == State::Submitted && !payments[id].is_queued);
         self.save_what_is_rare(writes);
         let changed = writes.changed_payments.values().map(|change| &change.payment);
         for payment in writes.new_payments.iter().chain(changed) {
@@ -81,6 +88,7 @@ impl Twin {
             state: to,
             reason: payment.reason.clone(),
             sequence: payment.sequence,
+            is_queued: payment.is_queued,
             updated_at: payment.updated_at,
             authorization: sums,
             ..old
@@ -105,23 +113,21 @@ impl Twin {
             let Authorization { held, capturing, captured, .. } = sums;
             assert!(held >= 0 && capturing >= 0 && captured >= 0, "{sums:?}");
             assert!(held + capturing + captured <= payment.amount.minor_units(), "captured at most once");
-            assert_eq!(held > 0, sums.hold.is_some(), "payments_hold_what_is_held");
-            assert!(sums.hold.is_none_or(|hold| self.transfers.contains_key(&hold)));
             assert!(matches!(sums.closing, None | Some(State::Cancelled | State::Expired)));
         }
     }
 
     fn insert_transfer(&mut self, transfer: &Transfer) {
-        let ends_a_hold = matches!(transfer.kind, TransferKind::HoldPosted | TransferKind::HoldReleased);
-        assert_eq!(ends_a_hold, transfer.hold.is_some(), "transfers_end_a_hold");
         assert!(transfer.amount.minor_units() > 0);
         assert_ne!(transfer.debit, transfer.credit, "transfers_two_accounts");
-        if let Some(hold) = transfer.hold {
-            let ended = self.transfers.values().find(|other| other.hold == Some(hold));
-            assert_eq!(ended, None, "transfers_hold_ends_once");
-            let held = &self.transfers[&hold];
-            let whole = (TransferKind::Hold, held.cause, transfer.amount, transfer.debit, transfer.credit);
-            assert_eq!((held.kind, transfer.cause, held.amount, held.debit, held.credit), whole);
+        let id = transfer.id.uuid();
+        match transfer.cause {
+            Cause::Payment(payment) => {
+                let payment = &self.payments[&payment];
+                let is_late = payment.kind == Kind::Return && payment.id.uuid() != id;
+                assert!(is_late || payment.state == State::Succeeded && payment.id.uuid() == id);
+            }
+            Cause::Deposit(deposit) => assert_eq!(deposit.uuid(), id),
         }
         let earlier = self.transfers.insert(transfer.id, transfer.clone());
         assert_eq!(earlier, None, "transfers_pkey");
@@ -129,6 +135,7 @@ impl Twin {
 
     fn write_queue(&mut self, payment: PaymentId, write: &QueueWrite) {
         match write {
+            QueueWrite::Lend(_) => assert!(self.lent.insert(payment)),
             QueueWrite::Enter { work, bank_id, .. } => {
                 let queued = Queued { lease: Lease::FIRST, work: *work, bank_id: bank_id.clone() };
                 assert_eq!(self.queue.insert(payment, queued), None, "dispatches_pkey");
