@@ -36,7 +36,7 @@ CREATE TABLE accounts (
     id uuid PRIMARY KEY,
     participant_id text NOT NULL REFERENCES participants,
     request_id text,
-    request_fingerprint bytea CHECK (length(request_fingerprint) = 32),
+    request_fingerprint uuid,
     display_name text NOT NULL,
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     iban text CONSTRAINT accounts_iban_is_unique UNIQUE,
@@ -56,7 +56,8 @@ CREATE TABLE accounts (
     CONSTRAINT accounts_suspense_is_the_houses CHECK (NOT is_suspense OR bank_id IS NOT NULL),
     CONSTRAINT accounts_request_is_whole CHECK ((request_id IS NULL) = (request_fingerprint IS NULL))
 ) WITH (fillfactor = 50);
--- For lists; of another collation than the unique key for the reason given at payments_of_participant.
+-- Of another collation than the unique key, so that no plan can take it for the look-up of a request id: while the tables were
+-- empty the two cost the same, and the wrong one costs a scan of all of the participant's accounts.
 CREATE INDEX accounts_of_participant ON accounts (participant_id COLLATE "C", id);
 COMMENT ON TABLE accounts IS 'Accounts of the ledger, with running sums: what is posted equals their transfers, what is pending what their payments hold.';
 COMMENT ON COLUMN accounts.id IS 'acc_… outside. Immutable.';
@@ -78,23 +79,29 @@ COMMENT ON COLUMN accounts.created_at IS 'When it was opened. Immutable.';
 
 CREATE TABLE payments (
     id uuid PRIMARY KEY,
+    request_key uuid NOT NULL CONSTRAINT payments_request_is_unique UNIQUE,
+    request_fingerprint uuid NOT NULL,
     uetr uuid NOT NULL,
     payer_account uuid NOT NULL,
     credit_account uuid NOT NULL,
     amount bigint NOT NULL CHECK (amount > 0),
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    sequence integer NOT NULL CHECK (sequence >= 1),
+    sequence integer NOT NULL,
     state payment_state NOT NULL,
     kind payment_kind NOT NULL DEFAULT 'PAYMENT',
     is_queued boolean NOT NULL DEFAULT false,
     participant_id text NOT NULL,
     request_id text NOT NULL,
-    request_fingerprint bytea NOT NULL CHECK (length(request_fingerprint) = 32),
     currency text NOT NULL,
-    payee jsonb NOT NULL,
+    payee_name text NOT NULL,
+    payee_iban text,
+    payee_account_number text,
+    payee_account uuid,
+    payee_bank_id text,
+    payee_bic text,
     remittance_information text NOT NULL,
-    metadata jsonb NOT NULL,
+    metadata jsonb,
     end_to_end_id text,
     bank_id text,
     reason_code text,
@@ -106,7 +113,6 @@ CREATE TABLE payments (
     captured bigint CHECK (captured >= 0),
     closing payment_state CHECK (closing IN ('CANCELLED', 'EXPIRED')),
     expires_at timestamptz,
-    CONSTRAINT payments_request_id_is_unique UNIQUE (participant_id, request_id),
     CONSTRAINT payments_reason_when_needed
         CHECK ((state IN ('HELD', 'UNKNOWN', 'INVESTIGATE', 'FAILED')) = (reason_code IS NOT NULL)),
     CONSTRAINT payments_belong_to_an_original
@@ -116,12 +122,12 @@ CREATE TABLE payments (
     CONSTRAINT payments_captured_at_most_once CHECK (held + capturing + captured <= amount)
     -- A payment's one or two updates find room on its own page, so that no index hears of them.
 ) WITH (fillfactor = 50);
--- Of another collation than the unique key, so that no plan can take it for the look-up of a request id: while the tables were
--- empty the two cost the same, and the wrong one costs a scan of all of the participant's payments.
-CREATE INDEX payments_of_participant ON payments (participant_id COLLATE "C", id);
+CREATE INDEX payments_of_participant ON payments (participant_id, id);
 CREATE INDEX payments_of_original ON payments (original_id, id) WHERE original_id IS NOT NULL;
 COMMENT ON TABLE payments IS 'Payments as they stand; payment_events has how they came to stand so.';
 COMMENT ON COLUMN payments.id IS 'pay_… outside. Immutable.';
+COMMENT ON COLUMN payments.request_key IS 'A hash of participant and request id, by which a repeated request is found (platform/src/store/payments.rs). Immutable.';
+COMMENT ON COLUMN payments.request_fingerprint IS 'A hash of the request''s normal form. Immutable.';
 COMMENT ON COLUMN payments.uetr IS 'The payment''s unique reference at the bank (UUIDv4). Immutable.';
 COMMENT ON COLUMN payments.payer_account IS 'The account that pays. Immutable.';
 COMMENT ON COLUMN payments.credit_account IS 'The account that is credited here: the payee''s, or its bank''s settlement account. Immutable.';
@@ -134,11 +140,15 @@ COMMENT ON COLUMN payments.kind IS 'What it is. Immutable.';
 COMMENT ON COLUMN payments.is_queued IS 'Whether its work is in dispatches. While it is SUBMITTED and this is not set, who wrote it holds its first lease.';
 COMMENT ON COLUMN payments.participant_id IS 'Whose it is. Immutable.';
 COMMENT ON COLUMN payments.request_id IS 'The caller''s id of the request that made it. Immutable.';
-COMMENT ON COLUMN payments.request_fingerprint IS 'A hash of that request''s normal form. Immutable.';
 COMMENT ON COLUMN payments.currency IS 'Of the amount (ISO 4217). Immutable.';
-COMMENT ON COLUMN payments.payee IS 'Name and account of the payee, as the request said. Immutable.';
+COMMENT ON COLUMN payments.payee_name IS 'The payee, as the request said. Immutable.';
+COMMENT ON COLUMN payments.payee_iban IS 'The payee''s account, if the request named it so. Immutable.';
+COMMENT ON COLUMN payments.payee_account_number IS 'The payee''s account, if the request named it so. Immutable.';
+COMMENT ON COLUMN payments.payee_account IS 'The payee''s account, if the request named one of this ledger by its id. Immutable.';
+COMMENT ON COLUMN payments.payee_bank_id IS 'The payee''s bank, if the request named it by its id in the directory. Immutable.';
+COMMENT ON COLUMN payments.payee_bic IS 'The payee''s bank, if the request named it by its BIC. Immutable.';
 COMMENT ON COLUMN payments.remittance_information IS 'What the payee reads; empty if nothing. Immutable.';
-COMMENT ON COLUMN payments.metadata IS 'The caller''s labels. Immutable.';
+COMMENT ON COLUMN payments.metadata IS 'The caller''s labels, if there are any. Immutable.';
 COMMENT ON COLUMN payments.end_to_end_id IS 'The reference that travels to the payee; null for the payment''s own number. Immutable.';
 COMMENT ON COLUMN payments.bank_id IS 'The bank that is instructed; null for a payment on this ledger. Immutable.';
 COMMENT ON COLUMN payments.reason_code IS 'Why it is HELD, UNKNOWN, INVESTIGATE or FAILED, for programs.';
@@ -166,7 +176,7 @@ CREATE TABLE deposits (
     id uuid PRIMARY KEY,
     participant_id text NOT NULL,
     request_id text NOT NULL,
-    request_fingerprint bytea NOT NULL CHECK (length(request_fingerprint) = 32),
+    request_fingerprint uuid NOT NULL,
     account_id uuid NOT NULL REFERENCES accounts,
     amount bigint NOT NULL CHECK (amount > 0),
     currency text NOT NULL,
@@ -189,28 +199,25 @@ COMMENT ON COLUMN deposits.created_at IS 'When it was booked.';
 
 CREATE TABLE transfers (
     id uuid PRIMARY KEY,
-    payment_id uuid,
-    deposit_id uuid,
     debit_account uuid NOT NULL,
     credit_account uuid NOT NULL,
     amount bigint NOT NULL CHECK (amount > 0),
     created_at timestamptz NOT NULL,
+    is_deposit boolean NOT NULL,
     debit_is_house boolean NOT NULL,
     credit_is_house boolean NOT NULL,
-    CONSTRAINT transfers_two_accounts CHECK (debit_account <> credit_account),
-    CONSTRAINT transfers_one_cause CHECK (num_nonnulls(payment_id, deposit_id) = 1)
+    CONSTRAINT transfers_two_accounts CHECK (debit_account <> credit_account)
 );
 -- The house's accounts have a side of almost every transfer, and nobody lists them.
 CREATE INDEX transfers_of_debit_account ON transfers (debit_account, id) WHERE NOT debit_is_house;
 CREATE INDEX transfers_of_credit_account ON transfers (credit_account, id) WHERE NOT credit_is_house;
 COMMENT ON TABLE transfers IS 'Every movement of money, double entry: one debit, one credit, one amount. Immutable.';
-COMMENT ON COLUMN transfers.id IS 'tra_… outside. What books a payment or deposit has its number, so that it is booked once.';
-COMMENT ON COLUMN transfers.payment_id IS 'The payment that it belongs to, or null.';
-COMMENT ON COLUMN transfers.deposit_id IS 'The deposit that it belongs to, or null.';
+COMMENT ON COLUMN transfers.id IS 'tra_… outside. The number of the payment or deposit that it books, which is so booked once.';
 COMMENT ON COLUMN transfers.debit_account IS 'Who pays.';
 COMMENT ON COLUMN transfers.credit_account IS 'Who is paid.';
 COMMENT ON COLUMN transfers.amount IS 'Minor units of both accounts'' currency.';
 COMMENT ON COLUMN transfers.created_at IS 'When it was booked.';
+COMMENT ON COLUMN transfers.is_deposit IS 'Whether it books a deposit.';
 COMMENT ON COLUMN transfers.debit_is_house IS 'Whether the debited account is one of the house''s.';
 COMMENT ON COLUMN transfers.credit_is_house IS 'Whether the credited account is one of the house''s.';
 
@@ -219,21 +226,19 @@ CREATE TABLE payment_events (
     created_at timestamptz NOT NULL,
     sequence integer NOT NULL,
     state payment_state NOT NULL,
-    attempt integer CHECK (attempt >= 1),
     valid_until timestamptz,
     reason_code text,
     reason_iso_code text,
     bank_message_id text NOT NULL,
     PRIMARY KEY (payment_id, sequence),
-    CONSTRAINT payment_events_attempts_when_submitted CHECK ((state = 'SUBMITTED') = (attempt IS NOT NULL)
-        AND (attempt IS NULL) = (valid_until IS NULL) AND valid_until > created_at)
+    CONSTRAINT payment_events_attempts_when_submitted
+        CHECK ((state = 'SUBMITTED') = (valid_until IS NOT NULL) AND valid_until > created_at)
 );
 COMMENT ON TABLE payment_events IS 'Every step of every payment, written in the commit that made it. Immutable.';
 COMMENT ON COLUMN payment_events.payment_id IS 'Whose step.';
 COMMENT ON COLUMN payment_events.created_at IS 'When. Of an attempt: when the bank''s clock for it started (AccptncDtTm).';
 COMMENT ON COLUMN payment_events.sequence IS 'The how-manieth.';
-COMMENT ON COLUMN payment_events.state IS 'The state that it led to.';
-COMMENT ON COLUMN payment_events.attempt IS 'Of a step to SUBMITTED: the how-manieth instruction to the bank it put on record, before a byte left. The MsgId at the bank is the payment''s number and this one.';
+COMMENT ON COLUMN payment_events.state IS 'The state that it led to. A step to SUBMITTED puts an attempt on record, before a byte leaves: the MsgId at the bank is the payment''s number and the how-manieth such step it is.';
 COMMENT ON COLUMN payment_events.valid_until IS 'Of an attempt: the bank refuses it after this time.';
 COMMENT ON COLUMN payment_events.reason_code IS 'Why, for programs.';
 COMMENT ON COLUMN payment_events.reason_iso_code IS 'Why, as an ISO 20022 reason.';
@@ -318,7 +323,8 @@ CREATE TRIGGER alarms_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON alarms
     EXECUTE FUNCTION refuse_change('alarms never change');
 
 -- The same table of transitions as platform/src/domain/payment/state.rs. What enters the queue stays what it is.
-CREATE TRIGGER payments_only_legal_changes BEFORE UPDATE ON payments FOR EACH ROW
+-- AFTER, since before a change each row would be locked by itself.
+CREATE TRIGGER payments_only_legal_changes AFTER UPDATE ON payments FOR EACH ROW
     WHEN (NOT (
         ((OLD.state, NEW.state) IN (
             ('HELD', 'SUBMITTED'), ('HELD', 'CANCELLED'), ('HELD', 'INVESTIGATE'),
@@ -335,8 +341,9 @@ CREATE TRIGGER payments_only_legal_changes BEFORE UPDATE ON payments FOR EACH RO
     ))
     EXECUTE FUNCTION refuse_change('a payment''s state only goes on, and a final one never changes');
 CREATE TRIGGER payments_identity_immutable BEFORE UPDATE OF
-    id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee, amount, currency,
-    remittance_information, end_to_end_id, metadata, bank_id, uetr, created_at, kind, original_id, expires_at ON payments
+    id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name, payee_iban,
+    payee_account_number, payee_account, payee_bank_id, payee_bic, amount, currency, remittance_information, end_to_end_id, metadata,
+    bank_id, uetr, created_at, kind, original_id, expires_at ON payments
     EXECUTE FUNCTION refuse_change('what was asked for never changes');
 CREATE TRIGGER accounts_identity_immutable BEFORE UPDATE OF
     id, participant_id, request_id, request_fingerprint, currency, bank_id, may_overdraw, created_at, is_suspense ON accounts
@@ -361,18 +368,16 @@ BEGIN
             strays := EXISTS (SELECT FROM fresh f
                 WHERE (SELECT count(*) FROM accounts a WHERE a.id IN (f.payer_account, f.credit_account)) <> 2);
         WHEN 'transfers' THEN
-            -- Only a payment that has succeeded moves money: its amount, between its accounts, once, since what books it has its
-            -- number. What a return takes back is first booked the other way round.
+            -- Only a payment that has succeeded moves money: its amount, between its accounts, once. What a bank paid although the
+            -- payment had ended otherwise is owed to it by the house.
             strays := EXISTS (SELECT FROM fresh f
                 WHERE (SELECT count(*) FROM accounts a WHERE (a.id, a.may_overdraw)
                     IN ((f.debit_account, f.debit_is_house), (f.credit_account, f.credit_is_house))) <> 2
-                OR (f.payment_id IS NOT NULL AND NOT EXISTS (SELECT FROM payments p WHERE p.id = f.payment_id AND p.amount = f.amount
-                    AND CASE WHEN f.id = p.id
-                        THEN p.state = 'SUCCEEDED' AND p.kind <> 'AUTHORIZATION'
-                            AND (p.payer_account, p.credit_account) = (f.debit_account, f.credit_account)
-                        ELSE p.kind = 'RETURN' AND (p.credit_account, p.payer_account) = (f.debit_account, f.credit_account) END))
-                OR (f.deposit_id IS NOT NULL AND NOT EXISTS (SELECT FROM deposits d WHERE d.id = f.deposit_id AND d.id = f.id
-                    AND (d.amount, d.account_id) = (f.amount, f.credit_account))));
+                OR CASE WHEN f.is_deposit THEN NOT EXISTS (SELECT FROM deposits d
+                        WHERE d.id = f.id AND (d.amount, d.account_id) = (f.amount, f.credit_account))
+                    ELSE NOT EXISTS (SELECT FROM payments p WHERE p.id = f.id AND p.amount = f.amount AND p.kind <> 'AUTHORIZATION'
+                        AND p.credit_account = f.credit_account AND CASE p.state WHEN 'SUCCEEDED' THEN p.payer_account = f.debit_account
+                            ELSE p.state IN ('FAILED', 'CANCELLED', 'EXPIRED') AND f.debit_is_house AND f.credit_is_house END) END);
         ELSE
             strays := EXISTS (SELECT FROM fresh f WHERE (SELECT count(*) FROM payments p WHERE p.id = f.payment_id) <> 1);
     END CASE;

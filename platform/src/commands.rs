@@ -104,12 +104,17 @@ struct Page {
 fn fingerprint_of(operation: &str, request: &impl Message) -> Fingerprint {
     let mut hasher = blake3::Hasher::new_derive_key(operation);
     hasher.update(&request.encode_to_vec());
-    *hasher.finalize().as_bytes()
+    half(hasher.finalize())
 }
 
 /// Tells a repeat of a request from a reuse of its id.
 fn fingerprint(request: &impl Message) -> Fingerprint {
-    *blake3::hash(&request.encode_to_vec()).as_bytes()
+    half(blake3::hash(&request.encode_to_vec()))
+}
+
+/// 128 bits tell requests of one caller apart.
+fn half(hash: blake3::Hash) -> Fingerprint {
+    std::array::from_fn(|at| hash.as_bytes()[at])
 }
 
 fn parse_id<T>(field: &str, text: &str, prefix: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Fault> {

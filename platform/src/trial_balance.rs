@@ -74,32 +74,25 @@ const CHECKS: [&str; 12] = [
     // Both accounts of a transfer have one currency, which is the payment's.
     "SELECT format('transfer tra_%s: mixed currencies', replace(t.id::text, '-', ''))
      FROM transfers t JOIN accounts d ON d.id = t.debit_account JOIN accounts c ON c.id = t.credit_account
-       LEFT JOIN payments p ON p.id = t.payment_id
+       LEFT JOIN payments p ON p.id = t.id AND NOT t.is_deposit
      WHERE d.currency <> c.currency OR d.currency <> coalesce(p.currency, d.currency)",
-    // A payment's transfers are between its accounts, of its amount. What a return takes back was first booked the other way round.
-    "SELECT format('payment pay_%s: transfer tra_%s is not its own', replace(p.id::text, '-', ''),
-       replace(t.id::text, '-', ''))
-     FROM transfers t JOIN payments p ON p.id = t.payment_id
-     WHERE (t.debit_account, t.credit_account) <> CASE WHEN t.id <> p.id
-           THEN (p.credit_account, p.payer_account) ELSE (p.payer_account, p.credit_account) END
-       OR t.amount <> p.amount",
-    // A deposit is booked once, on its account, to the last minor unit.
-    "WITH booked AS (
-       SELECT deposit_id AS id, count(*) AS n, sum(amount) AS amount, min(credit_account::text) AS account
-       FROM transfers WHERE deposit_id IS NOT NULL GROUP BY deposit_id
-     )
-     SELECT format('deposit dep_%s of %s on acc_%s: booked %s on acc_%s', replace(d.id::text, '-', ''), d.amount,
-       replace(account_id::text, '-', ''), coalesce(b.amount, 0), replace(account, '-', ''))
-     FROM deposits d LEFT JOIN booked b USING (id)
-     WHERE (n, b.amount, account) IS DISTINCT FROM (1, d.amount, account_id::text)",
-    // A payment's transfers are what its state says, to the last minor unit; an authorization's captures move for it.
-    "WITH booked AS (
-       SELECT payment_id AS id, sum(amount) AS paid FROM transfers WHERE payment_id IS NOT NULL GROUP BY payment_id
-     )
-     SELECT format('payment pay_%s is %s of %s, paid %s', replace(p.id::text, '-', ''), state, amount, coalesce(paid, 0))
-     FROM payments p LEFT JOIN booked b USING (id)
-     WHERE coalesce(paid, 0) <> CASE WHEN state = 'SUCCEEDED' AND kind <> 'AUTHORIZATION' THEN amount ELSE 0 END
-         + CASE kind WHEN 'RETURN' THEN amount ELSE 0 END",
+    // A payment's transfer is between its accounts, of its amount, if it has succeeded. What a bank paid late is owed to it by suspense,
+    // and a return takes it back.
+    "SELECT format('payment pay_%s is %s of %s, paid %s', replace(p.id::text, '-', ''), p.state, p.amount, coalesce(t.amount, 0))
+     FROM payments p LEFT JOIN transfers t ON t.id = p.id AND NOT t.is_deposit
+       LEFT JOIN payments r ON r.original_id = p.id AND r.kind = 'RETURN'
+     WHERE (t.debit_account, t.credit_account, t.amount) IS DISTINCT FROM (
+       CASE WHEN p.kind = 'AUTHORIZATION' THEN NULL WHEN p.state = 'SUCCEEDED' THEN p.payer_account ELSE r.credit_account END,
+       CASE WHEN p.kind <> 'AUTHORIZATION' AND (p.state = 'SUCCEEDED' OR r.id IS NOT NULL) THEN p.credit_account END,
+       CASE WHEN p.kind <> 'AUTHORIZATION' AND (p.state = 'SUCCEEDED' OR r.id IS NOT NULL) THEN p.amount END)",
+    // A deposit is booked once, on its account, to the last minor unit; nothing else is booked.
+    "SELECT format('deposit dep_%s of %s on acc_%s: booked %s on acc_%s', replace(d.id::text, '-', ''), d.amount,
+       replace(account_id::text, '-', ''), coalesce(t.amount, 0), replace(t.credit_account::text, '-', ''))
+     FROM deposits d LEFT JOIN transfers t ON t.id = d.id AND t.is_deposit
+     WHERE (t.amount, t.credit_account) IS DISTINCT FROM (d.amount, d.account_id)",
+    "SELECT format('transfer tra_%s books nothing', replace(t.id::text, '-', ''))
+     FROM transfers t LEFT JOIN payments p ON p.id = t.id LEFT JOIN deposits d ON d.id = t.id
+     WHERE CASE WHEN t.is_deposit THEN d.id ELSE p.id END IS NULL",
     // Exactly the payments under way are in the queue of work or in their first lease, and authorizations that can still be captured.
     "WITH leased AS (SELECT DISTINCT unnest(payments) AS id FROM first_leases)
      SELECT format('payment pay_%s is %s, %s the queue of work, %s a first lease', replace(p.id::text, '-', ''), state,

@@ -168,7 +168,7 @@ pub fn entry(entry: &Entry, currency: Currency) -> accounts::Entry {
         Cause::Deposit(id) => (String::new(), id.to_string()),
     };
     accounts::Entry {
-        id: entry.transfer.to_string(),
+        id: entry.cause.transfer().to_string(),
         direction: direction.into(),
         amount: Some(convert::money_to_wire(Money::new(entry.minor_units, currency))),
         payment,

@@ -69,7 +69,7 @@ impl Commands {
         let account = store.account(&caller.participant, id).await?;
         let currency = account.ok_or_else(|| Fault::not_found("account"))?.account.currency;
         let mut entries = store.entries(id, page.before, page.size + 1).await?;
-        let next_page_token = self.next(&list, &page, &mut entries, |entry| entry.transfer.uuid());
+        let next_page_token = self.next(&list, &page, &mut entries, |entry| entry.cause.transfer().uuid());
         let entries = entries.iter().map(|entry| wire::entry(entry, currency)).collect();
         Ok((reply::Result::ListEntries(ListEntriesResponse { entries, next_page_token }), false))
     }

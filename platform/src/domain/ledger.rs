@@ -232,7 +232,6 @@ impl Ledger {
         if after.paid() > before.map_or(0, Payment::paid) {
             let (debit_is_house, credit_is_house) = after.house_sides();
             self.book(Transfer {
-                id: after.transfer(),
                 cause: Cause::Payment(after.id),
                 debit: Party { account: after.payer_account, is_house: debit_is_house },
                 credit: Party { account: after.credit_account, is_house: credit_is_house },

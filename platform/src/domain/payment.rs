@@ -7,7 +7,7 @@ mod state;
 use std::{collections::BTreeMap, time::SystemTime};
 
 use common::{
-    id::{AccountId, PaymentId, TransferId},
+    id::{AccountId, PaymentId},
     money::Money,
     order::{Payee, Uetr},
 };
@@ -68,7 +68,7 @@ pub struct Payment {
 }
 
 /// A hash of a request's normal form.
-pub type Fingerprint = [u8; 32];
+pub type Fingerprint = [u8; 16];
 
 impl Payment {
     /// What it holds on both of its accounts, in minor units: that follows from its state.
@@ -86,11 +86,6 @@ impl Payment {
     pub fn paid(&self) -> i64 {
         let has_paid = self.state == State::Succeeded && self.kind != Kind::Authorization;
         if has_paid { self.amount.minor_units() } else { 0 }
-    }
-
-    /// The transfer that moves it has its number, so that it is moved once.
-    pub fn transfer(&self) -> TransferId {
-        TransferId::from_uuid(self.id.uuid())
     }
 
     /// Whether a house account is debited, and whether one is credited.

@@ -7,8 +7,8 @@ use common::{
     money::Money,
 };
 
-/// What a transfer belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a transfer books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// A payment.
     Payment(PaymentId),
@@ -19,9 +19,7 @@ pub enum Cause {
 /// One transfer. Never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
-    /// Which one. What books a payment or deposit has its number.
-    pub id: TransferId,
-    /// What it belongs to.
+    /// What it books, once.
     pub cause: Cause,
     /// The account that pays.
     pub debit: Party,
@@ -31,6 +29,16 @@ pub struct Transfer {
     pub amount: Money,
     /// When it was booked.
     pub at: SystemTime,
+}
+
+impl Cause {
+    /// The number of the transfer that books it: its own.
+    pub fn transfer(self) -> TransferId {
+        match self {
+            Self::Payment(id) => TransferId::from_uuid(id.uuid()),
+            Self::Deposit(id) => TransferId::from_uuid(id.uuid()),
+        }
+    }
 }
 
 /// One side of a transfer.

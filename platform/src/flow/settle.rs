@@ -7,7 +7,7 @@ use std::{
 
 use common::{
     crash_point,
-    id::{AlarmId, PaymentId, TransferId},
+    id::{AlarmId, PaymentId},
     planted,
     trace::TraceParent,
 };
@@ -293,7 +293,6 @@ impl Flow {
             suspense_account: bank.house_account(payment.amount.currency(), true)?,
             payment: PaymentId::new(&self.clock),
             uetr: Uuid::new_v4(),
-            transfer: TransferId::new(&self.clock),
             bank_id: bank.id.clone(),
         })
     }

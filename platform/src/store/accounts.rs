@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, load::Locks, payments, to_sql};
+use super::{Store, StoreError, load::Locks, to_sql};
 use crate::domain::{
     account::{Account, Balances},
     payment::Fingerprint,
@@ -21,7 +21,7 @@ struct AccountRow {
     id: Uuid,
     participant_id: String,
     request_id: Option<String>,
-    request_fingerprint: Option<Vec<u8>>,
+    request_fingerprint: Option<Uuid>,
     display_name: String,
     currency: String,
     iban: Option<String>,
@@ -70,11 +70,10 @@ impl TryFrom<AccountRow> for OwnAccount {
                 credits_posted: row.credits_posted,
             },
         };
-        let fingerprint = row.request_fingerprint.as_deref().map(payments::fingerprint).transpose()?;
         Ok(Self {
             account,
             request_id: row.request_id.unwrap_or_default(),
-            fingerprint,
+            fingerprint: row.request_fingerprint.map(Uuid::into_bytes),
             created_at: row.created_at.into(),
         })
     }
@@ -121,7 +120,7 @@ impl Store {
         .bind(id.uuid())
         .bind(participant)
         .bind(&order.request_id)
-        .bind(fingerprint.as_slice())
+        .bind(Uuid::from_bytes(*fingerprint))
         .bind(&order.display_name)
         .bind(order.currency.code())
         .bind(order.iban.as_ref().map(|iban| iban.as_str()))

@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{StoreError, payments};
+use super::StoreError;
 use crate::domain::ledger::{Arrival, Deposit, RequestKey};
 
 #[derive(sqlx::FromRow)]
@@ -19,7 +19,7 @@ struct DepositRow {
     id: Uuid,
     participant_id: String,
     request_id: String,
-    request_fingerprint: Vec<u8>,
+    request_fingerprint: Uuid,
     account_id: Uuid,
     amount: i64,
     currency: String,
@@ -43,7 +43,7 @@ impl TryFrom<DepositRow> for Deposit {
                 bank_id: row.bank_id,
                 reference: row.reference,
             },
-            fingerprint: payments::fingerprint(&row.request_fingerprint)?,
+            fingerprint: row.request_fingerprint.into_bytes(),
             created_at: row.created_at.into(),
         })
     }

@@ -196,7 +196,7 @@ fn late_success(command: &Command, snapshot: &Snapshot) -> Option<Request> {
     unpaid.then(|| Request {
         participant: HOUSE.to_owned(),
         request_id: return_request_id(payment.id),
-        fingerprint: [0; 32],
+        fingerprint: [0; 16],
     })
 }
 
@@ -205,15 +205,14 @@ async fn requests(
     requests: &[&Request],
     snapshot: &mut Snapshot,
 ) -> Result<(), StoreError> {
-    let participants: Vec<&str> = requests.iter().map(|request| request.participant.as_str()).collect();
-    let request_ids: Vec<&str> = requests.iter().map(|request| request.request_id.as_str()).collect();
+    let key = |request: &&Request| payments::request_key(&request.participant, &request.request_id);
+    let keys: Vec<Uuid> = requests.iter().map(key).collect();
     let sql = const_format::concatcp!(
         "SELECT ",
         payments::COLUMNS,
-        " FROM unnest($1::text[], $2::text[]) AS k (participant_id, request_id) \
-         JOIN payments p ON p.participant_id = k.participant_id AND p.request_id = k.request_id"
+        " FROM payments p WHERE p.request_key = ANY($1)"
     );
-    let rows = sqlx::query(sql).bind(participants).bind(request_ids).fetch_all(connection).await?;
+    let rows = sqlx::query(sql).bind(keys).fetch_all(connection).await?;
     for row in rows.iter().filter(|_| !planted::is("M2")) {
         let payment = payments::from_row(row)?;
         let key = (payment.participant.clone(), payment.request_id.clone());

@@ -1,7 +1,6 @@
 //! Payments: their row, and reads of them. One round trip a read.
 //!
-//! Each read leaves the planner one index to choose: by id (`|| ''` keeps it from the participant's), by participant (whose
-//! index has a collation of its own), by request id (the unique key).
+//! Each read leaves the planner no index to mistake for another: by id, by participant and id, by request key.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +11,6 @@ use common::{
     money::{Currency, Money},
     order::{BankKey, Payee, PayeeAccount},
 };
-use serde::{Deserialize, Serialize};
 use sqlx::{postgres::PgRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -25,7 +23,7 @@ use crate::domain::{
 
 /// The columns of a payment, in a statement whose payments are called `p`.
 pub(super) const COLUMNS: &str = "p.id, p.participant_id, p.request_id, p.request_fingerprint, p.payer_account, \
-     p.credit_account, p.payee, p.amount, p.currency, p.remittance_information, p.end_to_end_id, p.metadata, p.bank_id, \
+     p.credit_account, p.payee_name, p.payee_iban, p.payee_account_number, p.payee_account, p.payee_bank_id, p.payee_bic, p.amount, p.currency, p.remittance_information, p.end_to_end_id, p.metadata, p.bank_id, \
      p.uetr, p.state::text, p.reason_code, p.reason_iso_code, p.reason_message, p.sequence, p.is_queued, p.created_at, \
      p.updated_at, p.kind::text, p.original_id, p.held, p.capturing, p.captured, p.closing::text, p.expires_at";
 
@@ -34,15 +32,16 @@ struct PaymentRow {
     id: Uuid,
     participant_id: String,
     request_id: String,
-    request_fingerprint: Vec<u8>,
+    request_fingerprint: Uuid,
     payer_account: Uuid,
     credit_account: Uuid,
-    payee: Json<PayeeColumn>,
+    #[sqlx(flatten)]
+    payee: PayeeColumns,
     amount: i64,
     currency: String,
     remittance_information: String,
     end_to_end_id: Option<String>,
-    metadata: Json<BTreeMap<String, String>>,
+    metadata: Option<Json<BTreeMap<String, String>>>,
     bank_id: Option<String>,
     uetr: Uuid,
     state: String,
@@ -80,65 +79,68 @@ impl AuthorizationColumns {
     }
 }
 
-/// The payee as the column keeps it.
-#[derive(Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct PayeeColumn {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iban: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    account_number: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ledger_account: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bank_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bic: Option<String>,
+/// The payee as the columns keep it.
+#[derive(sqlx::FromRow, Default)]
+pub(super) struct PayeeColumns {
+    pub payee_name: String,
+    pub payee_iban: Option<String>,
+    pub payee_account_number: Option<String>,
+    pub payee_account: Option<Uuid>,
+    pub payee_bank_id: Option<String>,
+    pub payee_bic: Option<String>,
 }
 
-impl From<&Payee> for PayeeColumn {
+impl From<&Payee> for PayeeColumns {
     fn from(payee: &Payee) -> Self {
-        let mut column = Self { name: payee.name.clone(), ..Self::default() };
+        let mut columns = Self { payee_name: payee.name.clone(), ..Self::default() };
         let bank = match &payee.account {
             PayeeAccount::Iban(iban, bank) => {
-                column.iban = Some(iban.as_str().to_owned());
+                columns.payee_iban = Some(iban.as_str().to_owned());
                 bank.as_ref()
             }
             PayeeAccount::Number(number, bank) => {
-                column.account_number = Some(number.clone());
+                columns.payee_account_number = Some(number.clone());
                 Some(bank)
             }
             PayeeAccount::Ledger(account) => {
-                column.ledger_account = Some(account.to_string());
+                columns.payee_account = Some(account.uuid());
                 None
             }
         };
         match bank {
-            Some(BankKey::Id(id)) => column.bank_id = Some(id.clone()),
-            Some(BankKey::Bic(bic)) => column.bic = Some(bic.as_str().to_owned()),
+            Some(BankKey::Id(id)) => columns.payee_bank_id = Some(id.clone()),
+            Some(BankKey::Bic(bic)) => columns.payee_bic = Some(bic.as_str().to_owned()),
             None => {}
         }
-        column
+        columns
     }
 }
 
-impl PayeeColumn {
+impl PayeeColumns {
     fn into_payee(self) -> Option<Payee> {
-        let bank = match (self.bank_id, self.bic) {
+        let bank = match (self.payee_bank_id, self.payee_bic) {
             (Some(id), None) => Some(BankKey::Id(id)),
             (None, Some(bic)) => Some(BankKey::Bic(Bic::parse(&bic)?)),
             (None, None) => None,
             (Some(_), Some(_)) => return None,
         };
-        let account = match (self.iban, self.account_number, self.ledger_account) {
+        let account = match (self.payee_iban, self.payee_account_number, self.payee_account) {
             (Some(iban), None, None) => PayeeAccount::Iban(Iban::parse(&iban)?, bank),
             (None, Some(number), None) => PayeeAccount::Number(number, bank?),
-            (None, None, Some(account)) => PayeeAccount::Ledger(AccountId::parse(&account)?),
+            (None, None, Some(account)) => PayeeAccount::Ledger(AccountId::from_uuid(account)),
             _ => return None,
         };
-        Some(Payee { name: self.name, account })
+        Some(Payee { name: self.payee_name, account })
     }
+}
+
+/// By what a repeated request is found: 128 bits of a hash that nobody can make collide, half as long in the index as what it
+/// stands for.
+pub(super) fn request_key(participant: &str, request_id: &str) -> Uuid {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(participant.as_bytes()).update(&[0]).update(request_id.as_bytes());
+    let hash = hasher.finalize();
+    Uuid::from_bytes(std::array::from_fn(|at| hash.as_bytes()[at]))
 }
 
 impl TryFrom<PaymentRow> for Payment {
@@ -155,18 +157,18 @@ impl TryFrom<PaymentRow> for Payment {
             id: PaymentId::from_uuid(row.id),
             participant: row.participant_id,
             request_id: row.request_id,
-            fingerprint: fingerprint(&row.request_fingerprint)?,
+            fingerprint: row.request_fingerprint.into_bytes(),
             payer_account: AccountId::from_uuid(row.payer_account),
             credit_account: AccountId::from_uuid(row.credit_account),
             kind: Kind::from_name(&row.kind).ok_or(StoreError::Corrupt("payments.kind"))?,
             original: row.original_id.map(PaymentId::from_uuid),
-            payee: row.payee.0.into_payee().ok_or(StoreError::Corrupt("payments.payee"))?,
+            payee: row.payee.into_payee().ok_or(StoreError::Corrupt("payments.payee_account"))?,
             amount: Money::new(row.amount, currency),
             remittance_information: row.remittance_information,
             end_to_end_id: row
                 .end_to_end_id
                 .unwrap_or_else(|| own_end_to_end_id(PaymentId::from_uuid(row.id))),
-            metadata: row.metadata.0,
+            metadata: row.metadata.map(|metadata| metadata.0).unwrap_or_default(),
             bank_id: row.bank_id,
             uetr: row.uetr,
             state: State::from_name(&row.state).ok_or(StoreError::Corrupt("payments.state"))?,
@@ -178,11 +180,6 @@ impl TryFrom<PaymentRow> for Payment {
             updated_at: row.updated_at.into(),
         })
     }
-}
-
-/// Reads a request's fingerprint.
-pub(super) fn fingerprint(bytes: &[u8]) -> Result<[u8; 32], StoreError> {
-    bytes.try_into().map_err(|_| StoreError::Corrupt("request_fingerprint"))
 }
 
 /// Reads a payment from a row that has [`COLUMNS`].
@@ -208,7 +205,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn payment(&self, participant: &str, id: PaymentId) -> Result<Option<Payment>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM payments p WHERE p.id = $1 AND p.participant_id || '' = $2");
+        let sql = format!("SELECT {COLUMNS} FROM payments p WHERE p.id = $1 AND p.participant_id = $2");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.uuid()).bind(participant);
         query.fetch_optional(self.pool()).await?.as_ref().map(from_row).transpose()
     }
@@ -232,9 +229,8 @@ impl Store {
         participant: &str,
         request_id: &str,
     ) -> Result<Option<Payment>, StoreError> {
-        let sql =
-            format!("SELECT {COLUMNS} FROM payments p WHERE p.participant_id = $1 AND p.request_id = $2");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(participant).bind(request_id);
+        let sql = const_format::concatcp!("SELECT ", COLUMNS, " FROM payments p WHERE p.request_key = $1");
+        let query = sqlx::query(sql).bind(request_key(participant, request_id));
         query.fetch_optional(self.pool()).await?.as_ref().map(from_row).transpose()
     }
 
@@ -250,7 +246,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Payment>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM payments p WHERE p.participant_id COLLATE \"C\" = $1 AND p.id < $2 \
+            "SELECT {COLUMNS} FROM payments p WHERE p.participant_id = $1 AND p.id < $2 \
              AND ($3::uuid IS NULL OR p.payer_account = $3) AND ($4::text IS NULL OR p.state = $4::payment_state) \
              AND ($6::uuid IS NULL OR p.original_id = $6) ORDER BY p.id DESC LIMIT $5"
         );

@@ -4,7 +4,7 @@
 //! The statement refuses what was decided on something that has changed since: a payment by its sequence number, a lease by
 //! its token, a request id by its unique key, too little money by the account's constraint. Every part counts the rows it
 //! wrote, and any other number than was sent undoes the whole. Payments and deposits are inserted in the order of their
-//! request ids, payments and accounts changed in that of their ids. The parts are done in the order in which they are counted:
+//! request keys and ids, payments and accounts changed in that of their ids. The parts are done in the order in which they are counted:
 //! payments that there are, then accounts, then what is new, which is also the order under locks, so that two platforms cannot
 //! deadlock.
 
@@ -13,7 +13,11 @@ use std::collections::BTreeMap;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::{StoreError, alarms, payments::PayeeColumn, refunds, resolutions, to_micros, to_sql};
+use super::{
+    StoreError, alarms,
+    payments::{PayeeColumns, request_key},
+    refunds, resolutions, to_micros, to_sql,
+};
 use crate::domain::{
     ledger::{QueueWrite, Writes},
     payment::{Authorization, Payment, State, Work, own_end_to_end_id},
@@ -23,83 +27,84 @@ use common::id::PaymentId;
 
 const SAVE: &str = "
 WITH new_payments AS (
-  INSERT INTO payments (id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee, amount,
-    currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, reason_iso_code,
-    reason_message, sequence, is_queued, created_at, updated_at, kind, original_id, held, capturing, captured, expires_at)
-  SELECT id, participant_id, request_id, fingerprint, payer, credit, payee::jsonb, amount, currency, remittance, end_to_end,
-    metadata::jsonb, bank_id, uetr, state::payment_state, code, iso, message, 1, is_queued, at, at, kind::payment_kind,
-    original, held, capturing, captured, expires
-  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::text[],
-    $10::text[], $11::text[], $12::text[], $13::text[], $14::uuid[], $15::text[], $16::text[], $17::text[], $18::text[],
-    $19::boolean[], $20::timestamptz[], $21::text[], $22::uuid[], $23::bigint[], $24::bigint[], $25::bigint[],
-    $26::timestamptz[])
-    AS g (id, participant_id, request_id, fingerprint, payer, credit, payee, amount, currency, remittance, end_to_end,
-      metadata, bank_id, uetr, state, code, iso, message, is_queued, at, kind, original, held, capturing, captured, expires)
+  INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name,
+    payee_iban, payee_account_number, payee_account, payee_bank_id, payee_bic, amount, currency, remittance_information,
+    end_to_end_id, metadata, bank_id, uetr, state, reason_code, reason_iso_code, reason_message, is_queued, created_at,
+    kind, original_id, held, capturing, captured, expires_at, sequence, updated_at)
+  SELECT id, participant_id, request_id, request_key, fingerprint, payer, credit, payee_name, payee_iban, payee_number,
+    payee_account, payee_bank_id, payee_bic, amount, currency, remittance, end_to_end, metadata::jsonb, bank_id, uetr,
+    state::payment_state, code, iso, message, is_queued, at, kind::payment_kind, original, held, capturing, captured,
+    expires, 1, at
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[],
+    $10::text[], $11::uuid[], $12::text[], $13::text[], $14::bigint[], $15::text[], $16::text[], $17::text[], $18::text[],
+    $19::text[], $20::uuid[], $21::text[], $22::text[], $23::text[], $24::text[], $25::boolean[], $26::timestamptz[],
+    $27::text[], $28::uuid[], $29::bigint[], $30::bigint[], $31::bigint[], $32::timestamptz[])
+    AS g (id, participant_id, request_id, request_key, fingerprint, payer, credit, payee_name, payee_iban, payee_number,
+      payee_account, payee_bank_id, payee_bic, amount, currency, remittance, end_to_end, metadata, bank_id, uetr, state,
+      code, iso, message, is_queued, at, kind, original, held, capturing, captured, expires)
   RETURNING 1
 ), changed_payments AS (
   UPDATE payments p SET state = g.state::payment_state, reason_code = g.code, reason_iso_code = g.iso,
     reason_message = g.message, sequence = g.sequence, updated_at = g.at, is_queued = g.is_queued, held = g.held,
     capturing = g.capturing, captured = g.captured, closing = g.closing::payment_state
-  FROM unnest($27::uuid[], $28::text[], $29::text[], $30::text[], $31::text[], $32::int[], $33::timestamptz[],
-    $34::boolean[], $35::bigint[], $36::bigint[], $37::bigint[], $38::text[], $39::int[], $40::boolean[])
+  FROM unnest($33::uuid[], $34::text[], $35::text[], $36::text[], $37::text[], $38::int[], $39::timestamptz[],
+    $40::boolean[], $41::bigint[], $42::bigint[], $43::bigint[], $44::text[], $45::int[], $46::boolean[])
     AS g (id, state, code, iso, message, sequence, at, is_queued, held, capturing, captured, closing, from_sequence, was_queued)
   WHERE p.id = g.id AND p.sequence = g.from_sequence AND p.is_queued = g.was_queued
   RETURNING 1
 ), new_deposits AS (
   INSERT INTO deposits (id, participant_id, request_id, request_fingerprint, account_id, amount, currency, bank_id, reference,
     created_at)
-  SELECT * FROM unnest($41::uuid[], $42::text[], $43::text[], $44::bytea[], $45::uuid[], $46::bigint[], $47::text[],
-    $48::text[], $49::text[], $50::timestamptz[])
+  SELECT * FROM unnest($47::uuid[], $48::text[], $49::text[], $50::uuid[], $51::uuid[], $52::bigint[], $53::text[],
+    $54::text[], $55::text[], $56::timestamptz[])
   RETURNING 1
 ), new_transfers AS (
-  INSERT INTO transfers (id, payment_id, deposit_id, debit_account, credit_account, amount, created_at, debit_is_house,
-    credit_is_house)
-  SELECT * FROM unnest($51::uuid[], $52::uuid[], $53::uuid[], $54::uuid[], $55::uuid[], $56::bigint[], $57::timestamptz[],
-    $58::boolean[], $59::boolean[])
+  INSERT INTO transfers (id, debit_account, credit_account, amount, created_at, is_deposit, debit_is_house, credit_is_house)
+  SELECT * FROM unnest($57::uuid[], $58::uuid[], $59::uuid[], $60::bigint[], $61::timestamptz[], $62::boolean[], $63::boolean[],
+    $64::boolean[])
   RETURNING 1
 ), new_events AS (
-  INSERT INTO payment_events (payment_id, sequence, state, reason_code, reason_iso_code, bank_message_id, created_at, attempt,
-    valid_until)
-  SELECT payment_id, sequence, state::payment_state, code, iso, bank_message_id, at, attempt, valid_until
-  FROM unnest($60::uuid[], $61::int[], $62::text[], $63::text[], $64::text[], $65::text[], $66::timestamptz[], $67::int[],
-    $68::timestamptz[]) AS g (payment_id, sequence, state, code, iso, bank_message_id, at, attempt, valid_until)
+  INSERT INTO payment_events (payment_id, sequence, state, reason_code, reason_iso_code, bank_message_id, created_at, valid_until)
+  SELECT payment_id, sequence, state::payment_state, code, iso, bank_message_id, at, valid_until
+  FROM unnest($65::uuid[], $66::int[], $67::text[], $68::text[], $69::text[], $70::text[], $71::timestamptz[],
+    $72::timestamptz[]) AS g (payment_id, sequence, state, code, iso, bank_message_id, at, valid_until)
   RETURNING 1
 ), lent AS (
   INSERT INTO first_leases (ends_at, payments)
   SELECT clock_timestamp() + lease * interval '1 microsecond', array_agg(id)
-  FROM unnest($69::uuid[], $70::bigint[], $71::int[]) AS g (id, lease, part) GROUP BY lease, part
+  FROM unnest($73::uuid[], $74::bigint[], $75::int[]) AS g (id, lease, part) GROUP BY lease, part
   RETURNING cardinality(payments) AS n
 ), entered AS (
   INSERT INTO dispatches (payment_id, bank_id, work, due_at)
   SELECT id, bank_id, work::work, clock_timestamp() + due_after * interval '1 microsecond'
-  FROM unnest($72::uuid[], $73::text[], $74::text[], $75::bigint[]) AS g (id, bank_id, work, due_after)
+  FROM unnest($76::uuid[], $77::text[], $78::text[], $79::bigint[]) AS g (id, bank_id, work, due_after)
   RETURNING 1
 ), postponed AS (
   UPDATE dispatches d SET due_at = clock_timestamp() + g.due_after * interval '1 microsecond', work = g.work::work, fruitless = 0
-  FROM unnest($76::uuid[], $77::bigint[], $78::text[], $79::bigint[]) AS g (id, token, work, due_after)
+  FROM unnest($80::uuid[], $81::bigint[], $82::text[], $83::bigint[]) AS g (id, token, work, due_after)
   WHERE d.payment_id = g.id AND d.token = g.token
   RETURNING 1
 ), left_queue AS (
-  DELETE FROM dispatches d USING unnest($80::uuid[], $81::bigint[]) AS g (id, token)
+  DELETE FROM dispatches d USING unnest($84::uuid[], $85::bigint[]) AS g (id, token)
   WHERE d.payment_id = g.id AND d.token = g.token
   RETURNING 1
 ), moved AS (
   UPDATE accounts a SET debits_pending = a.debits_pending + g.dp, debits_posted = a.debits_posted + g.d,
     credits_pending = a.credits_pending + g.cp, credits_posted = a.credits_posted + g.c
-  FROM unnest($82::uuid[], $83::bigint[], $84::bigint[], $85::bigint[], $86::bigint[]) AS g (id, dp, d, cp, c)
+  FROM unnest($86::uuid[], $87::bigint[], $88::bigint[], $89::bigint[], $90::bigint[]) AS g (id, dp, d, cp, c)
   WHERE a.id = g.id
   RETURNING 1
 )
-SELECT expect_rows('changed_payments', (SELECT count(*) FROM changed_payments), cardinality($27)),
-  expect_rows('moved', (SELECT count(*) FROM moved), cardinality($82)),
+SELECT expect_rows('changed_payments', (SELECT count(*) FROM changed_payments), cardinality($33)),
+  expect_rows('moved', (SELECT count(*) FROM moved), cardinality($86)),
   expect_rows('new_payments', (SELECT count(*) FROM new_payments), cardinality($1)),
-  expect_rows('new_deposits', (SELECT count(*) FROM new_deposits), cardinality($41)),
-  expect_rows('new_transfers', (SELECT count(*) FROM new_transfers), cardinality($51)),
-  expect_rows('new_events', (SELECT count(*) FROM new_events), cardinality($60)),
-  expect_rows('lent', (SELECT coalesce(sum(n), 0) FROM lent), cardinality($69)),
-  expect_rows('entered', (SELECT count(*) FROM entered), cardinality($72)),
-  expect_rows('postponed', (SELECT count(*) FROM postponed), cardinality($76)),
-  expect_rows('left_queue', (SELECT count(*) FROM left_queue), cardinality($80))";
+  expect_rows('new_deposits', (SELECT count(*) FROM new_deposits), cardinality($47)),
+  expect_rows('new_transfers', (SELECT count(*) FROM new_transfers), cardinality($57)),
+  expect_rows('new_events', (SELECT count(*) FROM new_events), cardinality($65)),
+  expect_rows('lent', (SELECT coalesce(sum(n), 0) FROM lent), cardinality($73)),
+  expect_rows('entered', (SELECT count(*) FROM entered), cardinality($76)),
+  expect_rows('postponed', (SELECT count(*) FROM postponed), cardinality($80)),
+  expect_rows('left_queue', (SELECT count(*) FROM left_queue), cardinality($84))";
 
 /// First leases in one row: few enough that the row stays in one piece.
 const LEASES_IN_A_ROW: usize = 64;
@@ -132,7 +137,7 @@ pub async fn writes(connection: &mut PgConnection, writes: &Writes) -> Result<()
 
 async fn fused(connection: &mut PgConnection, writes: &Writes) -> Result<(), StoreError> {
     let mut new_payments: Vec<&Payment> = writes.new_payments.iter().collect();
-    new_payments.sort_by(|a, b| (&a.participant, &a.request_id).cmp(&(&b.participant, &b.request_id)));
+    new_payments.sort_by_cached_key(|payment| request_key(&payment.participant, &payment.request_id));
     let query = bind_new_payments(sqlx::query(SAVE), &new_payments)?;
     let query = bind_changed_payments(query, writes);
     let query = bind_deposits(query, writes);
@@ -159,17 +164,23 @@ fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
 }
 
 fn bind_new_payments<'q>(query: Query<'q>, rows: &[&'q Payment]) -> Result<Query<'q>, StoreError> {
-    let payees: Vec<String> =
-        rows.iter().map(|p| json(&PayeeColumn::from(&p.payee))).collect::<Result<_, _>>()?;
-    let metadata: Vec<String> = rows.iter().map(|p| json(&p.metadata)).collect::<Result<_, _>>()?;
+    let payees: Vec<PayeeColumns> = rows.iter().map(|p| PayeeColumns::from(&p.payee)).collect();
+    let metadata = |p: &&Payment| (!p.metadata.is_empty()).then(|| json(&p.metadata)).transpose();
+    let metadata: Vec<Option<String>> = rows.iter().map(metadata).collect::<Result<_, _>>()?;
     Ok(query
         .bind(column(rows, |p| p.id.uuid()))
         .bind(column(rows, |p| p.participant.as_str()))
         .bind(column(rows, |p| p.request_id.as_str()))
-        .bind(column(rows, |p| p.fingerprint.as_slice()))
+        .bind(column(rows, |p| request_key(&p.participant, &p.request_id)))
+        .bind(column(rows, |p| Uuid::from_bytes(p.fingerprint)))
         .bind(column(rows, |p| p.payer_account.uuid()))
         .bind(column(rows, |p| p.credit_account.uuid()))
-        .bind(payees)
+        .bind(payees.iter().map(|p| p.payee_name.clone()).collect::<Vec<_>>())
+        .bind(payees.iter().map(|p| p.payee_iban.clone()).collect::<Vec<_>>())
+        .bind(payees.iter().map(|p| p.payee_account_number.clone()).collect::<Vec<_>>())
+        .bind(column(&payees, |p| p.payee_account))
+        .bind(payees.iter().map(|p| p.payee_bank_id.clone()).collect::<Vec<_>>())
+        .bind(payees.iter().map(|p| p.payee_bic.clone()).collect::<Vec<_>>())
         .bind(column(rows, |p| p.amount.minor_units()))
         .bind(column(rows, |p| p.amount.currency().code()))
         .bind(column(rows, |p| p.remittance_information.as_str()))
@@ -222,7 +233,7 @@ fn bind_deposits<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
         .bind(column(&rows, |d| d.id.uuid()))
         .bind(column(&rows, |d| d.participant.as_str()))
         .bind(column(&rows, |d| d.order.request_id.as_str()))
-        .bind(column(&rows, |d| d.fingerprint.as_slice()))
+        .bind(column(&rows, |d| Uuid::from_bytes(d.fingerprint)))
         .bind(column(&rows, |d| d.order.account.uuid()))
         .bind(column(&rows, |d| d.order.amount.minor_units()))
         .bind(column(&rows, |d| d.order.amount.currency().code()))
@@ -233,22 +244,13 @@ fn bind_deposits<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
 
 fn bind_transfers<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
     let rows = &writes.transfers;
-    let payment = |cause: Cause| match cause {
-        Cause::Payment(id) => Some(id.uuid()),
-        Cause::Deposit(_) => None,
-    };
-    let deposit = |cause: Cause| match cause {
-        Cause::Deposit(id) => Some(id.uuid()),
-        Cause::Payment(_) => None,
-    };
     query
-        .bind(column(rows, |t| t.id.uuid()))
-        .bind(column(rows, |t| payment(t.cause)))
-        .bind(column(rows, |t| deposit(t.cause)))
+        .bind(column(rows, |t| t.cause.transfer().uuid()))
         .bind(column(rows, |t| t.debit.account.uuid()))
         .bind(column(rows, |t| t.credit.account.uuid()))
         .bind(column(rows, |t| t.amount.minor_units()))
         .bind(column(rows, |t| to_sql(t.at)))
+        .bind(column(rows, |t| matches!(t.cause, Cause::Deposit(_))))
         .bind(column(rows, |t| t.debit.is_house))
         .bind(column(rows, |t| t.credit.is_house))
 }
@@ -263,7 +265,6 @@ fn bind_events<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
         .bind(column(rows, |e| e.reason.as_ref().map(|reason| reason.iso_code.as_str())))
         .bind(column(rows, |e| e.bank_message_id.as_str()))
         .bind(column(rows, |e| to_sql(e.at)))
-        .bind(column(rows, |e| e.attempt.map(|attempt| attempt.number)))
         .bind(column(rows, |e| e.attempt.map(|attempt| to_sql(attempt.valid_until))))
 }
 

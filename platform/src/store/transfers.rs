@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use common::id::{AccountId, DepositId, PaymentId, TransferId};
+use common::id::{AccountId, DepositId, PaymentId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -12,13 +12,11 @@ use crate::domain::{account::Side, transfer::Cause};
 /// One account's side of a transfer.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The transfer.
-    pub transfer: TransferId,
     /// The account's side of it.
     pub side: Side,
     /// How much, in minor units of the account's currency.
     pub minor_units: i64,
-    /// What it belongs to.
+    /// What it books.
     pub cause: Cause,
     /// When it was booked.
     pub at: SystemTime,
@@ -27,8 +25,7 @@ pub struct Entry {
 #[derive(sqlx::FromRow)]
 struct EntryRow {
     id: Uuid,
-    payment_id: Option<Uuid>,
-    deposit_id: Option<Uuid>,
+    is_deposit: bool,
     debit_account: Uuid,
     amount: i64,
     created_at: OffsetDateTime,
@@ -48,10 +45,10 @@ impl Store {
         // Each side by its own index, newest first, then the newest of both.
         let rows: Vec<EntryRow> = sqlx::query_as(
             "SELECT * FROM ( \
-               (SELECT id, payment_id, deposit_id, debit_account, amount, created_at FROM transfers \
+               (SELECT id, is_deposit, debit_account, amount, created_at FROM transfers \
                 WHERE debit_account = $1 AND NOT debit_is_house AND id < $2 ORDER BY id DESC LIMIT $3) \
                UNION ALL \
-               (SELECT id, payment_id, deposit_id, debit_account, amount, created_at FROM transfers \
+               (SELECT id, is_deposit, debit_account, amount, created_at FROM transfers \
                 WHERE credit_account = $1 AND NOT credit_is_house AND id < $2 ORDER BY id DESC LIMIT $3) \
              ) AS sides ORDER BY id DESC LIMIT $3",
         )
@@ -60,21 +57,18 @@ impl Store {
         .bind(limit)
         .fetch_all(self.pool())
         .await?;
-        rows.into_iter().map(|row| entry(account, row)).collect()
+        Ok(rows.iter().map(|row| entry(account, row)).collect())
     }
 }
 
-fn entry(account: AccountId, row: EntryRow) -> Result<Entry, StoreError> {
-    let cause = match (row.payment_id, row.deposit_id) {
-        (Some(payment), None) => Cause::Payment(PaymentId::from_uuid(payment)),
-        (None, Some(deposit)) => Cause::Deposit(DepositId::from_uuid(deposit)),
-        _ => return Err(StoreError::Corrupt("transfers.payment_id")),
-    };
-    Ok(Entry {
-        transfer: TransferId::from_uuid(row.id),
+fn entry(account: AccountId, row: &EntryRow) -> Entry {
+    Entry {
+        cause: match row.is_deposit {
+            true => Cause::Deposit(DepositId::from_uuid(row.id)),
+            false => Cause::Payment(PaymentId::from_uuid(row.id)),
+        },
         side: if row.debit_account == account.uuid() { Side::Debit } else { Side::Credit },
         minor_units: row.amount,
-        cause,
         at: row.created_at.into(),
-    })
+    }
 }

@@ -33,10 +33,10 @@ async fn world() -> World {
         ("expired", "AUTHORIZATION"),
     ] {
         let statement = format!(
-            "INSERT INTO payments (id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee,
+            "INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name,
                amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, sequence,
                created_at, updated_at, kind, held, capturing, captured, expires_at)
-             SELECT gen_random_uuid(), participant_id, '{state}', request_fingerprint, payer_account, credit_account, payee,
+             SELECT gen_random_uuid(), participant_id, '{state}', gen_random_uuid(), request_fingerprint, payer_account, credit_account, payee_name,
                amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, upper('{state}')::payment_state,
                CASE WHEN '{state}' IN ('held', 'investigate') THEN 'X' END, 1, created_at, updated_at, '{kind}'::payment_kind,
                s.sum, s.sum, s.sum, s.expires_at
@@ -64,7 +64,7 @@ async fn history_cannot_be_changed() {
     let mut platform = connect(&world.options).await;
     sqlx::raw_sql("SET ROLE rialto_platform").execute(&mut platform).await.unwrap();
     let immutable = ["transfers", "payment_events", "deposits"];
-    let columns = ["amount = amount + 1", "attempt = 7", "amount = amount + 1"];
+    let columns = ["amount = amount + 1", "sequence = 7", "amount = amount + 1"];
     let mut statements = Vec::new();
     for (table, column) in immutable.into_iter().zip(columns) {
         statements.push(format!("UPDATE {table} SET {column}"));
@@ -78,10 +78,16 @@ async fn history_cannot_be_changed() {
         "id = gen_random_uuid()",
         "participant_id = 'bob'",
         "request_id = 'x'",
-        "request_fingerprint = sha256('x')",
+        "request_fingerprint = gen_random_uuid()",
         "payer_account = credit_account",
         "credit_account = payer_account",
-        "payee = '{}'",
+        "request_key = gen_random_uuid()",
+        "payee_name = 'x'",
+        "payee_iban = 'x'",
+        "payee_account_number = 'x'",
+        "payee_account = gen_random_uuid()",
+        "payee_bank_id = 'x'",
+        "payee_bic = 'x'",
         "amount = amount + 1",
         "currency = 'USD'",
         "remittance_information = 'x'",
@@ -99,7 +105,7 @@ async fn history_cannot_be_changed() {
         "id = gen_random_uuid()",
         "participant_id = 'bob'",
         "request_id = 'x'",
-        "request_fingerprint = sha256('x')",
+        "request_fingerprint = gen_random_uuid()",
         "currency = 'USD'",
         "bank_id = 'x'",
         "may_overdraw = true",
@@ -168,25 +174,28 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
     let (alice, bob, settlement) = (world.alice.uuid(), world.bob.uuid(), world.settlement.uuid());
     let payment = "(SELECT id FROM payments WHERE request_id = 'submitted')";
     let transfer = |values: &str| {
-        format!("INSERT INTO transfers (id, payment_id, debit_account, credit_account, amount, debit_is_house, credit_is_house,
-              created_at)
+        format!("INSERT INTO transfers (id, debit_account, credit_account, amount, is_deposit, debit_is_house, credit_is_house, created_at)
             VALUES ({values}, now())")
     };
-    let paid = "(SELECT id FROM payments WHERE request_id = 'succeeded')";
+    let (paid, failed) = (
+        "(SELECT id FROM payments WHERE request_id = 'succeeded')",
+        "(SELECT id FROM payments WHERE request_id = 'failed')",
+    );
     let new = "gen_random_uuid()";
     for (what, statement, code) in [
         ("overdraft", format!("UPDATE accounts SET debits_posted = credits_posted + 1 WHERE id = '{alice}'"), CHECK_VIOLATED),
         ("hold too much", format!("UPDATE accounts SET debits_pending = credits_posted + 1 WHERE id = '{bob}'"), CHECK_VIOLATED),
         ("negative sum", format!("UPDATE accounts SET credits_pending = -1 WHERE id = '{settlement}'"), CHECK_VIOLATED),
         ("overflow", format!("UPDATE accounts SET credits_posted = credits_posted + {} WHERE id = '{bob}'", i64::MAX), "22003"),
-        ("zero", transfer(&format!("{new}, {payment}, '{alice}', '{bob}', 0, false, false")), CHECK_VIOLATED),
-        ("to itself", transfer(&format!("{new}, {payment}, '{alice}', '{alice}', 1, false, false")), CHECK_VIOLATED),
-        ("no cause", transfer(&format!("{new}, NULL, '{alice}', '{bob}', 1, false, false")), CHECK_VIOLATED),
-        ("nobody's", transfer(&format!("{new}, {payment}, '{alice}', {new}, 1, false, false")), "23503"),
-        ("of no payment", transfer(&format!("{new}, {new}, '{alice}', '{bob}', 1, false, false")), "23503"),
-        ("not paid", transfer(&format!("{payment}, {payment}, '{alice}', '{settlement}', 10, false, true")), "23503"),
-        ("paid twice", transfer(&format!("{paid}, {paid}, '{alice}', '{settlement}', 10, false, true")), "23505"),
-        ("paid twice by another number", transfer(&format!("{new}, {paid}, '{alice}', '{settlement}', 10, false, true")), "23503"),
+        ("zero", transfer(&format!("{payment}, '{alice}', '{bob}', 0, false, false, false")), CHECK_VIOLATED),
+        ("to itself", transfer(&format!("{payment}, '{alice}', '{alice}', 1, false, false, false")), CHECK_VIOLATED),
+        ("nobody's", transfer(&format!("{payment}, '{alice}', {new}, 1, false, false, false")), "23503"),
+        ("of no payment", transfer(&format!("{new}, '{alice}', '{settlement}', 10, false, false, true")), "23503"),
+        ("of no deposit", transfer(&format!("{new}, '{settlement}', '{alice}', 10, true, true, false")), "23503"),
+        ("not paid", transfer(&format!("{payment}, '{alice}', '{settlement}', 10, false, false, true")), "23503"),
+        ("failed", transfer(&format!("{failed}, '{alice}', '{settlement}', 10, false, false, true")), "23503"),
+        ("paid twice", transfer(&format!("{paid}, '{alice}', '{settlement}', 10, false, false, true")), "23505"),
+        ("whose side is the house's", transfer(&format!("{paid}, '{alice}', '{settlement}', 10, false, true, true")), "23505"),
         (
             "event of nobody",
             "INSERT INTO payment_events (payment_id, created_at, sequence, state, bank_message_id)
@@ -201,8 +210,8 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
         ),
         (
             "attempt that was over before",
-            format!("INSERT INTO payment_events (payment_id, created_at, sequence, state, bank_message_id, attempt, valid_until)
-             VALUES ({payment}, now(), 2, 'SUBMITTED', '', 1, now())"),
+            format!("INSERT INTO payment_events (payment_id, created_at, sequence, state, bank_message_id, valid_until)
+             VALUES ({payment}, now(), 2, 'SUBMITTED', '', now())"),
             CHECK_VIOLATED,
         ),
         (
@@ -212,11 +221,11 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
         ),
         (
             "payment from nowhere",
-            "INSERT INTO payments (id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee, amount, currency,
+            "INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name, amount, currency,
                remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, reason_iso_code, reason_message, sequence,
                created_at, updated_at)
-               SELECT gen_random_uuid(), participant_id, 'stray', request_fingerprint, gen_random_uuid(),
-               credit_account, payee, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state,
+               SELECT gen_random_uuid(), participant_id, 'stray', gen_random_uuid(), request_fingerprint, gen_random_uuid(),
+               credit_account, payee_name, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state,
                reason_code, reason_iso_code, reason_message, sequence, created_at, updated_at FROM payments
                WHERE request_id = 'submitted'".to_owned(),
             "23503",
@@ -235,11 +244,11 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
         ),
         (
             "request id used again",
-            "INSERT INTO payments (id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee, amount, currency,
+            "INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name, amount, currency,
                remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, reason_iso_code, reason_message, sequence,
                created_at, updated_at)
-               SELECT gen_random_uuid(), participant_id, request_id, request_fingerprint, payer_account,
-               credit_account, payee, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state,
+               SELECT gen_random_uuid(), participant_id, request_id, request_key, request_fingerprint, payer_account,
+               credit_account, payee_name, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state,
                reason_code, reason_iso_code, reason_message, sequence, created_at, updated_at FROM payments".to_owned(),
             "23505",
         ),

@@ -1,6 +1,6 @@
 //! What the cases of a payment's life have in common: the commands of it, in few words.
 
-use common::id::{AccountId, AlarmId, PaymentId, TransferId};
+use common::id::{AccountId, AlarmId, PaymentId};
 use platform::domain::{
     ledger::{Cancel, Capture, Command, Compensation, Conclude, Outcome, Refund, Request, Witness},
     payment::{Evidence, Payment, State},
@@ -23,7 +23,7 @@ impl World {
     }
 
     pub fn request(&self, participant: &str, request: &str) -> Request {
-        Request { participant: participant.to_owned(), request_id: request.to_owned(), fingerprint: [7; 32] }
+        Request { participant: participant.to_owned(), request_id: request.to_owned(), fingerprint: [7; 16] }
     }
 
     /// Alice captures (part of) an authorization.
@@ -85,7 +85,6 @@ impl World {
                 suspense_account: suspense,
                 payment: PaymentId::new(&self.clock),
                 uetr: Uuid::new_v4(),
-                transfer: TransferId::new(&self.clock),
                 bank_id: "aurora".to_owned(),
             }),
         }))

@@ -66,22 +66,21 @@ async fn a_batch_costs_as_much_on_a_grown_database_as_on_an_empty_one() {
 /// Adds accounts, payments that are over, and as many that wait for their bank with a lease that runs.
 async fn grow(world: &World) {
     let (alice, settlement) = (world.alice.uuid(), world.settlement.uuid());
-    let payee = r#"{"name": "x", "account_number": "1", "bank_id": "aurora"}"#;
     let text = format!(
         "SET session_replication_role = replica;
          INSERT INTO accounts (id, participant_id, request_id, request_fingerprint, display_name, currency, created_at)
-           SELECT gen_random_uuid(), 'alice', 'grown ' || n, sha256('x'), 'x', 'EUR', now() FROM generate_series(1, {GROWN}) n;
-         INSERT INTO payments (id, participant_id, request_id, request_fingerprint, payer_account, credit_account, payee,
-             amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, is_queued, sequence,
+           SELECT gen_random_uuid(), 'alice', 'grown ' || n, gen_random_uuid(), 'x', 'EUR', now() FROM generate_series(1, {GROWN}) n;
+         INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account,
+             payee_name, payee_account_number, payee_bank_id, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, is_queued, sequence,
              created_at, updated_at)
-           SELECT gen_random_uuid(), 'alice', 'old ' || n, sha256('x'), '{alice}', '{settlement}', '{payee}', 1,
-             'EUR', '', '', '{{}}', 'aurora', gen_random_uuid(), 'SUBMITTED', true, 1, now(), now()
+           SELECT gen_random_uuid(), 'alice', 'old ' || n, gen_random_uuid(), gen_random_uuid(), '{alice}', '{settlement}', 'x', '1', 'aurora', 1,
+             'EUR', '', '', NULL, 'aurora', gen_random_uuid(), 'SUBMITTED', true, 1, now(), now()
            FROM generate_series(1, {GROWN}) n;
          INSERT INTO dispatches (payment_id, bank_id, due_at)
            SELECT id, 'aurora', now() + interval '1 hour' FROM payments WHERE request_id LIKE 'old %';
-         INSERT INTO payment_events (payment_id, created_at, sequence, state, attempt, valid_until, bank_message_id)
-           SELECT id, now(), 1, 'SUBMITTED', 1, now() + interval '1 hour', '' FROM payments WHERE request_id LIKE 'old %';
-         INSERT INTO deposits SELECT gen_random_uuid(), 'alice', 'old ' || n, sha256('x'), '{alice}', 1, 'EUR', 'aurora', '',
+         INSERT INTO payment_events (payment_id, created_at, sequence, state, valid_until, bank_message_id)
+           SELECT id, now(), 1, 'SUBMITTED', now() + interval '1 hour', '' FROM payments WHERE request_id LIKE 'old %';
+         INSERT INTO deposits SELECT gen_random_uuid(), 'alice', 'old ' || n, gen_random_uuid(), '{alice}', 1, 'EUR', 'aurora', '',
            now() FROM generate_series(1, {GROWN}) n;"
     );
     sql(&world.options, &text).await;

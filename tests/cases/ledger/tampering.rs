@@ -30,10 +30,10 @@ const CHANGES: [(&str, &[&str]); 25] = [
     ("UPDATE accounts SET currency = 'USD' WHERE display_name = 'Bob'", &["mixed currencies", "currency USD"]),
     ("UPDATE accounts SET debits_pending = debits_pending + 1", &["Alice", "Bob"]),
     ("DELETE FROM transfers WHERE id = <paid>", &["paid", "Alice"]),
-    ("UPDATE transfers SET id = gen_random_uuid() WHERE id = <paid>", &["paid"]),
-    ("DELETE FROM transfers WHERE deposit_id = <deposit>", &["deposit", "Alice"]),
+    ("UPDATE transfers SET id = gen_random_uuid() WHERE id = <paid>", &["paid", "books nothing"]),
+    ("DELETE FROM transfers WHERE id = <deposit>", &["deposit", "Alice"]),
     ("UPDATE transfers SET amount = amount + 1 WHERE id = <on us>", &["on us", "Bob"]),
-    ("UPDATE transfers SET payment_id = <failed> WHERE id = <paid>", &["failed", "paid"]),
+    ("UPDATE transfers SET id = <failed> WHERE id = <paid>", &["failed", "paid"]),
     // The other one pays, and the sums are made to fit.
     (
         "UPDATE transfers SET debit_account = credit_account, credit_account = debit_account WHERE id = <on us>;

@@ -251,7 +251,7 @@ pub async fn lines_about(connection: &mut PgConnection, request_id: &str) -> Res
                ) \
                SELECT 'ledger payment ' || to_jsonb(p)::text FROM p \
                UNION ALL SELECT 'ledger event ' || to_jsonb(e)::text FROM payment_events e JOIN p ON p.id = e.payment_id \
-               UNION ALL SELECT 'ledger transfer ' || to_jsonb(t)::text FROM transfers t JOIN p ON p.id = t.payment_id \
+               UNION ALL SELECT 'ledger transfer ' || to_jsonb(t)::text FROM transfers t JOIN p ON p.id = t.id \
                UNION ALL SELECT 'ledger dispatch ' || to_jsonb(d)::text FROM dispatches d JOIN p ON p.id = d.payment_id";
     Ok(sqlx::query_scalar(sql).bind(request_id).fetch_all(connection).await?)
 }

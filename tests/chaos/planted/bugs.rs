@@ -85,8 +85,8 @@ pub const BUGS: &[Bug] = &[
     )
     .with(&["ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"]),
     bug("M2", "a request id is not looked up, and not unique in the database", any).with(&[
-        "ALTER TABLE payments DROP CONSTRAINT payments_request_id_is_unique",
-        "CREATE INDEX ON payments (participant_id, request_id)",
+        "ALTER TABLE payments DROP CONSTRAINT payments_request_is_unique",
+        "CREATE INDEX ON payments (request_key)",
     ]),
     bug("M4", "a payment that the bank does not answer for is failed, and its hold released", a_bank),
     bug("M5", "\"never received\" is taken for final before the bank refuses the payment", |cell| {
@@ -114,12 +114,12 @@ pub const BUGS: &[Bug] = &[
     })
     .with(&[
         "ALTER TABLE payments DROP CONSTRAINT payments_pkey CASCADE",
-        "ALTER TABLE payments DROP CONSTRAINT payments_request_id_is_unique",
+        "ALTER TABLE payments DROP CONSTRAINT payments_request_is_unique",
         "ALTER TABLE transfers DROP CONSTRAINT transfers_pkey CASCADE",
         "ALTER TABLE payment_events DROP CONSTRAINT payment_events_pkey",
         "ALTER TABLE dispatches DROP CONSTRAINT dispatches_pkey",
         "CREATE INDEX ON payments (id)",
-        "CREATE INDEX ON payments (participant_id, request_id)",
+        "CREATE INDEX ON payments (request_key)",
         "CREATE INDEX ON dispatches (payment_id)",
     ]),
     bug("M17", "each process goes by a clock of its own, and they differ by up to half a minute", |cell| {

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use common::{
-    id::{AccountId, AlarmId, DepositId, PaymentId, TransferId},
+    id::{AccountId, AlarmId, DepositId, PaymentId},
     money::Money,
     order::{DepositOrder, PaymentOrder, Uetr},
 };
@@ -234,8 +234,6 @@ pub struct Compensation {
     pub payment: PaymentId,
     /// Its reference.
     pub uetr: Uetr,
-    /// The number of the transfer that books what the bank paid.
-    pub transfer: TransferId,
     /// The bank, by its id in the directory.
     pub bank_id: String,
 }

@@ -1,7 +1,5 @@
 //! Booking money that arrived.
 
-use common::id::TransferId;
-
 use super::{Arrival, Declined, Deposit, Ledger, Outcome};
 use crate::domain::{
     account::Side,
@@ -36,7 +34,6 @@ impl Ledger {
             created_at: self.now,
         };
         self.book(Transfer {
-            id: TransferId::from_uuid(deposit.id.uuid()),
             cause: Cause::Deposit(deposit.id),
             debit: Party { account: arrival.settlement_account, is_house: true },
             credit: Party { account: order.account, is_house: false },

@@ -69,12 +69,11 @@ impl Ledger {
         let returnable = matches!(payment.kind, Kind::Payment | Kind::Capture);
         let Some(compensation) = conclude.compensation.as_ref().filter(|_| returnable) else { return };
         let suspense = compensation.suspense_account;
-        let request = Request { participant: key.0, request_id: key.1, fingerprint: [0; 32] };
+        let request = Request { participant: key.0, request_id: key.1, fingerprint: [0; 16] };
         let back = self.taking_back(payment, compensation, &request);
-        self.begin(back.clone(), Some(&waiting(compensation, payment)));
+        self.begin(back, Some(&waiting(compensation, payment)));
         self.book(Transfer {
-            id: compensation.transfer,
-            cause: Cause::Payment(back.id),
+            cause: Cause::Payment(payment.id),
             debit: Party { account: suspense, is_house: true },
             credit: Party { account: payment.credit_account, is_house: true },
             amount: payment.amount,

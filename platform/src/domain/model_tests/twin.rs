@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{
-    id::{AccountId, PaymentId, TransferId},
+    id::{AccountId, PaymentId},
     money::Currency,
 };
 
@@ -21,7 +21,7 @@ use crate::domain::{
     alarm::AlarmKind,
     ledger::{Alarm, Command, Deposit, Event, Outcome, Proposal, RequestKey, Writes, decide},
     payment::{Lease, Payment, Work},
-    transfer::Transfer,
+    transfer::{Cause, Transfer},
 };
 
 /// When everything begins.
@@ -36,7 +36,7 @@ pub struct Twin {
     /// Payments whose first lease has not ended, and that are submitted still.
     pub lent: BTreeSet<PaymentId>,
     pub deposits: BTreeMap<RequestKey, Deposit>,
-    pub transfers: BTreeMap<TransferId, Transfer>,
+    pub transfers: BTreeMap<Cause, Transfer>,
     pub events: BTreeMap<(PaymentId, i32), Event>,
     /// Amount and how much of it is refunded.
     pub refundable: BTreeMap<PaymentId, (i64, i64)>,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use common::{
     iban::Iban,
-    id::{AccountId, AlarmId, DepositId, PaymentId, TransferId},
+    id::{AccountId, AlarmId, DepositId, PaymentId},
     money::{Currency, Money},
     order::{self, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
     text::HOUSE,
@@ -237,7 +237,6 @@ pub fn compensation(nth: u128) -> Compensation {
         suspense_account: account(SUSPENSE_EUR),
         payment: payment(5_000_000 + nth),
         uetr: Uuid::from_u128(5_000_000 + nth),
-        transfer: TransferId::from_uuid(Uuid::from_u128(6_000_000 + nth)),
         bank_id: "aurora".to_owned(),
     }
 }
@@ -274,7 +273,7 @@ pub fn evidence() -> [Evidence; 8] {
     ]
 }
 
-/// Thirty-two bytes that follow from a text.
+/// Sixteen bytes that follow from a text.
 pub fn fingerprint(content: &str) -> Fingerprint {
-    *blake3::hash(content.as_bytes()).as_bytes()
+    std::array::from_fn(|at| blake3::hash(content.as_bytes()).as_bytes()[at])
 }

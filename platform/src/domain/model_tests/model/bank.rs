@@ -119,7 +119,7 @@ impl Model {
         let back = Known {
             id: compensation.payment,
             participant: HOUSE.to_owned(),
-            fingerprint: [0; 32],
+            fingerprint: [0; 16],
             kind: Kind::Return,
             original: Some(paid.id),
             payer: settlement,

@@ -68,24 +68,22 @@ impl Twin {
 
     /// What has moved is what has succeeded, and what was paid late.
     fn check_moves(&self) {
-        let mut moved: BTreeMap<PaymentId, Vec<(AccountId, AccountId, i64)>> = BTreeMap::new();
+        let mut moved: BTreeMap<PaymentId, (AccountId, AccountId, i64)> = BTreeMap::new();
         for transfer in self.transfers.values() {
             if let Cause::Payment(payment) = transfer.cause {
-                let sides = (transfer.debit.account, transfer.credit.account, transfer.amount.minor_units());
-                moved.entry(payment).or_default().push(sides);
+                let amount = transfer.amount.minor_units();
+                moved.insert(payment, (transfer.debit.account, transfer.credit.account, amount));
             }
         }
         for payment in self.payments.values() {
-            let (payer, credit) = (payment.payer_account, payment.credit_account);
-            let amount = payment.amount.minor_units();
+            let is_return =
+                |other: &&Payment| other.kind == Kind::Return && other.original == Some(payment.id);
+            let taken_back = self.payments.values().find(is_return);
             let is_paid = payment.state == State::Succeeded && payment.kind != Kind::Authorization;
-            let late = (payment.kind == Kind::Return).then_some((credit, payer, amount));
-            let mut wanted: Vec<_> =
-                late.into_iter().chain(is_paid.then_some((payer, credit, amount))).collect();
-            let mut found = moved.remove(&payment.id).unwrap_or_default();
-            wanted.sort_unstable();
-            found.sort_unstable();
-            assert_eq!(found, wanted, "transfers of {}", payment.id);
+            let debit =
+                is_paid.then_some(payment.payer_account).or(taken_back.map(|back| back.credit_account));
+            let wanted = debit.map(|debit| (debit, payment.credit_account, payment.amount.minor_units()));
+            assert_eq!(moved.remove(&payment.id), wanted, "the transfer of {payment:?}");
         }
         assert_eq!(moved, BTreeMap::new(), "transfers of no payment");
     }
