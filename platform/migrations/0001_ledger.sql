@@ -198,18 +198,18 @@ COMMENT ON COLUMN deposits.reference IS 'The arrival''s reference; empty if none
 COMMENT ON COLUMN deposits.created_at IS 'When it was booked.';
 
 CREATE TABLE transfers (
-    id uuid PRIMARY KEY,
+    id uuid NOT NULL,
     debit_account uuid NOT NULL,
     credit_account uuid NOT NULL,
     amount bigint NOT NULL CHECK (amount > 0),
     created_at timestamptz NOT NULL,
     is_deposit boolean NOT NULL,
-    debit_is_house boolean NOT NULL,
     credit_is_house boolean NOT NULL,
+    -- Also finds an account's debits. What a payment debits follows from it (refuse_strays), so that this books it once.
+    PRIMARY KEY (debit_account, id),
     CONSTRAINT transfers_two_accounts CHECK (debit_account <> credit_account)
 );
--- The house's accounts have a side of almost every transfer, and nobody lists them.
-CREATE INDEX transfers_of_debit_account ON transfers (debit_account, id) WHERE NOT debit_is_house;
+-- The house's accounts are credited by almost every transfer, and nobody lists them.
 CREATE INDEX transfers_of_credit_account ON transfers (credit_account, id) WHERE NOT credit_is_house;
 COMMENT ON TABLE transfers IS 'Every movement of money, double entry: one debit, one credit, one amount. Immutable.';
 COMMENT ON COLUMN transfers.id IS 'tra_… outside. The number of the payment or deposit that it books, which is so booked once.';
@@ -218,7 +218,6 @@ COMMENT ON COLUMN transfers.credit_account IS 'Who is paid.';
 COMMENT ON COLUMN transfers.amount IS 'Minor units of both accounts'' currency.';
 COMMENT ON COLUMN transfers.created_at IS 'When it was booked.';
 COMMENT ON COLUMN transfers.is_deposit IS 'Whether it books a deposit.';
-COMMENT ON COLUMN transfers.debit_is_house IS 'Whether the debited account is one of the house''s.';
 COMMENT ON COLUMN transfers.credit_is_house IS 'Whether the credited account is one of the house''s.';
 
 CREATE TABLE payment_events (
@@ -371,13 +370,14 @@ BEGIN
             -- Only a payment that has succeeded moves money: its amount, between its accounts, once. What a bank paid although the
             -- payment had ended otherwise is owed to it by the house.
             strays := EXISTS (SELECT FROM fresh f
-                WHERE (SELECT count(*) FROM accounts a WHERE (a.id, a.may_overdraw)
-                    IN ((f.debit_account, f.debit_is_house), (f.credit_account, f.credit_is_house))) <> 2
+                WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.id = f.debit_account)
+                OR NOT EXISTS (SELECT FROM accounts a WHERE (a.id, a.may_overdraw) = (f.credit_account, f.credit_is_house))
                 OR CASE WHEN f.is_deposit THEN NOT EXISTS (SELECT FROM deposits d
                         WHERE d.id = f.id AND (d.amount, d.account_id) = (f.amount, f.credit_account))
                     ELSE NOT EXISTS (SELECT FROM payments p WHERE p.id = f.id AND p.amount = f.amount AND p.kind <> 'AUTHORIZATION'
                         AND p.credit_account = f.credit_account AND CASE p.state WHEN 'SUCCEEDED' THEN p.payer_account = f.debit_account
-                            ELSE p.state IN ('FAILED', 'CANCELLED', 'EXPIRED') AND f.debit_is_house AND f.credit_is_house END) END);
+                            ELSE p.state IN ('FAILED', 'CANCELLED', 'EXPIRED')
+                                AND EXISTS (SELECT FROM accounts a WHERE a.id = f.debit_account AND a.is_suspense) END) END);
         ELSE
             strays := EXISTS (SELECT FROM fresh f WHERE (SELECT count(*) FROM payments p WHERE p.id = f.payment_id) <> 1);
     END CASE;

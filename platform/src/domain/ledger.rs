@@ -36,7 +36,7 @@ use super::{
         Attempt, Kind, Lease, Operation, Original, Payment, Permit, State, Submission, TRANSITIONS, Work,
     },
     refusal::{Reason, Refusal},
-    transfer::{Cause, Party, Transfer},
+    transfer::{Cause, Transfer},
 };
 
 /// Decides the commands in order, each seeing what those before it did. There are fewer outcomes than commands when the next
@@ -230,11 +230,11 @@ impl Ledger {
             self.add(after.credit_account, Delta { credits_pending: held, ..Delta::default() });
         }
         if after.paid() > before.map_or(0, Payment::paid) {
-            let (debit_is_house, credit_is_house) = after.house_sides();
             self.book(Transfer {
                 cause: Cause::Payment(after.id),
-                debit: Party { account: after.payer_account, is_house: debit_is_house },
-                credit: Party { account: after.credit_account, is_house: credit_is_house },
+                debit: after.payer_account,
+                credit: after.credit_account,
+                credit_is_house: after.credits_house(),
                 amount: after.amount,
                 at: self.now,
             });
@@ -244,8 +244,8 @@ impl Ledger {
     /// Books a transfer whose sides were checked.
     fn book(&mut self, transfer: Transfer) {
         let amount = transfer.amount.minor_units();
-        self.add(transfer.debit.account, Delta { debits_posted: amount, ..Delta::default() });
-        self.add(transfer.credit.account, Delta { credits_posted: amount, ..Delta::default() });
+        self.add(transfer.debit, Delta { debits_posted: amount, ..Delta::default() });
+        self.add(transfer.credit, Delta { credits_posted: amount, ..Delta::default() });
         self.writes.transfers.push(transfer);
     }
 

@@ -88,14 +88,9 @@ impl Payment {
         if has_paid { self.amount.minor_units() } else { 0 }
     }
 
-    /// Whether a house account is debited, and whether one is credited.
-    pub fn house_sides(&self) -> (bool, bool) {
-        let is_at_bank = self.bank_id.is_some();
-        match self.kind {
-            Kind::Payment | Kind::Authorization | Kind::Capture => (false, is_at_bank),
-            Kind::Refund => (is_at_bank, false),
-            Kind::Return => (true, true),
-        }
+    /// Whether it credits one of the house's accounts.
+    pub fn credits_house(&self) -> bool {
+        self.bank_id.is_some() && self.kind != Kind::Refund
     }
 }
 

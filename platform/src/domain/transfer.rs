@@ -22,9 +22,11 @@ pub struct Transfer {
     /// What it books, once.
     pub cause: Cause,
     /// The account that pays.
-    pub debit: Party,
+    pub debit: AccountId,
     /// The account that is paid.
-    pub credit: Party,
+    pub credit: AccountId,
+    /// Whether the account that is paid is one of the house's.
+    pub credit_is_house: bool,
     /// How much.
     pub amount: Money,
     /// When it was booked.
@@ -39,13 +41,4 @@ impl Cause {
             Self::Deposit(id) => TransferId::from_uuid(id.uuid()),
         }
     }
-}
-
-/// One side of a transfer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Party {
-    /// The account.
-    pub account: AccountId,
-    /// Whether it is one of the house's.
-    pub is_house: bool,
 }

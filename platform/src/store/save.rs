@@ -59,52 +59,52 @@ WITH new_payments AS (
     $54::text[], $55::text[], $56::timestamptz[])
   RETURNING 1
 ), new_transfers AS (
-  INSERT INTO transfers (id, debit_account, credit_account, amount, created_at, is_deposit, debit_is_house, credit_is_house)
-  SELECT * FROM unnest($57::uuid[], $58::uuid[], $59::uuid[], $60::bigint[], $61::timestamptz[], $62::boolean[], $63::boolean[],
-    $64::boolean[])
+  INSERT INTO transfers (id, debit_account, credit_account, amount, created_at, is_deposit, credit_is_house)
+  SELECT * FROM unnest($57::uuid[], $58::uuid[], $59::uuid[], $60::bigint[], $61::timestamptz[],
+    $62::boolean[], $63::boolean[])
   RETURNING 1
 ), new_events AS (
   INSERT INTO payment_events (payment_id, sequence, state, reason_code, reason_iso_code, bank_message_id, created_at, valid_until)
   SELECT payment_id, sequence, state::payment_state, code, iso, bank_message_id, at, valid_until
-  FROM unnest($65::uuid[], $66::int[], $67::text[], $68::text[], $69::text[], $70::text[], $71::timestamptz[],
-    $72::timestamptz[]) AS g (payment_id, sequence, state, code, iso, bank_message_id, at, valid_until)
+  FROM unnest($64::uuid[], $65::int[], $66::text[], $67::text[], $68::text[], $69::text[], $70::timestamptz[],
+    $71::timestamptz[]) AS g (payment_id, sequence, state, code, iso, bank_message_id, at, valid_until)
   RETURNING 1
 ), lent AS (
   INSERT INTO first_leases (ends_at, payments)
   SELECT clock_timestamp() + lease * interval '1 microsecond', array_agg(id)
-  FROM unnest($73::uuid[], $74::bigint[], $75::int[]) AS g (id, lease, part) GROUP BY lease, part
+  FROM unnest($72::uuid[], $73::bigint[], $74::int[]) AS g (id, lease, part) GROUP BY lease, part
   RETURNING cardinality(payments) AS n
 ), entered AS (
   INSERT INTO dispatches (payment_id, bank_id, work, due_at)
   SELECT id, bank_id, work::work, clock_timestamp() + due_after * interval '1 microsecond'
-  FROM unnest($76::uuid[], $77::text[], $78::text[], $79::bigint[]) AS g (id, bank_id, work, due_after)
+  FROM unnest($75::uuid[], $76::text[], $77::text[], $78::bigint[]) AS g (id, bank_id, work, due_after)
   RETURNING 1
 ), postponed AS (
   UPDATE dispatches d SET due_at = clock_timestamp() + g.due_after * interval '1 microsecond', work = g.work::work, fruitless = 0
-  FROM unnest($80::uuid[], $81::bigint[], $82::text[], $83::bigint[]) AS g (id, token, work, due_after)
+  FROM unnest($79::uuid[], $80::bigint[], $81::text[], $82::bigint[]) AS g (id, token, work, due_after)
   WHERE d.payment_id = g.id AND d.token = g.token
   RETURNING 1
 ), left_queue AS (
-  DELETE FROM dispatches d USING unnest($84::uuid[], $85::bigint[]) AS g (id, token)
+  DELETE FROM dispatches d USING unnest($83::uuid[], $84::bigint[]) AS g (id, token)
   WHERE d.payment_id = g.id AND d.token = g.token
   RETURNING 1
 ), moved AS (
   UPDATE accounts a SET debits_pending = a.debits_pending + g.dp, debits_posted = a.debits_posted + g.d,
     credits_pending = a.credits_pending + g.cp, credits_posted = a.credits_posted + g.c
-  FROM unnest($86::uuid[], $87::bigint[], $88::bigint[], $89::bigint[], $90::bigint[]) AS g (id, dp, d, cp, c)
+  FROM unnest($85::uuid[], $86::bigint[], $87::bigint[], $88::bigint[], $89::bigint[]) AS g (id, dp, d, cp, c)
   WHERE a.id = g.id
   RETURNING 1
 )
 SELECT expect_rows('changed_payments', (SELECT count(*) FROM changed_payments), cardinality($33)),
-  expect_rows('moved', (SELECT count(*) FROM moved), cardinality($86)),
+  expect_rows('moved', (SELECT count(*) FROM moved), cardinality($85)),
   expect_rows('new_payments', (SELECT count(*) FROM new_payments), cardinality($1)),
   expect_rows('new_deposits', (SELECT count(*) FROM new_deposits), cardinality($47)),
   expect_rows('new_transfers', (SELECT count(*) FROM new_transfers), cardinality($57)),
-  expect_rows('new_events', (SELECT count(*) FROM new_events), cardinality($65)),
-  expect_rows('lent', (SELECT coalesce(sum(n), 0) FROM lent), cardinality($73)),
-  expect_rows('entered', (SELECT count(*) FROM entered), cardinality($76)),
-  expect_rows('postponed', (SELECT count(*) FROM postponed), cardinality($80)),
-  expect_rows('left_queue', (SELECT count(*) FROM left_queue), cardinality($84))";
+  expect_rows('new_events', (SELECT count(*) FROM new_events), cardinality($64)),
+  expect_rows('lent', (SELECT coalesce(sum(n), 0) FROM lent), cardinality($72)),
+  expect_rows('entered', (SELECT count(*) FROM entered), cardinality($75)),
+  expect_rows('postponed', (SELECT count(*) FROM postponed), cardinality($79)),
+  expect_rows('left_queue', (SELECT count(*) FROM left_queue), cardinality($83))";
 
 /// First leases in one row: few enough that the row stays in one piece.
 const LEASES_IN_A_ROW: usize = 64;
@@ -246,13 +246,12 @@ fn bind_transfers<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {
     let rows = &writes.transfers;
     query
         .bind(column(rows, |t| t.cause.transfer().uuid()))
-        .bind(column(rows, |t| t.debit.account.uuid()))
-        .bind(column(rows, |t| t.credit.account.uuid()))
+        .bind(column(rows, |t| t.debit.uuid()))
+        .bind(column(rows, |t| t.credit.uuid()))
         .bind(column(rows, |t| t.amount.minor_units()))
         .bind(column(rows, |t| to_sql(t.at)))
         .bind(column(rows, |t| matches!(t.cause, Cause::Deposit(_))))
-        .bind(column(rows, |t| t.debit.is_house))
-        .bind(column(rows, |t| t.credit.is_house))
+        .bind(column(rows, |t| t.credit_is_house))
 }
 
 fn bind_events<'q>(query: Query<'q>, writes: &'q Writes) -> Query<'q> {

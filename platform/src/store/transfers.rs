@@ -46,7 +46,7 @@ impl Store {
         let rows: Vec<EntryRow> = sqlx::query_as(
             "SELECT * FROM ( \
                (SELECT id, is_deposit, debit_account, amount, created_at FROM transfers \
-                WHERE debit_account = $1 AND NOT debit_is_house AND id < $2 ORDER BY id DESC LIMIT $3) \
+                WHERE debit_account = $1 AND id < $2 ORDER BY id DESC LIMIT $3) \
                UNION ALL \
                (SELECT id, is_deposit, debit_account, amount, created_at FROM transfers \
                 WHERE credit_account = $1 AND NOT credit_is_house AND id < $2 ORDER BY id DESC LIMIT $3) \

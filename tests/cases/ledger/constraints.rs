@@ -174,7 +174,7 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
     let (alice, bob, settlement) = (world.alice.uuid(), world.bob.uuid(), world.settlement.uuid());
     let payment = "(SELECT id FROM payments WHERE request_id = 'submitted')";
     let transfer = |values: &str| {
-        format!("INSERT INTO transfers (id, debit_account, credit_account, amount, is_deposit, debit_is_house, credit_is_house, created_at)
+        format!("INSERT INTO transfers (id, debit_account, credit_account, amount, is_deposit, credit_is_house, created_at)
             VALUES ({values}, now())")
     };
     let (paid, failed) = (
@@ -187,15 +187,16 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
         ("hold too much", format!("UPDATE accounts SET debits_pending = credits_posted + 1 WHERE id = '{bob}'"), CHECK_VIOLATED),
         ("negative sum", format!("UPDATE accounts SET credits_pending = -1 WHERE id = '{settlement}'"), CHECK_VIOLATED),
         ("overflow", format!("UPDATE accounts SET credits_posted = credits_posted + {} WHERE id = '{bob}'", i64::MAX), "22003"),
-        ("zero", transfer(&format!("{payment}, '{alice}', '{bob}', 0, false, false, false")), CHECK_VIOLATED),
-        ("to itself", transfer(&format!("{payment}, '{alice}', '{alice}', 1, false, false, false")), CHECK_VIOLATED),
-        ("nobody's", transfer(&format!("{payment}, '{alice}', {new}, 1, false, false, false")), "23503"),
-        ("of no payment", transfer(&format!("{new}, '{alice}', '{settlement}', 10, false, false, true")), "23503"),
-        ("of no deposit", transfer(&format!("{new}, '{settlement}', '{alice}', 10, true, true, false")), "23503"),
-        ("not paid", transfer(&format!("{payment}, '{alice}', '{settlement}', 10, false, false, true")), "23503"),
-        ("failed", transfer(&format!("{failed}, '{alice}', '{settlement}', 10, false, false, true")), "23503"),
-        ("paid twice", transfer(&format!("{paid}, '{alice}', '{settlement}', 10, false, false, true")), "23505"),
-        ("whose side is the house's", transfer(&format!("{paid}, '{alice}', '{settlement}', 10, false, true, true")), "23505"),
+        ("zero", transfer(&format!("{payment}, '{alice}', '{bob}', 0, false, false")), CHECK_VIOLATED),
+        ("to itself", transfer(&format!("{payment}, '{alice}', '{alice}', 1, false, false")), CHECK_VIOLATED),
+        ("nobody's", transfer(&format!("{payment}, '{alice}', {new}, 1, false, false")), "23503"),
+        ("of no payment", transfer(&format!("{new}, '{alice}', '{settlement}', 10, false, true")), "23503"),
+        ("of no deposit", transfer(&format!("{new}, '{settlement}', '{alice}', 10, true, false")), "23503"),
+        ("not paid", transfer(&format!("{payment}, '{alice}', '{settlement}', 10, false, true")), "23503"),
+        ("failed", transfer(&format!("{failed}, '{alice}', '{settlement}', 10, false, true")), "23503"),
+        ("paid twice", transfer(&format!("{paid}, '{alice}', '{settlement}', 10, false, true")), "23505"),
+        ("paid by another", transfer(&format!("{paid}, '{bob}', '{settlement}', 10, false, true")), "23503"),
+        ("paid to no house", transfer(&format!("{paid}, '{bob}', '{settlement}', 10, false, false")), "23503"),
         (
             "event of nobody",
             "INSERT INTO payment_events (payment_id, created_at, sequence, state, bank_message_id)

@@ -46,8 +46,8 @@ async fn a_command_that_the_database_refuses_harms_only_itself() {
     let damaged = submission(write(&world.book(1), command(world.pay_bank("damaged", 1))).await).payment.id;
     let text = format!(
         "SET session_replication_role = replica;
-         INSERT INTO transfers (id, debit_account, credit_account, amount, created_at, is_deposit, debit_is_house, credit_is_house)
-           SELECT id, payer_account, credit_account, amount, now(), false, false, true FROM payments WHERE id = '{}'",
+         INSERT INTO transfers (id, debit_account, credit_account, amount, created_at, is_deposit, credit_is_house)
+           SELECT id, payer_account, credit_account, amount, now(), false, true FROM payments WHERE id = '{}'",
         damaged.uuid()
     );
     crate::bench::sql(&world.options, &text).await;

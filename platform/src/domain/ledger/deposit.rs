@@ -3,7 +3,7 @@
 use super::{Arrival, Declined, Deposit, Ledger, Outcome};
 use crate::domain::{
     account::Side,
-    transfer::{Cause, Party, Transfer},
+    transfer::{Cause, Transfer},
 };
 
 impl Ledger {
@@ -35,8 +35,9 @@ impl Ledger {
         };
         self.book(Transfer {
             cause: Cause::Deposit(deposit.id),
-            debit: Party { account: arrival.settlement_account, is_house: true },
-            credit: Party { account: order.account, is_house: false },
+            debit: arrival.settlement_account,
+            credit: order.account,
+            credit_is_house: false,
             amount: order.amount,
             at: self.now,
         });

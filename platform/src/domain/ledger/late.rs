@@ -11,7 +11,7 @@ use crate::domain::{
     alarm::AlarmKind,
     payment::{Evidence, Kind, Lease, Payment, State},
     refusal::Reason,
-    transfer::{Cause, Party, Transfer},
+    transfer::{Cause, Transfer},
 };
 use common::id::AlarmId;
 
@@ -74,8 +74,9 @@ impl Ledger {
         self.begin(back, Some(&waiting(compensation, payment)));
         self.book(Transfer {
             cause: Cause::Payment(payment.id),
-            debit: Party { account: suspense, is_house: true },
-            credit: Party { account: payment.credit_account, is_house: true },
+            debit: suspense,
+            credit: payment.credit_account,
+            credit_is_house: true,
             amount: payment.amount,
             at: self.now,
         });

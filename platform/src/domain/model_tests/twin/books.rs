@@ -33,11 +33,10 @@ impl Twin {
         let mut sums: BTreeMap<AccountId, [i128; 4]> = BTreeMap::new();
         for transfer in self.transfers.values() {
             let amount = i128::from(transfer.amount.minor_units());
-            sums.entry(transfer.debit.account).or_default()[1] += amount;
-            sums.entry(transfer.credit.account).or_default()[3] += amount;
-            for side in [transfer.debit, transfer.credit] {
-                assert_eq!(self.accounts[&side.account].may_overdraw, side.is_house, "{transfer:?}");
-            }
+            sums.entry(transfer.debit).or_default()[1] += amount;
+            sums.entry(transfer.credit).or_default()[3] += amount;
+            let is_house = self.accounts[&transfer.credit].may_overdraw;
+            assert_eq!(is_house, transfer.credit_is_house, "{transfer:?}");
         }
         for payment in self.payments.values() {
             let held = match payment.authorization {
@@ -72,7 +71,7 @@ impl Twin {
         for transfer in self.transfers.values() {
             if let Cause::Payment(payment) = transfer.cause {
                 let amount = transfer.amount.minor_units();
-                moved.insert(payment, (transfer.debit.account, transfer.credit.account, amount));
+                moved.insert(payment, (transfer.debit, transfer.credit, amount));
             }
         }
         for payment in self.payments.values() {

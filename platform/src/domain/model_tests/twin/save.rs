@@ -2,7 +2,10 @@
 
 use common::id::PaymentId;
 
-use super::{Queued, Twin, request_key};
+use super::{
+    super::world::{SUSPENSE_EUR, account},
+    Queued, Twin, request_key,
+};
 use crate::domain::{
     ledger::{QueueWrite, Writes},
     payment::{Authorization, Kind, Lease, Payment, State},
@@ -121,7 +124,7 @@ impl Twin {
         assert!(transfer.amount.minor_units() > 0);
         assert_ne!(transfer.debit, transfer.credit, "transfers_two_accounts");
         if let Cause::Payment(payment) = transfer.cause {
-            let is_late = transfer.debit.is_house && transfer.credit.is_house;
+            let is_late = transfer.debit == account(SUSPENSE_EUR);
             let payment = &self.payments[&payment];
             assert!(payment.state == State::Succeeded || is_late && payment.state.is_final(), "{transfer:?}");
         }
