@@ -89,7 +89,7 @@ impl StoreError {
     }
 }
 
-/// With this the function `expect_rows` refuses what was decided on something that has changed.
+/// With this the function `changed_meanwhile` refuses what was decided on something that has changed.
 const CHANGED: &str = "40001";
 
 /// Serialization, deadlock, lock timeout, read-only (a primary that was replaced), connection, shutdown, system and

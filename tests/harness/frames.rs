@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 /// What the text of the statement that saves a batch has in it.
-const SAVES: &[u8] = b"INSERT INTO payments ";
+const SAVES: &[u8] = b" THEN changed_meanwhile(";
 
 /// A byte code in place of a version: the client asks for TLS or GSSAPI before it starts.
 const ENCRYPTION_REQUESTS: [u32; 2] = [80_877_103, 80_877_104];

@@ -34,9 +34,10 @@ struct AccountRow {
     created_at: OffsetDateTime,
 }
 
-const SELECT: &str = "SELECT id, participant_id, request_id, request_fingerprint, display_name, currency, iban, \
+const COLUMNS: &str = "id, participant_id, request_id, request_fingerprint, display_name, currency, iban, \
      may_overdraw, debits_pending, debits_posted, credits_pending, credits_posted, closed_at IS NOT NULL AS closed, \
-     created_at FROM accounts ";
+     created_at";
+const SELECT: &str = const_format::concatcp!("SELECT ", COLUMNS, " FROM accounts ");
 
 /// An account with what only its owner sees of it.
 #[derive(Clone, Debug)]
@@ -79,20 +80,46 @@ impl TryFrom<AccountRow> for OwnAccount {
     }
 }
 
-/// Reads the accounts that have these ids or IBANs, as they are under their locks if they are to be locked.
+/// Whether some of a batch's requests were made before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeated {
+    /// None was.
+    None,
+    /// Some were, or nobody has looked.
+    Perhaps,
+}
+
+#[derive(sqlx::FromRow)]
+struct LoadedRow {
+    #[sqlx(flatten)]
+    account: AccountRow,
+    is_repeated: bool,
+}
+
+/// Reads the accounts that have these ids or IBANs, as they are under their locks if they are to be locked, and whether a
+/// payment has one of these request keys.
 pub(super) async fn load(
     connection: &mut PgConnection,
     ids: &BTreeSet<AccountId>,
     ibans: &[&str],
+    request_keys: &[Uuid],
     locks: Locks,
-) -> Result<BTreeMap<AccountId, Account>, StoreError> {
-    const UNLOCKED: &str =
-        const_format::concatcp!(SELECT, "WHERE id = ANY($1) OR iban = ANY($2) ORDER BY id");
+) -> Result<(BTreeMap<AccountId, Account>, Repeated), StoreError> {
+    const UNLOCKED: &str = const_format::concatcp!(
+        "SELECT ",
+        COLUMNS,
+        ", EXISTS (SELECT FROM payments WHERE request_key = ANY($3)) AS is_repeated FROM accounts \
+         WHERE id = ANY($1) OR iban = ANY($2) ORDER BY id"
+    );
     const LOCKED: &str = const_format::concatcp!(UNLOCKED, " FOR NO KEY UPDATE");
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let sql = if locks == Locks::Rows && !planted::is("M10") { LOCKED } else { UNLOCKED };
-    let rows: Vec<AccountRow> = sqlx::query_as(sql).bind(ids).bind(ibans).fetch_all(connection).await?;
-    rows.into_iter().map(|row| OwnAccount::try_from(row).map(|own| (own.account.id, own.account))).collect()
+    let query = sqlx::query_as(sql).bind(ids).bind(ibans).bind(request_keys);
+    let rows: Vec<LoadedRow> = query.fetch_all(connection).await?;
+    let is_new = rows.first().is_some_and(|row| !row.is_repeated);
+    let own = |row: LoadedRow| OwnAccount::try_from(row.account).map(|own| (own.account.id, own.account));
+    let accounts = rows.into_iter().map(own).collect::<Result<_, _>>()?;
+    Ok((accounts, if is_new { Repeated::None } else { Repeated::Perhaps }))
 }
 
 impl Store {

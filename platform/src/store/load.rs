@@ -1,8 +1,9 @@
 //! Loads what a batch of commands needs.
 //!
-//! At most four round trips, each only when there is something to look for: payments, request ids, deposits' request ids,
-//! accounts. What only rare commands need costs a round trip of its own. Request ids are read behind the payments, so that a
-//! refund or capture that is repeated at once hears of the first, and not that the first has taken what there was.
+//! At most four round trips, each only when there is something to look for: payments, deposits' request ids, accounts, and
+//! requests, which are only read when the look at the accounts has shown that there are any. What only rare commands need costs
+//! a round trip of its own. Requests are looked for behind the payments, so that a refund or capture that is repeated at once
+//! hears of the first, and not that the first has taken what there was.
 //!
 //! Under locks, payments and accounts are locked in id order, and nothing of them changes before the commit. Without, what
 //! changes is noticed when it is to be written (see [`super::save`]); then what commands know of their payments is taken for
@@ -139,21 +140,23 @@ pub async fn snapshot(
     for (payment, lease) in &named.known {
         snapshot.payments.entry(payment.id).or_insert_with(|| (payment.clone(), Some(*lease)));
     }
-    if !named.requests.is_empty() {
-        requests(connection, &named.requests, &mut snapshot).await?;
-    }
     if !named.arrivals.is_empty() {
         snapshot.deposit_requests = deposits::by_request(connection, &named.arrivals).await?;
     }
     rare(connection, commands, &named, &mut snapshot).await?;
+    let keys: Vec<Uuid> = named.requests.iter().map(|request| key(request)).collect();
+    let mut repeated = accounts::Repeated::Perhaps;
     if !wanted.is_empty() || !named.ibans.is_empty() {
         let ibans: Vec<&str> = named.ibans.into_iter().collect();
-        snapshot.accounts = accounts::load(connection, &wanted, &ibans, locks).await?;
+        (snapshot.accounts, repeated) = accounts::load(connection, &wanted, &ibans, &keys, locks).await?;
         let by_iban = snapshot.accounts.values().filter_map(|account| {
             let iban = account.iban.clone().filter(|iban| ibans.binary_search(&iban.as_str()).is_ok())?;
             Some((iban, account.id))
         });
         snapshot.accounts_by_iban = by_iban.collect();
+    }
+    if !keys.is_empty() && repeated == accounts::Repeated::Perhaps {
+        requests(connection, keys, &mut snapshot).await?;
     }
     Ok(snapshot)
 }
@@ -182,7 +185,7 @@ async fn rare(
     let returns: Vec<Request> =
         commands.iter().filter_map(|command| late_success(command, snapshot)).collect();
     if !returns.is_empty() {
-        requests(connection, &returns.iter().collect::<Vec<_>>(), snapshot).await?;
+        requests(connection, returns.iter().map(key).collect(), snapshot).await?;
     }
     Ok(())
 }
@@ -200,13 +203,15 @@ fn late_success(command: &Command, snapshot: &Snapshot) -> Option<Request> {
     })
 }
 
+fn key(request: &Request) -> Uuid {
+    payments::request_key(&request.participant, &request.request_id)
+}
+
 async fn requests(
     connection: &mut PgConnection,
-    requests: &[&Request],
+    keys: Vec<Uuid>,
     snapshot: &mut Snapshot,
 ) -> Result<(), StoreError> {
-    let key = |request: &&Request| payments::request_key(&request.participant, &request.request_id);
-    let keys: Vec<Uuid> = requests.iter().map(key).collect();
     let sql = const_format::concatcp!(
         "SELECT ",
         payments::COLUMNS,

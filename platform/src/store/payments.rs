@@ -36,7 +36,7 @@ struct PaymentRow {
     payer_account: Uuid,
     credit_account: Uuid,
     #[sqlx(flatten)]
-    payee: PayeeColumns,
+    payee: PayeeRow,
     amount: i64,
     currency: String,
     remittance_information: String,
@@ -80,43 +80,17 @@ impl AuthorizationColumns {
 }
 
 /// The payee as the columns keep it.
-#[derive(sqlx::FromRow, Default)]
-pub(super) struct PayeeColumns {
-    pub payee_name: String,
-    pub payee_iban: Option<String>,
-    pub payee_account_number: Option<String>,
-    pub payee_account: Option<Uuid>,
-    pub payee_bank_id: Option<String>,
-    pub payee_bic: Option<String>,
+#[derive(sqlx::FromRow)]
+struct PayeeRow {
+    payee_name: String,
+    payee_iban: Option<String>,
+    payee_account_number: Option<String>,
+    payee_account: Option<Uuid>,
+    payee_bank_id: Option<String>,
+    payee_bic: Option<String>,
 }
 
-impl From<&Payee> for PayeeColumns {
-    fn from(payee: &Payee) -> Self {
-        let mut columns = Self { payee_name: payee.name.clone(), ..Self::default() };
-        let bank = match &payee.account {
-            PayeeAccount::Iban(iban, bank) => {
-                columns.payee_iban = Some(iban.as_str().to_owned());
-                bank.as_ref()
-            }
-            PayeeAccount::Number(number, bank) => {
-                columns.payee_account_number = Some(number.clone());
-                Some(bank)
-            }
-            PayeeAccount::Ledger(account) => {
-                columns.payee_account = Some(account.uuid());
-                None
-            }
-        };
-        match bank {
-            Some(BankKey::Id(id)) => columns.payee_bank_id = Some(id.clone()),
-            Some(BankKey::Bic(bic)) => columns.payee_bic = Some(bic.as_str().to_owned()),
-            None => {}
-        }
-        columns
-    }
-}
-
-impl PayeeColumns {
+impl PayeeRow {
     fn into_payee(self) -> Option<Payee> {
         let bank = match (self.payee_bank_id, self.payee_bic) {
             (Some(id), None) => Some(BankKey::Id(id)),

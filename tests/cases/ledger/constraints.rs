@@ -222,13 +222,15 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
         ),
         (
             "payment from nowhere",
-            "INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name, amount, currency,
+            "WITH p AS (INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name, amount, currency,
                remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, reason_iso_code, reason_message, sequence,
                created_at, updated_at)
                SELECT gen_random_uuid(), participant_id, 'stray', gen_random_uuid(), request_fingerprint, gen_random_uuid(),
                credit_account, payee_name, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state,
                reason_code, reason_iso_code, reason_message, sequence, created_at, updated_at FROM payments
-               WHERE request_id = 'submitted'".to_owned(),
+               WHERE request_id = 'submitted' RETURNING id)
+             INSERT INTO payment_events (payment_id, created_at, sequence, state, bank_message_id)
+               SELECT id, now(), 1, 'FAILED', '' FROM p".to_owned(),
             "23503",
         ),
         (

@@ -186,7 +186,7 @@ fn a_statement_that_commits_by_itself_is_seen() {
     backward.take(&[frame(b'R', b"\0\0\0\0"), frame(b'Z', b"I")].concat());
     let prepare = |name: &str, text: &str| frame(b'P', format!("{name}\0{text}\0\0\0").as_bytes());
     forward.take(&prepare("s1", "SELECT 1"));
-    forward.take(&prepare("s2", "WITH x AS (INSERT INTO payments (id) SELECT 1) SELECT"));
+    forward.take(&prepare("s2", "WITH x AS (INSERT INTO payments (id) SELECT 1) SELECT CASE WHEN 1 <> 1 THEN changed_meanwhile('x') END"));
     let mut run = |name: &str, answer: &[u8], state: &[u8]| {
         let asked = forward.take(&frame(b'B', format!("\0{name}\0\0\0").as_bytes()))[0].mark;
         let answered = backward.take(&[answer, &frame(b'Z', state)].concat());

@@ -164,7 +164,7 @@ pub const BUGS: &[Bug] = &[
            UPDATE payments SET state = 'FAILED', reason_code = 'EDITED', sequence = sequence + 1 WHERE id = ( \
              SELECT id FROM payments WHERE state = 'SUCCEEDED' AND random() < 0.01 LIMIT 1 FOR UPDATE SKIP LOCKED); \
            RETURN NULL; END $$",
-        "CREATE TRIGGER fail AFTER INSERT ON attempts FOR EACH STATEMENT EXECUTE FUNCTION fail()",
+        "CREATE TRIGGER fail AFTER INSERT ON payment_events FOR EACH STATEMENT EXECUTE FUNCTION fail()",
     ]),
 ];
 

@@ -1,0 +1,295 @@
+//! The parts of the statement that saves a batch, in the order in which they are done.
+
+use common::{
+    id::PaymentId,
+    order::{BankKey, Payee, PayeeAccount},
+};
+use uuid::Uuid;
+
+use super::statement::Statement;
+use crate::{
+    domain::{
+        ledger::{Change, Deposit, Event, QueueWrite, Writes},
+        payment::{Authorization, Payment, State, Work, own_end_to_end_id},
+        refusal::Reason,
+        transfer::{Cause, Transfer},
+    },
+    store::{StoreError, payments::request_key, to_micros, to_sql},
+};
+
+/// First leases in one row: few enough that the row stays in one piece.
+const LEASES_IN_A_ROW: usize = 64;
+
+/// The statement that saves `writes`, but for what is rare.
+pub(super) fn of(writes: &Writes) -> Result<Statement, StoreError> {
+    let mut statement = Statement::new();
+    changed_payments(&mut statement, writes);
+    moved(&mut statement, writes);
+    new_payments(&mut statement, &writes.new_payments)?;
+    new_deposits(&mut statement, &writes.deposits);
+    new_transfers(&mut statement, &writes.transfers);
+    new_events(&mut statement, &writes.events);
+    queue(&mut statement, writes);
+    Ok(statement)
+}
+
+fn changed_payments(statement: &mut Statement, writes: &Writes) {
+    let rows: Vec<&Change> = writes.changed_payments.values().collect();
+    let closing = |sums: &Authorization| sums.closing.map(State::name);
+    statement.part(
+        "changed_payments",
+        rows.len(),
+        "UPDATE payments p SET state = g.state::payment_state, reason_code = g.code, reason_iso_code = g.iso, \
+           reason_message = g.message, sequence = g.sequence, updated_at = g.at, is_queued = g.is_queued, held = g.held, \
+           capturing = g.capturing, captured = g.captured, closing = g.closing::payment_state FROM",
+        |columns| {
+            columns.add(&rows, |change| change.payment.id.uuid()).add(&rows, |change| change.payment.state.name());
+            columns.add(&rows, |change| reason(&change.payment.reason, |reason| &reason.code));
+            columns.add(&rows, |change| reason(&change.payment.reason, |reason| &reason.iso_code));
+            columns.add(&rows, |change| reason(&change.payment.reason, |reason| &reason.message));
+            columns.add(&rows, |change| change.payment.sequence).add(&rows, |change| to_sql(change.payment.updated_at));
+            columns.add(&rows, |change| change.payment.is_queued);
+            columns.add(&rows, |change| sum(&change.payment, |sums| sums.held));
+            columns.add(&rows, |change| sum(&change.payment, |sums| sums.capturing));
+            columns.add(&rows, |change| sum(&change.payment, |sums| sums.captured));
+            columns.add(&rows, |change| change.payment.authorization.as_ref().and_then(closing));
+            columns.add(&rows, |change| change.from_sequence).add(&rows, |change| change.was_queued);
+        },
+        "AS g (id, state, code, iso, message, sequence, at, is_queued, held, capturing, captured, closing, from_sequence, was_queued) \
+         WHERE p.id = g.id AND p.sequence = g.from_sequence AND p.is_queued = g.was_queued",
+    );
+}
+
+fn moved(statement: &mut Statement, writes: &Writes) {
+    let rows: Vec<_> = writes.deltas.iter().collect();
+    statement.part(
+        "moved",
+        rows.len(),
+        "UPDATE accounts a SET debits_pending = a.debits_pending + g.dp, debits_posted = a.debits_posted + g.d, \
+           credits_pending = a.credits_pending + g.cp, credits_posted = a.credits_posted + g.c FROM",
+        |columns| {
+            columns.add(&rows, |(id, _)| id.uuid());
+            columns.add(&rows, |(_, delta)| delta.debits_pending).add(&rows, |(_, delta)| delta.debits_posted);
+            columns.add(&rows, |(_, delta)| delta.credits_pending).add(&rows, |(_, delta)| delta.credits_posted);
+        },
+        "AS g (id, dp, d, cp, c) WHERE a.id = g.id",
+    );
+}
+
+fn new_payments(statement: &mut Statement, payments: &[Payment]) -> Result<(), StoreError> {
+    let mut rows: Vec<(Uuid, &Payment)> =
+        payments.iter().map(|p| (request_key(&p.participant, &p.request_id), p)).collect();
+    rows.sort_unstable_by_key(|(key, _)| *key);
+    let metadata: Vec<Option<String>> = rows.iter().map(|(_, p)| metadata(p)).collect::<Result<_, _>>()?;
+    statement.part(
+        "new_payments",
+        rows.len(),
+        "INSERT INTO payments (id, uetr, request_key, request_fingerprint, participant_id, request_id, payer_account, \
+           credit_account, amount, currency, payee_name, payee_iban, payee_account_number, payee_account, payee_bank_id, \
+           payee_bic, remittance_information, end_to_end_id, metadata, bank_id, state, kind, is_queued, created_at, updated_at, \
+           sequence, reason_code, reason_iso_code, reason_message, original_id, held, capturing, captured, expires_at) \
+         SELECT id, uetr, request_key, fingerprint, participant_id, request_id, payer, credit, amount, currency, payee_name, \
+           payee_iban, payee_number, payee_account, payee_bank_id, payee_bic, remittance, end_to_end, metadata::jsonb, bank_id, \
+           state::payment_state, kind::payment_kind, is_queued, at, at, 1, code, iso, message, original, held, capturing, \
+           captured, expires FROM",
+        |columns| {
+            columns.add(&rows, |(_, p)| p.id.uuid()).add(&rows, |(_, p)| p.uetr).add(&rows, |(key, _)| *key);
+            columns.add(&rows, |(_, p)| Uuid::from_bytes(p.fingerprint));
+            columns.add(&rows, |(_, p)| p.participant.as_str()).add(&rows, |(_, p)| p.request_id.as_str());
+            columns.add(&rows, |(_, p)| p.payer_account.uuid()).add(&rows, |(_, p)| p.credit_account.uuid());
+            columns.add(&rows, |(_, p)| p.amount.minor_units()).add(&rows, |(_, p)| p.amount.currency().code());
+            columns.add(&rows, |(_, p)| p.payee.name.as_str()).add(&rows, |(_, p)| iban(&p.payee));
+            columns.add(&rows, |(_, p)| account_number(&p.payee)).add(&rows, |(_, p)| ledger_account(&p.payee));
+            columns.add(&rows, |(_, p)| bank_id(&p.payee)).add(&rows, |(_, p)| bic(&p.payee));
+            columns.add(&rows, |(_, p)| p.remittance_information.as_str()).add(&rows, |(_, p)| end_to_end_id(p));
+            columns.add(&metadata, Option::as_deref).add(&rows, |(_, p)| p.bank_id.as_deref());
+            columns.add(&rows, |(_, p)| p.state.name()).add(&rows, |(_, p)| p.kind.name());
+            columns.add(&rows, |(_, p)| p.is_queued).add(&rows, |(_, p)| to_sql(p.created_at));
+            columns.add(&rows, |(_, p)| reason(&p.reason, |reason| &reason.code));
+            columns.add(&rows, |(_, p)| reason(&p.reason, |reason| &reason.iso_code));
+            columns.add(&rows, |(_, p)| reason(&p.reason, |reason| &reason.message));
+            columns.add(&rows, |(_, p)| p.original.map(PaymentId::uuid));
+            columns.add(&rows, |(_, p)| sum(p, |sums| sums.held)).add(&rows, |(_, p)| sum(p, |sums| sums.capturing));
+            columns.add(&rows, |(_, p)| sum(p, |sums| sums.captured));
+            columns.add(&rows, |(_, p)| sum(p, |sums| to_sql(sums.expires_at)));
+        },
+        "AS g (id, uetr, request_key, fingerprint, participant_id, request_id, payer, credit, amount, currency, payee_name, \
+           payee_iban, payee_number, payee_account, payee_bank_id, payee_bic, remittance, end_to_end, metadata, bank_id, state, \
+           kind, is_queued, at, code, iso, message, original, held, capturing, captured, expires)",
+    );
+    Ok(())
+}
+
+fn new_deposits(statement: &mut Statement, deposits: &[Deposit]) {
+    let mut rows: Vec<&Deposit> = deposits.iter().collect();
+    rows.sort_by(|a, b| (&a.participant, &a.order.request_id).cmp(&(&b.participant, &b.order.request_id)));
+    statement.part(
+        "new_deposits",
+        rows.len(),
+        "INSERT INTO deposits (id, participant_id, request_id, request_fingerprint, account_id, amount, currency, bank_id, \
+           reference, created_at) SELECT * FROM",
+        |columns| {
+            columns.add(&rows, |d| d.id.uuid()).add(&rows, |d| d.participant.as_str());
+            columns.add(&rows, |d| d.order.request_id.as_str()).add(&rows, |d| Uuid::from_bytes(d.fingerprint));
+            columns.add(&rows, |d| d.order.account.uuid()).add(&rows, |d| d.order.amount.minor_units());
+            columns.add(&rows, |d| d.order.amount.currency().code()).add(&rows, |d| d.order.bank_id.as_str());
+            columns.add(&rows, |d| d.order.reference.as_str()).add(&rows, |d| to_sql(d.created_at));
+        },
+        "",
+    );
+}
+
+fn new_transfers(statement: &mut Statement, rows: &[Transfer]) {
+    statement.part(
+        "new_transfers",
+        rows.len(),
+        "INSERT INTO transfers (id, debit_account, credit_account, amount, created_at, is_deposit, credit_is_house) SELECT * FROM",
+        |columns| {
+            columns.add(rows, |t| t.cause.transfer().uuid()).add(rows, |t| t.debit.uuid());
+            columns.add(rows, |t| t.credit.uuid()).add(rows, |t| t.amount.minor_units()).add(rows, |t| to_sql(t.at));
+            columns.add(rows, |t| matches!(t.cause, Cause::Deposit(_))).add(rows, |t| t.credit_is_house);
+        },
+        "",
+    );
+}
+
+fn new_events(statement: &mut Statement, rows: &[Event]) {
+    statement.part(
+        "new_events",
+        rows.len(),
+        "INSERT INTO payment_events (payment_id, sequence, state, reason_code, reason_iso_code, bank_message_id, created_at, \
+           valid_until) SELECT id, sequence, state::payment_state, code, iso, bank_message_id, at, valid_until FROM",
+        |columns| {
+            columns.add(rows, |e| e.payment.uuid()).add(rows, |e| e.sequence).add(rows, |e| e.state.name());
+            columns.add(rows, |e| reason(&e.reason, |reason| &reason.code));
+            columns.add(rows, |e| reason(&e.reason, |reason| &reason.iso_code));
+            columns.add(rows, |e| e.bank_message_id.as_str()).add(rows, |e| to_sql(e.at));
+            columns.add(rows, |e| e.attempt.map(|attempt| to_sql(attempt.valid_until)));
+        },
+        "AS g (id, sequence, state, code, iso, bank_message_id, at, valid_until)",
+    );
+}
+
+/// The writes to the queue of work, by kind.
+fn queue(statement: &mut Statement, writes: &Writes) {
+    let (mut lent, mut entered, mut postponed, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (payment, write) in &writes.queue {
+        let id = payment.uuid();
+        match write {
+            QueueWrite::Lend(lease) => lent.push((to_micros(*lease), id)),
+            QueueWrite::Enter { work, bank_id, due_after } => {
+                entered.push((id, bank_id.as_deref().unwrap_or_default(), *work, to_micros(*due_after)));
+            }
+            QueueWrite::Postpone { token, work, due_after } => {
+                postponed.push((id, *token, *work, to_micros(*due_after)));
+            }
+            QueueWrite::Leave(token) => left.push((id, *token)),
+        }
+    }
+    first_leases(statement, lent);
+    statement.part(
+        "entered",
+        entered.len(),
+        "INSERT INTO dispatches (payment_id, bank_id, work, due_at) \
+         SELECT id, bank_id, work::work, clock_timestamp() + due_after * interval '1 microsecond' FROM",
+        |columns| {
+            columns.add(&entered, |(id, ..)| *id).add(&entered, |(_, bank, ..)| *bank);
+            columns
+                .add(&entered, |(_, _, work, _)| Work::name(*work))
+                .add(&entered, |(.., due_after)| *due_after);
+        },
+        "AS g (id, bank_id, work, due_after)",
+    );
+    statement.part(
+        "postponed",
+        postponed.len(),
+        "UPDATE dispatches d SET due_at = clock_timestamp() + g.due_after * interval '1 microsecond', work = g.work::work, \
+           fruitless = 0 FROM",
+        |columns| {
+            columns.add(&postponed, |(id, ..)| *id).add(&postponed, |(_, token, ..)| *token);
+            columns.add(&postponed, |(_, _, work, _)| Work::name(*work)).add(&postponed, |(.., due_after)| *due_after);
+        },
+        "AS g (id, token, work, due_after) WHERE d.payment_id = g.id AND d.token = g.token",
+    );
+    statement.part(
+        "left_queue",
+        left.len(),
+        "DELETE FROM dispatches d USING",
+        |columns| {
+            columns.add(&left, |(id, _)| *id).add(&left, |(_, token)| *token);
+        },
+        "AS g (id, token) WHERE d.payment_id = g.id AND d.token = g.token",
+    );
+}
+
+/// Leases of one length stand in one row, up to so many.
+fn first_leases(statement: &mut Statement, mut leases: Vec<(i64, Uuid)>) {
+    leases.sort_unstable();
+    let (mut rows, mut row) = (Vec::new(), 0_i32);
+    for same in leases.chunk_by(|a, b| a.0 == b.0).flat_map(|same| same.chunks(LEASES_IN_A_ROW)) {
+        rows.extend(same.iter().map(|(lease, id)| (row, *lease, *id)));
+        row += 1;
+    }
+    statement.part(
+        "lent",
+        usize::try_from(row).unwrap_or_default(),
+        "INSERT INTO first_leases (ends_at, payments) \
+         SELECT clock_timestamp() + lease * interval '1 microsecond', array_agg(id) FROM",
+        |columns| {
+            columns
+                .add(&rows, |(row, ..)| *row)
+                .add(&rows, |(_, lease, _)| *lease)
+                .add(&rows, |(.., id)| *id);
+        },
+        "AS g (row, lease, id) GROUP BY row, lease",
+    );
+}
+
+/// A column that only authorizations have.
+fn sum<T>(payment: &Payment, value: impl Fn(&Authorization) -> T) -> Option<T> {
+    payment.authorization.as_ref().map(value)
+}
+
+fn reason<'a>(reason: &'a Option<Reason>, part: impl Fn(&'a Reason) -> &'a String) -> Option<&'a str> {
+    reason.as_ref().map(|reason| part(reason).as_str())
+}
+
+fn iban(payee: &Payee) -> Option<&str> {
+    if let PayeeAccount::Iban(iban, _) = &payee.account { Some(iban.as_str()) } else { None }
+}
+
+fn account_number(payee: &Payee) -> Option<&str> {
+    if let PayeeAccount::Number(number, _) = &payee.account { Some(number.as_str()) } else { None }
+}
+
+fn ledger_account(payee: &Payee) -> Option<Uuid> {
+    if let PayeeAccount::Ledger(account) = &payee.account { Some(account.uuid()) } else { None }
+}
+
+fn bank_key(payee: &Payee) -> Option<&BankKey> {
+    match &payee.account {
+        PayeeAccount::Iban(_, bank) => bank.as_ref(),
+        PayeeAccount::Number(_, bank) => Some(bank),
+        PayeeAccount::Ledger(_) => None,
+    }
+}
+
+fn bank_id(payee: &Payee) -> Option<&str> {
+    if let Some(BankKey::Id(id)) = bank_key(payee) { Some(id.as_str()) } else { None }
+}
+
+fn bic(payee: &Payee) -> Option<&str> {
+    if let Some(BankKey::Bic(bic)) = bank_key(payee) { Some(bic.as_str()) } else { None }
+}
+
+fn end_to_end_id(payment: &Payment) -> Option<&str> {
+    Some(payment.end_to_end_id.as_str()).filter(|id| *id != own_end_to_end_id(payment.id))
+}
+
+fn metadata(payment: &Payment) -> Result<Option<String>, StoreError> {
+    if payment.metadata.is_empty() {
+        return Ok(None);
+    }
+    let json = serde_json::to_string(&payment.metadata);
+    json.map(Some).map_err(|error| StoreError::Database(sqlx::Error::Encode(error.into())))
+}

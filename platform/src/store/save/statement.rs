@@ -1,0 +1,71 @@
+//! One statement made of parts, each of which writes rows to one table.
+
+use sqlx::{Encode, PgConnection, Postgres, QueryBuilder, Type};
+
+use crate::store::StoreError;
+
+/// The statement as far as it is made.
+pub(super) struct Statement {
+    sql: QueryBuilder<Postgres>,
+    /// What each part is called, and how many rows it is to write.
+    parts: Vec<(&'static str, i64)>,
+}
+
+impl Statement {
+    pub(super) fn new() -> Self {
+        Self { sql: QueryBuilder::new(""), parts: Vec::new() }
+    }
+
+    /// Adds a part that writes `count` rows, unless that is none: `before`, the rows' columns, `after`.
+    pub(super) fn part(
+        &mut self,
+        name: &'static str,
+        count: usize,
+        before: &'static str,
+        columns: impl FnOnce(&mut Columns<'_>),
+        after: &'static str,
+    ) {
+        let Some(count) = i64::try_from(count).ok().filter(|count| *count > 0) else { return };
+        self.sql.push(if self.parts.is_empty() { "WITH " } else { ", " }).push(name).push(" AS (");
+        self.sql.push(before).push(" unnest(");
+        columns(&mut Columns { sql: &mut self.sql, is_first: true });
+        self.sql.push(") ").push(after).push(" RETURNING 1)");
+        self.parts.push((name, count));
+    }
+
+    /// Has the database carry it out.
+    pub(super) async fn execute(mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        if self.parts.is_empty() {
+            return Ok(());
+        }
+        self.sql.push(" SELECT CASE");
+        for (name, count) in self.parts {
+            self.sql.push(" WHEN (SELECT count(*) FROM ").push(name).push(") <> ").push_bind(count);
+            self.sql.push(" THEN changed_meanwhile('").push(name).push("')");
+        }
+        // Reads on to the server's last word, which outside of a transaction is the one that it has committed: `fetch_one` would
+        // be content with the row, which comes before.
+        self.sql.push(" END").build().execute(connection).await?;
+        Ok(())
+    }
+}
+
+/// The columns of a part's rows, as arrays.
+pub(super) struct Columns<'a> {
+    sql: &'a mut QueryBuilder<Postgres>,
+    is_first: bool,
+}
+
+impl Columns<'_> {
+    /// Adds a column: a value of each row.
+    pub(super) fn add<'q, 'r, R, V>(&mut self, rows: &'r [R], value: impl Fn(&'r R) -> V) -> &mut Self
+    where
+        Vec<V>: Encode<'q, Postgres> + Type<Postgres>,
+    {
+        if !std::mem::take(&mut self.is_first) {
+            self.sql.push(", ");
+        }
+        self.sql.push_bind(rows.iter().map(value).collect::<Vec<V>>());
+        self
+    }
+}
