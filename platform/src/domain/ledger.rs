@@ -33,7 +33,8 @@ pub use writes::{Alarm, Change, Delta, Event, Proposal, QueueWrite, Snapshot, Wr
 use super::{
     account::Account,
     payment::{
-        Attempt, Kind, Lease, Operation, Original, Payment, Permit, State, Submission, TRANSITIONS, Work,
+        Attempt, Kind, Lease, Operation, Original, Payment, Permit, State, Submission, TRANSITIONS, Terms,
+        Work,
     },
     refusal::{Reason, Refusal},
     transfer::{Cause, Transfer},
@@ -307,9 +308,9 @@ struct Child<'a> {
 }
 
 impl Child<'_> {
-    /// A payment that belongs to another one, between the same accounts.
-    fn of(&self, original: &Payment, state: State, reason: Option<Reason>, now: SystemTime) -> Payment {
-        Payment {
+    /// The terms of a payment that belongs to another one, between the same accounts.
+    fn of(&self, original: &Payment, now: SystemTime) -> Terms {
+        Terms {
             id: self.id,
             participant: self.request.participant.clone(),
             request_id: self.request.request_id.clone(),
@@ -319,14 +320,8 @@ impl Child<'_> {
             amount: common::money::Money::new(self.minor_units, original.amount.currency()),
             metadata: std::collections::BTreeMap::new(),
             uetr: self.uetr,
-            state,
-            authorization: None,
-            reason,
-            sequence: 1,
-            is_queued: false,
             created_at: now,
-            updated_at: now,
-            ..original.clone()
+            ..Terms::clone(&original.terms)
         }
     }
 }

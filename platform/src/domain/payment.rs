@@ -4,7 +4,7 @@ mod attempt;
 mod evidence;
 mod state;
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::SystemTime};
 
 use common::{
     id::{AccountId, PaymentId},
@@ -18,10 +18,29 @@ pub use state::{Operation, Permit, State, TRANSITIONS};
 
 use super::refusal::Reason;
 
-/// A payment as it stands.
+/// A payment as it stands. What was asked for reads as its own fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
-    /// Which one.
+    /// What was asked for.
+    pub terms: Arc<Terms>,
+    /// Where it is in its life.
+    pub state: State,
+    /// Of an authorization, and only of one: what became of its amount.
+    pub authorization: Option<Authorization>,
+    /// Why it is in its state, where that needs saying.
+    pub reason: Option<Reason>,
+    /// Counts the states.
+    pub sequence: i32,
+    /// Whether its work is in the queue. Until then, who wrote it as submitted holds its first lease.
+    pub is_queued: bool,
+    /// When its state last changed.
+    pub updated_at: SystemTime,
+}
+
+/// What was asked for. Never changes, so that all who work on the payment share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Which payment.
     pub id: PaymentId,
     /// Whose it is.
     pub participant: String,
@@ -51,26 +70,29 @@ pub struct Payment {
     pub bank_id: Option<String>,
     /// The payment's unique reference at the bank.
     pub uetr: Uetr,
-    /// Where it is in its life.
-    pub state: State,
-    /// Of an authorization, and only of one: what became of its amount.
-    pub authorization: Option<Authorization>,
-    /// Why it is in its state, where that needs saying.
-    pub reason: Option<Reason>,
-    /// Counts the states.
-    pub sequence: i32,
-    /// Whether its work is in the queue. Until then, who wrote it as submitted holds its first lease.
-    pub is_queued: bool,
     /// When it came to be.
     pub created_at: SystemTime,
-    /// When its state last changed.
-    pub updated_at: SystemTime,
+}
+
+impl Deref for Payment {
+    type Target = Terms;
+
+    fn deref(&self) -> &Terms {
+        &self.terms
+    }
 }
 
 /// A hash of a request's normal form.
 pub type Fingerprint = [u8; 16];
 
 impl Payment {
+    /// A payment that comes to be.
+    pub fn new(terms: Terms, state: State, reason: Option<Reason>) -> Self {
+        let updated_at = terms.created_at;
+        let terms = Arc::new(terms);
+        Self { terms, state, authorization: None, reason, sequence: 1, is_queued: false, updated_at }
+    }
+
     /// What it holds on both of its accounts, in minor units: that follows from its state.
     pub fn held(&self) -> i64 {
         match (&self.authorization, self.state) {

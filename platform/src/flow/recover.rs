@@ -129,7 +129,7 @@ impl Flow {
             return tracing::error!("there is nothing to ask about: no attempt is on record");
         };
         if planted::is("X3") {
-            submission.payment.uetr = uuid::Uuid::new_v4();
+            Arc::make_mut(&mut submission.payment.terms).uetr = uuid::Uuid::new_v4();
         }
         let evidence = self.enquire(&submission, trace).await;
         crash_point::here("recover.after_enquiry");

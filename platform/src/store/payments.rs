@@ -2,7 +2,7 @@
 //!
 //! Each read leaves the planner no index to mistake for another: by id, by participant and id, by request key.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use common::{
     bic::Bic,
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::domain::{
-    payment::{Authorization, Kind, Payment, State, own_end_to_end_id},
+    payment::{Authorization, Kind, Payment, State, Terms, own_end_to_end_id},
     refusal::Reason,
 };
 
@@ -127,8 +127,9 @@ impl TryFrom<PaymentRow> for Payment {
             iso_code: row.reason_iso_code.unwrap_or_default(),
             message: row.reason_message.unwrap_or_default(),
         });
-        Ok(Self {
-            id: PaymentId::from_uuid(row.id),
+        let id = PaymentId::from_uuid(row.id);
+        let terms = Terms {
+            id,
             participant: row.participant_id,
             request_id: row.request_id,
             fingerprint: row.request_fingerprint.into_bytes(),
@@ -139,18 +140,19 @@ impl TryFrom<PaymentRow> for Payment {
             payee: row.payee.into_payee().ok_or(StoreError::Corrupt("payments.payee_account"))?,
             amount: Money::new(row.amount, currency),
             remittance_information: row.remittance_information,
-            end_to_end_id: row
-                .end_to_end_id
-                .unwrap_or_else(|| own_end_to_end_id(PaymentId::from_uuid(row.id))),
+            end_to_end_id: row.end_to_end_id.unwrap_or_else(|| own_end_to_end_id(id)),
             metadata: row.metadata.map(|metadata| metadata.0).unwrap_or_default(),
             bank_id: row.bank_id,
             uetr: row.uetr,
+            created_at: row.created_at.into(),
+        };
+        Ok(Self {
+            terms: Arc::new(terms),
             state: State::from_name(&row.state).ok_or(StoreError::Corrupt("payments.state"))?,
             authorization: row.authorization.into_authorization()?,
             reason,
             sequence: row.sequence,
             is_queued: row.is_queued,
-            created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),
         })
     }

@@ -29,7 +29,7 @@ async fn a_payment_on_this_ledger_is_paid_at_once() {
         assert_eq!(world.store.payment("alice", made.id).await.unwrap().as_ref(), Some(&made));
         assert_eq!(world.store.payment_by_request("alice", request).await.unwrap().as_ref(), Some(&made));
         assert_eq!(world.store.payment("bob", made.id).await.unwrap(), None);
-        assert_eq!((made.payee, made.metadata), (pay.order.payee, pay.order.metadata));
+        assert_eq!((&made.payee, &made.metadata), (&pay.order.payee, &pay.order.metadata));
     }
     assert_eq!(world.alice().await, (9_970, 0));
     assert_eq!(world.balances("bob", world.bob).await.available(), 10_030);

@@ -48,7 +48,7 @@ impl Ledger {
             kind: Kind::Capture,
             minor_units: amount,
         };
-        let child = child.of(&payment, state, reason, self.now);
+        let child = Payment::new(child.of(&payment, self.now), state, reason);
         if state != State::Failed {
             sums.held -= amount;
             match state {

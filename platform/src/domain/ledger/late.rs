@@ -9,7 +9,7 @@ use common::{
 use super::{BankRoute, Child, Compensation, Conclude, Ledger, Request};
 use crate::domain::{
     alarm::AlarmKind,
-    payment::{Evidence, Kind, Lease, Payment, State},
+    payment::{Evidence, Kind, Lease, Payment, State, Terms},
     refusal::Reason,
     transfer::{Cause, Transfer},
 };
@@ -92,13 +92,14 @@ impl Ledger {
             minor_units: payment.amount.minor_units(),
         };
         let reason = Reason::new("LATE_SUCCESS", "", "takes back what the bank paid late");
-        Payment {
+        let terms = Terms {
             payer_account: payment.credit_account,
             credit_account: suspense,
             payee: Payee { name: "Suspense".to_owned(), account: PayeeAccount::Ledger(suspense) },
             remittance_information: "paid after it was reported as not paid".to_owned(),
-            ..child.of(payment, State::Held, Some(reason), self.now)
-        }
+            ..child.of(payment, self.now)
+        };
+        Payment::new(terms, State::Held, Some(reason))
     }
 
     /// A bank that keeps what it paid late leaves the house with the loss until people have dealt with it.

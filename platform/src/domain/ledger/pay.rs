@@ -7,7 +7,7 @@ use common::{id::AccountId, order};
 use super::{BankRoute, Declined, Ledger, Outcome, Pay, first_state};
 use crate::domain::{
     account::Side,
-    payment::{Authorization, Kind, Payment, State, own_end_to_end_id},
+    payment::{Authorization, Kind, Payment, State, Terms, own_end_to_end_id},
     refusal::Reason,
 };
 
@@ -94,7 +94,7 @@ impl Ledger {
                 (Kind::Authorization, Some(sums))
             }
         };
-        Payment {
+        let terms = Terms {
             id: pay.id,
             participant: pay.request.participant.clone(),
             request_id: order.request_id.clone(),
@@ -110,13 +110,8 @@ impl Ledger {
             metadata: order.metadata.clone(),
             bank_id: bank.map(|bank| bank.bank_id.clone()),
             uetr: pay.uetr,
-            state,
-            authorization,
-            reason,
-            sequence: 1,
-            is_queued: false,
             created_at: self.now,
-            updated_at: self.now,
-        }
+        };
+        Payment { authorization, ..Payment::new(terms, state, reason) }
     }
 }

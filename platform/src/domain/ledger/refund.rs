@@ -3,7 +3,7 @@
 use super::{Child, Declined, Ledger, Outcome, Refund, first_state, permitted};
 use crate::domain::{
     account::Side,
-    payment::{Kind, Operation, Payment, State},
+    payment::{Kind, Operation, Payment, State, Terms},
 };
 use common::{
     id::PaymentId,
@@ -45,17 +45,17 @@ impl Ledger {
             kind: Kind::Refund,
             minor_units: amount.minor_units(),
         };
-        let child = Payment {
+        let terms = Terms {
             payer_account: paid.credit_account,
             credit_account: paid.payer_account,
             payee,
             remittance_information: refund.remittance_information.clone(),
-            ..child.of(&paid, state, reason, self.now)
+            ..child.of(&paid, self.now)
         };
         if state != State::Failed {
             self.add_refunded(paid.id, amount.minor_units());
         }
-        Ok(self.begin(child, bank))
+        Ok(self.begin(Payment::new(terms, state, reason), bank))
     }
 
     /// The payment to give back, if the caller may: on this ledger who received it, otherwise who paid it.

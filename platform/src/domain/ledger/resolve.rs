@@ -43,13 +43,12 @@ impl Ledger {
 
     /// A payment that the participant's operators look after: its own, and what the house takes back of its own.
     fn looked_after(&self, id: PaymentId, participant: &str) -> Result<(Payment, Option<Lease>), Declined> {
-        match self.payment(id)? {
-            (Payment { kind: Kind::Return, original: Some(original), .. }, _) => {
-                self.own_payment(original, participant)?;
-                self.payment(id)
-            }
-            _ => self.own_payment(id, participant),
-        }
+        let (payment, lease) = self.payment(id)?;
+        match (payment.kind, payment.original) {
+            (Kind::Return, Some(original)) => self.own_payment(original, participant)?,
+            _ => self.own_payment(id, participant)?,
+        };
+        Ok((payment, lease))
     }
 
     fn propose(&mut self, resolve: &Resolve, proposal: Proposal) {
