@@ -53,7 +53,7 @@ pub(super) struct Connections {
 /// The connections that wait for their next request, the one that was used last at the end.
 #[derive(Debug, Default)]
 struct Idle {
-    connections: Vec<(Instant, Connection)>,
+    connections: Vec<(Instant, Box<Connection>)>,
     /// Whether a task closes those that wait too long.
     is_watched: bool,
 }
@@ -70,7 +70,7 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) response: Response<Incoming>,
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
 }
 
 impl Connections {
@@ -108,7 +108,8 @@ impl Connections {
             let is_new = idle.is_none();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.connect().await?,
+                // In a place of its own: it is large and rarely needed.
+                None => Box::pin(self.connect()).await?,
             };
             // Shows whether it ended meanwhile.
             connection.drive(std::future::ready(())).await;
@@ -123,20 +124,20 @@ impl Connections {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, NoAnswer> {
+    async fn connect(&self) -> Result<Box<Connection>, NoAnswer> {
         let connecting = async {
             let stream =
                 self.connector.clone().oneshot(self.origin.clone()).await.map_err(|e| causes(&*e))?;
             http1::handshake(stream).await.map_err(|error| causes(&error))
         };
         match timeout(self.connect_timeout, connecting).await {
-            Ok(Ok((sender, driver))) => Ok(Connection { sender, driver, has_ended: false }),
+            Ok(Ok((sender, driver))) => Ok(Box::new(Connection { sender, driver, has_ended: false })),
             Ok(Err(causes)) => Err(NoAnswer::Unreachable(causes)),
             Err(_) => Err(NoAnswer::Unreachable("it took too long to come about".to_owned())),
         }
     }
 
-    fn take(&self) -> Option<Connection> {
+    fn take(&self) -> Option<Box<Connection>> {
         let mut idle = lock(&self.idle);
         match idle.connections.pop() {
             Some((since, connection)) if since.elapsed() < IDLE_TIMEOUT => Some(connection),
@@ -148,7 +149,7 @@ impl Connections {
     }
 
     /// Keeps a connection whose answer was read to its end.
-    pub(super) fn keep(&self, connection: Connection) {
+    pub(super) fn keep(&self, connection: Box<Connection>) {
         if connection.has_ended {
             return;
         }
