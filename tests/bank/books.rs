@@ -1,7 +1,7 @@
 //! The books of one bank: what it received, decided and said. Each payment and each return request is decided once.
 //!
 //! A decision is made under one lock, on maps in memory, and queued for the file in the same breath. It may be told to
-//! anybody only once the file has it, which [`Books::durable`] waits for. Lock order: the file's lock, which whoever
+//! anybody only once the file has it, which [`Books::durable`] waits for. Lock order: the output's lock, which whoever
 //! writes holds, then the state's, which is never held while waiting for the disk.
 //!
 //! # The file
@@ -112,18 +112,25 @@ enum Progress {
     Broken,
 }
 
+/// Where lines go, and the memory that the last group of them was in.
+#[derive(Debug)]
+struct Output {
+    file: File,
+    group: Vec<u8>,
+}
+
 /// What handlers and the writer share.
 #[derive(Debug)]
 struct Shared {
-    file: Mutex<File>,
+    output: Mutex<Output>,
     state: Mutex<State>,
     queued: Notify,
     progress: watch::Sender<Progress>,
 }
 
 impl Shared {
-    fn lock_file(&self) -> MutexGuard<'_, File> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_output(&self) -> MutexGuard<'_, Output> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -153,8 +160,8 @@ impl Books {
         let mut state = State::default();
         let file = file::open(path, |record| state.apply(record))?;
         let (progress, _) = watch::channel(Progress::Durable(state.lines));
-        let (file, state) = (Mutex::new(file), Mutex::new(state));
-        let shared = Arc::new(Shared { file, state, queued: Notify::new(), progress });
+        let output = Mutex::new(Output { file, group: Vec::new() });
+        let shared = Arc::new(Shared { output, state: Mutex::new(state), queued: Notify::new(), progress });
         let writer = tokio::spawn(file::write_groups(Arc::clone(&shared)));
         Ok(Self { shared, writer })
     }
@@ -308,6 +315,6 @@ impl Drop for Books {
         self.writer.abort();
         file::write_group(&self.shared);
         // A file that can't be left goes with the process.
-        let _ = self.shared.lock_file().unlock();
+        let _ = self.shared.lock_output().file.unlock();
     }
 }

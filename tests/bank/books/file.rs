@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::task::{spawn_blocking, yield_now};
 
 use super::record::Record;
-use super::{Progress, Shared};
+use super::{Output, Progress, Shared};
 
 /// Appends the line of `record` to `queue`.
 pub(super) fn append_line(queue: &mut Vec<u8>, record: &Record) -> Result<(), serde_json::Error> {
@@ -57,7 +57,7 @@ pub(super) async fn write_groups(shared: Arc<Shared>) {
         // What is ready to be decided now goes into the same group.
         yield_now().await;
         let writing = Arc::clone(&shared);
-        let Ok(progress) = spawn_blocking(move || write_group(&writing)).await else { return };
+        let progress = spawn_blocking(move || write_group(&writing)).await.unwrap_or(Progress::Broken);
         shared.progress.send_replace(progress);
         if progress == Progress::Broken {
             return;
@@ -67,15 +67,17 @@ pub(super) async fn write_groups(shared: Arc<Shared>) {
 
 /// Appends all that is queued in one write, and syncs once.
 pub(super) fn write_group(shared: &Shared) -> Progress {
-    let mut file = shared.lock_file();
+    let mut output = shared.lock_output();
+    let Output { file, group } = &mut *output;
+    group.clear();
     let mut state = shared.lock();
-    let next = Vec::with_capacity(state.queue.len());
-    let (group, lines) = (std::mem::replace(&mut state.queue, next), state.lines);
+    std::mem::swap(group, &mut state.queue);
+    let lines = state.lines;
     drop(state);
     if *shared.progress.borrow() == Progress::Broken {
         return Progress::Broken;
     }
-    match file.write_all(&group).and_then(|()| file.sync_data()) {
+    match file.write_all(group).and_then(|()| file.sync_data()) {
         Ok(()) => Progress::Durable(lines),
         // After a failed sync nobody knows what the disk holds, so the books stay shut until a restart reads them.
         Err(_) => Progress::Broken,
