@@ -82,7 +82,7 @@ pub struct Telemetry {
 }
 
 /// Starts logging and tracing for the whole process. Logs go to standard error through a bounded queue that drops lines
-/// rather than hold up a payment when nobody reads them.
+/// rather than hold up a payment when nobody reads them; a process that is killed loses those of its last 10 ms.
 ///
 /// # Errors
 /// When the OTLP exporter can't be made or telemetry was started before.

@@ -62,8 +62,8 @@ struct Idle {
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: http1::Connection<Stream, Full<Bytes>>,
-    has_ended: bool,
+    /// None once it has ended: whatever still waited for it then hears so.
+    driver: Option<http1::Connection<Stream, Full<Bytes>>>,
 }
 
 /// The head of an answer, and the connection that its body comes on.
@@ -131,7 +131,7 @@ impl Connections {
             http1::handshake(stream).await.map_err(|error| causes(&error))
         };
         match timeout(self.connect_timeout, connecting).await {
-            Ok(Ok((sender, driver))) => Ok(Box::new(Connection { sender, driver, has_ended: false })),
+            Ok(Ok((sender, driver))) => Ok(Box::new(Connection { sender, driver: Some(driver) })),
             Ok(Err(causes)) => Err(NoAnswer::Unreachable(causes)),
             Err(_) => Err(NoAnswer::Unreachable("it took too long to come about".to_owned())),
         }
@@ -150,7 +150,7 @@ impl Connections {
 
     /// Keeps a connection whose answer was read to its end.
     pub(super) fn keep(&self, connection: Box<Connection>) {
-        if connection.has_ended {
+        if connection.driver.is_none() {
             return;
         }
         let mut idle = lock(&self.idle);
@@ -166,7 +166,9 @@ impl Connection {
     pub(super) async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|cx| {
-            self.has_ended = self.has_ended || Pin::new(&mut self.driver).poll(cx).is_ready();
+            if self.driver.as_mut().is_some_and(|driver| Pin::new(driver).poll(cx).is_ready()) {
+                self.driver = None;
+            }
             work.as_mut().poll(cx)
         })
         .await
