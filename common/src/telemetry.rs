@@ -1,5 +1,8 @@
 //! Logs as lines of JSON or text, and traces over OTLP when an endpoint is set.
 
+mod gathering_writer;
+mod json_line;
+
 use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{
@@ -9,6 +12,8 @@ use opentelemetry_sdk::{
 use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::settings::Problems;
+use gathering_writer::GatheringWriter;
+use json_line::{JsonFields, JsonLine};
 
 /// The settings of logs and traces, shared by every service.
 #[derive(clap::Args, Debug, Clone)]
@@ -77,15 +82,15 @@ pub struct Telemetry {
 }
 
 /// Starts logging and tracing for the whole process. Logs go to standard error through a bounded queue that drops lines
-/// rather than hold up a payment when nobody reads them.
+/// rather than hold up a payment when nobody reads them; a process that is killed loses those of its last 10 ms.
 ///
 /// # Errors
 /// When the OTLP exporter can't be made or telemetry was started before.
 pub fn start(service: &'static str, config: TelemetryConfig) -> Result<Telemetry, String> {
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let (writer, guard) = tracing_appender::non_blocking(GatheringWriter::new(std::io::stderr()));
     let format = tracing_subscriber::fmt::layer().with_writer(writer);
     let format: Box<dyn Layer<Registry> + Send + Sync> = if config.json {
-        format.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+        format.fmt_fields(JsonFields).event_format(JsonLine).boxed()
     } else {
         format.with_ansi(false).boxed()
     };

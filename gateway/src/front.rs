@@ -60,12 +60,12 @@ impl Front {
             tracing::info_span!("call", trace_id = %trace.trace_id(), participant = caller.participant);
         let trace = trace.adopt(&span);
         let operation = operation(request.into_inner());
-        self.ask(caller, deadline, trace, operation, response).instrument(span).await
+        self.ask(&caller, deadline, trace, operation, response).instrument(span).await
     }
 
     async fn ask<A>(
         &self,
-        caller: Caller,
+        caller: &Caller,
         deadline: Deadline,
         trace: TraceParent,
         operation: Operation,
@@ -73,10 +73,10 @@ impl Front {
     ) -> Result<Response<A>, Status> {
         let command = Command {
             correlation_id: 0,
-            participant: caller.participant,
+            participant: caller.participant.clone(),
             budget_ms: u32::try_from(deadline.remaining().as_millis()).unwrap_or(u32::MAX),
             traceparent: trace.to_string(),
-            actor: caller.credential,
+            actor: caller.credential.clone(),
             operation: Some(operation),
         };
         crash_point::here("gateway.before_platform");

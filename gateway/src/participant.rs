@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fmt::Write,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -16,6 +15,8 @@ use crate::caller::{Caller, Role};
 
 /// How an API key begins.
 const PREFIX: &str = "rk_";
+/// How the hash of one begins in the file.
+const HASH_PREFIX: &str = "blake3:";
 /// How many random bytes it has.
 const KEY_BYTES: usize = 32;
 
@@ -26,7 +27,7 @@ const CREDENTIAL_DIGITS: usize = 16;
 #[derive(Debug)]
 pub struct Participants {
     file: PathBuf,
-    by_hash: RwLock<Arc<HashMap<String, Caller>>>,
+    by_hash: RwLock<Arc<HashMap<blake3::Hash, Arc<Caller>>>>,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +67,7 @@ impl Participants {
     }
 
     /// Who sent this metadata: exactly one `authorization: Bearer rk_…` whose key is known.
-    pub fn identify(&self, metadata: &MetadataMap) -> Option<Caller> {
+    pub fn identify(&self, metadata: &MetadataMap) -> Option<Arc<Caller>> {
         let mut values = metadata.get_all("authorization").iter();
         let (value, None) = (values.next()?, values.next()) else { return None };
         let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
@@ -74,11 +75,11 @@ impl Participants {
             return None;
         }
         let by_hash = Arc::clone(&self.by_hash.read().unwrap_or_else(PoisonError::into_inner));
-        by_hash.get(&hash(key)).cloned()
+        by_hash.get(&blake3::hash(key.as_bytes())).cloned()
     }
 }
 
-fn read(file: &PathBuf) -> Result<HashMap<String, Caller>, String> {
+fn read(file: &PathBuf) -> Result<HashMap<blake3::Hash, Arc<Caller>>, String> {
     let name = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {name}: {error}"))?;
     let parsed: KeyFile = toml::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
@@ -95,27 +96,19 @@ fn read(file: &PathBuf) -> Result<HashMap<String, Caller>, String> {
         if entry.roles.is_empty() {
             problem("roles must name at least one role");
         }
-        let digits = entry.hash.strip_prefix("blake3:").unwrap_or_default();
-        if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        let digits = entry.hash.strip_prefix(HASH_PREFIX).unwrap_or_default();
+        let hash = blake3::Hash::from_hex(digits).ok().filter(|hash| *hash.to_hex() == *digits);
+        let Some(hash) = hash else {
             problem("hash must be blake3: and 64 small hexadecimal digits, as `gateway new-key` prints it");
-        }
+            continue;
+        };
         let credential = digits.chars().take(CREDENTIAL_DIGITS).collect();
         let caller = Caller { participant: entry.participant, roles: entry.roles, credential };
-        if by_hash.insert(entry.hash, caller).is_some() {
+        if by_hash.insert(hash, Arc::new(caller)).is_some() {
             problem("the same hash stands twice");
         }
     }
     if problems.is_empty() { Ok(by_hash) } else { Err(problems.join("\n    ")) }
-}
-
-fn hash(key: &str) -> String {
-    let mut text = String::with_capacity(71);
-    text.push_str("blake3:");
-    for byte in blake3::hash(key.as_bytes()).as_bytes() {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// A new API key, and the entry of the key file that lets it in.
@@ -129,9 +122,9 @@ pub fn new_key(participant: &str, roles: &[String]) -> Result<(String, String), 
     let key = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
     let roles: Vec<String> = roles.iter().map(|role| format!("{role:?}")).collect();
     let entry = format!(
-        "[[key]]\nparticipant = \"{participant}\"\nroles = [{}]\nhash = \"{}\"\n",
+        "[[key]]\nparticipant = \"{participant}\"\nroles = [{}]\nhash = \"{HASH_PREFIX}{}\"\n",
         roles.join(", "),
-        hash(&key)
+        blake3::hash(key.as_bytes()).to_hex()
     );
     Ok((key, entry))
 }

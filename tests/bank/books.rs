@@ -1,8 +1,8 @@
 //! The books of one bank: what it received, decided and said. Each payment and each return request is decided once.
 //!
-//! A decision is made under one lock, on maps in memory, and queued for the writer thread in the same breath. It may be
-//! told to anybody only once the file has it, which [`Books::durable`] waits for. Lock order: the state's lock is the
-//! only one, and is never held while waiting for the disk.
+//! A decision is made under one lock, on maps in memory, and queued for the file in the same breath. It may be told to
+//! anybody only once the file has it, which [`Books::durable`] waits for. Lock order: the output's lock, which whoever
+//! writes holds, then the state's, which is never held while waiting for the disk.
 //!
 //! # The file
 //!
@@ -26,11 +26,12 @@
 //! Money moved is the sum of `executed` less the sum of `returned`, whatever was forgotten since: `restored` takes
 //! back nothing, it only says what the bank no longer knows. `content` distinguishes messages; it is the bank's own.
 
+use std::fs::File;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -111,15 +112,27 @@ enum Progress {
     Broken,
 }
 
-/// What handlers and the writer thread share.
+/// Where lines go, and the memory that the last group of them was in.
+#[derive(Debug)]
+struct Output {
+    file: File,
+    group: Vec<u8>,
+}
+
+/// What handlers and the writer share.
 #[derive(Debug)]
 struct Shared {
+    output: Mutex<Output>,
     state: Mutex<State>,
-    queued: Condvar,
+    queued: Notify,
     progress: watch::Sender<Progress>,
 }
 
 impl Shared {
+    fn lock_output(&self) -> MutexGuard<'_, Output> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,23 +150,20 @@ impl Shared {
 #[derive(Debug)]
 pub struct Books {
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
+    writer: JoinHandle<()>,
 }
 
 impl Books {
-    /// Opens or creates the file and rebuilds everything from it. A torn last line was never acknowledged and is cut
-    /// off; any other line that cannot be read is an error.
+    /// Opens or creates the file and rebuilds everything from it, on a runtime that is to write to it. A torn last line
+    /// was never acknowledged and is cut off; any other line that cannot be read is an error.
     pub fn open(path: &Path) -> Result<Self, String> {
         let mut state = State::default();
         let file = file::open(path, |record| state.apply(record))?;
         let (progress, _) = watch::channel(Progress::Durable(state.lines));
-        let shared = Arc::new(Shared { state: Mutex::new(state), queued: Condvar::new(), progress });
-        let for_writer = Arc::clone(&shared);
-        let writer = std::thread::Builder::new()
-            .name("books".to_owned())
-            .spawn(move || file::write_groups(file, &for_writer))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Self { shared, writer: Some(writer) })
+        let output = Mutex::new(Output { file, group: Vec::new() });
+        let shared = Arc::new(Shared { output, state: Mutex::new(state), queued: Notify::new(), progress });
+        let writer = tokio::spawn(file::write_groups(Arc::clone(&shared)));
+        Ok(Self { shared, writer })
     }
 
     /// Queues `record` and takes in what it says; returns its line.
@@ -300,13 +310,11 @@ fn records(payment: &Payment, judgement: Result<Credit, Reason>, now: Stamp) -> 
 }
 
 impl Drop for Books {
-    /// Lets the writer finish what is queued, so that an orderly end loses nothing.
+    /// Writes what is queued, so that an orderly end loses nothing, and leaves the file to others.
     fn drop(&mut self) {
-        self.shared.lock().closing = true;
-        self.shared.queued.notify_one();
-        if let Some(writer) = self.writer.take() {
-            // A writer that panicked has nothing to finish.
-            drop(writer.join());
-        }
+        self.writer.abort();
+        file::write_group(&self.shared);
+        // A file that can't be left goes with the process.
+        let _ = self.shared.lock_output().file.unlock();
     }
 }

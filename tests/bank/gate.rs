@@ -47,7 +47,7 @@ pub fn read(body: &[u8], shapes: &[&'static Shape]) -> Result<Fields, Unreadable
     }
     let Ok(text) = std::str::from_utf8(body) else { return unreadable("the body is not UTF-8") };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if !text.chars().all(is_xml_char) {
+    if !is_plain(text) && !text.chars().all(is_xml_char) {
         return unreadable("a character that XML does not allow");
     }
     let mut reader = NsReader::from_str(text);
@@ -174,6 +174,9 @@ impl<'s> Walk<'s> {
     }
 
     fn attributes(&mut self, start: &BytesStart<'_>) -> Result<(), Unreadable> {
+        if start.attributes_raw().is_empty() {
+            return Ok(());
+        }
         let mut count = 0;
         for attribute in start.attributes() {
             let attribute = attribute.map_err(ill_formed)?;
@@ -273,6 +276,11 @@ fn declaration(decl: &BytesDecl<'_>) -> Result<(), Unreadable> {
         Some(Ok(name)) if name.eq_ignore_ascii_case("utf-8") => Ok(()),
         Some(_) => unreadable("only UTF-8 is accepted"),
     }
+}
+
+/// Whether all of `text` is ASCII that XML allows, which most messages are and which is found out many bytes at once.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |plain, b| plain & matches!(b, b'\t' | b'\n' | b'\r' | b' '..=b'\x7f'))
 }
 
 fn is_xml_char(c: char) -> bool {

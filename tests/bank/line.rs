@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -123,6 +124,7 @@ impl Listener for BankListener {
 /// One connection.
 #[derive(Debug)]
 pub struct Line {
+    reader: OwnedReadHalf,
     wire: Wire,
     /// Wakes whoever waits for bytes when the connection is to end.
     end: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -131,14 +133,15 @@ pub struct Line {
 impl Line {
     fn new(stream: TcpStream, end: CancellationToken) -> Self {
         let waits = Box::pin(end.clone().cancelled_owned());
-        Self { wire: Wire { stream: Arc::new(stream), end }, end: waits }
+        let (reader, writer) = stream.into_split();
+        Self { reader, wire: Wire { writer: Arc::new(writer), end }, end: waits }
     }
 }
 
 /// A handler's way past HTTP: it can write to its connection, or end it without a word.
 #[derive(Debug, Clone)]
 pub struct Wire {
-    stream: Arc<TcpStream>,
+    writer: Arc<OwnedWriteHalf>,
     end: CancellationToken,
 }
 
@@ -152,8 +155,8 @@ impl Wire {
     pub async fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             self.check()?;
-            self.stream.writable().await?;
-            match self.stream.try_write(bytes) {
+            self.writer.writable().await?;
+            match self.writer.try_write(bytes) {
                 Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -183,17 +186,7 @@ impl AsyncRead for Line {
         if self.end.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        loop {
-            ready!(self.wire.stream.poll_read_ready(cx))?;
-            match self.wire.stream.try_read(buffer.initialize_unfilled()) {
-                Ok(count) => {
-                    buffer.advance(count);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        Pin::new(&mut self.reader).poll_read(cx, buffer)
     }
 }
 
@@ -201,8 +194,8 @@ impl AsyncWrite for Line {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             self.wire.check()?;
-            ready!(self.wire.stream.poll_write_ready(cx))?;
-            match self.wire.stream.try_write(bytes) {
+            ready!(self.wire.writer.as_ref().as_ref().poll_write_ready(cx))?;
+            match self.wire.writer.try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
@@ -216,8 +209,8 @@ impl AsyncWrite for Line {
     ) -> Poll<io::Result<usize>> {
         loop {
             self.wire.check()?;
-            ready!(self.wire.stream.poll_write_ready(cx))?;
-            match self.wire.stream.try_write_vectored(parts) {
+            ready!(self.wire.writer.as_ref().as_ref().poll_write_ready(cx))?;
+            match self.wire.writer.try_write_vectored(parts) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }

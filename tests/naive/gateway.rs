@@ -84,7 +84,7 @@ impl Gateway {
         if deadline.is_too_short() {
             return Err(Fault::deadline_too_short());
         }
-        let mut asked = Request::new(ask(caller.participant, Some(request.into_inner())));
+        let mut asked = Request::new(ask(caller.participant.clone(), Some(request.into_inner())));
         asked.set_timeout(deadline.remaining());
         Ok(asked)
     }

@@ -8,11 +8,11 @@ use std::{
 
 use common::{bic::Bic, money::Currency, text};
 use proto::channel::OfflinePolicy;
-use reqwest::Url;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
+use url::Url;
 
 use table::{BankTable, line};
 

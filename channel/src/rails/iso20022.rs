@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use common::{clock::Clock, planted};
 use proto::channel::{Rejected, outcome::Verdict};
-use reqwest::Url;
+use url::Url;
 use uuid::Uuid;
 
 use super::{Carried, Contact, not_sent, unknown};

@@ -4,9 +4,12 @@ use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::sync::Arc;
+
+use tokio::task::{spawn_blocking, yield_now};
 
 use super::record::Record;
-use super::{Progress, Shared};
+use super::{Output, Progress, Shared};
 
 /// Appends the line of `record` to `queue`.
 pub(super) fn append_line(queue: &mut Vec<u8>, record: &Record) -> Result<(), serde_json::Error> {
@@ -46,27 +49,37 @@ pub(super) fn open(
     Ok(file)
 }
 
-/// The writer thread: takes everything queued while the last sync ran, appends it in one write, syncs once, and lets
-/// the waiting handlers go on. Ends when the books close and nothing is left, or at the first failure.
-pub(super) fn write_groups(mut file: File, shared: &Shared) {
-    let mut group = Vec::new();
+/// Writes, group by group, everything that was queued while the last group was on its way to the disk. Ends at the first
+/// failure.
+pub(super) async fn write_groups(shared: Arc<Shared>) {
     loop {
-        let mut state = shared.lock();
-        while state.queue.is_empty() && !state.closing {
-            state = shared.queued.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        if state.queue.is_empty() {
+        shared.queued.notified().await;
+        // What is ready to be decided now goes into the same group.
+        yield_now().await;
+        let writing = Arc::clone(&shared);
+        let progress = spawn_blocking(move || write_group(&writing)).await.unwrap_or(Progress::Broken);
+        shared.progress.send_replace(progress);
+        if progress == Progress::Broken {
             return;
         }
-        group.clear();
-        std::mem::swap(&mut group, &mut state.queue);
-        let count = state.lines;
-        drop(state);
-        if file.write_all(&group).and_then(|()| file.sync_data()).is_err() {
-            // After a failed sync nobody knows what the disk holds, so the books stay shut until a restart reads them.
-            shared.progress.send_replace(Progress::Broken);
-            return;
-        }
-        shared.progress.send_replace(Progress::Durable(count));
+    }
+}
+
+/// Appends all that is queued in one write, and syncs once.
+pub(super) fn write_group(shared: &Shared) -> Progress {
+    let mut output = shared.lock_output();
+    let Output { file, group } = &mut *output;
+    group.clear();
+    let mut state = shared.lock();
+    std::mem::swap(group, &mut state.queue);
+    let lines = state.lines;
+    drop(state);
+    if *shared.progress.borrow() == Progress::Broken {
+        return Progress::Broken;
+    }
+    match file.write_all(group).and_then(|()| file.sync_data()) {
+        Ok(()) => Progress::Durable(lines),
+        // After a failed sync nobody knows what the disk holds, so the books stay shut until a restart reads them.
+        Err(_) => Progress::Broken,
     }
 }

@@ -38,7 +38,6 @@ pub(super) struct State {
     pub(super) returns_in_process: InProcess<Box<str>>,
     /// Lines that the writer has not taken yet.
     pub(super) queue: Vec<u8>,
-    pub(super) closing: bool,
 }
 
 impl State {

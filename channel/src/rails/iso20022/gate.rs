@@ -129,7 +129,12 @@ fn checked_text(bytes: &[u8]) -> Result<&str, Unreadable> {
     if text.starts_with('\u{FEFF}') {
         return Err(Unreadable::NotUtf8);
     }
-    if text.chars().all(is_xml_character) { Ok(text) } else { Err(Unreadable::Character) }
+    if is_plain(text) || text.chars().all(is_xml_character) { Ok(text) } else { Err(Unreadable::Character) }
+}
+
+/// Whether all of `text` is ASCII that XML allows, which most messages are and which is found out many bytes at once.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |plain, byte| plain & matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'\x7F'))
 }
 
 /// The production `Char` of XML 1.0.
@@ -188,6 +193,9 @@ fn element(
         _ => return Err(Unreadable::Namespace),
     }
     let mut element = Element::new(local_name.as_ref());
+    if start.attributes_raw().is_empty() {
+        return Ok(element);
+    }
     for (count, attribute) in start.attributes().enumerate() {
         if count == MAX_ATTRIBUTES {
             return Err(Unreadable::TooManyAttributes);

@@ -3,23 +3,21 @@
 //! What matters most here is to tell "not a byte of the request left" from everything else: the first may be tried
 //! again, the rest may have reached the bank.
 
-use std::{error::Error, time::Duration};
+mod connections;
+
+use std::time::Duration;
 
 use common::planted;
-use reqwest::{
-    Certificate, Client, Response, StatusCode, Url,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap},
-    redirect, retry, tls,
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request, StatusCode, Uri,
+    body::{Bytes, Incoming},
+    header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderValue},
 };
+use url::{Position, Url};
 
 use super::gate::{self, Unreadable};
-
-/// How long a connection may take at most; half of the bank's answer time if that is less, so that a connection that
-/// doesn't come about is told from an answer that doesn't come.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Shorter than servers commonly keep an idle connection (5 s and more), so that a bank rarely closes one at the moment
-/// it is used again.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+use connections::Connections;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -50,32 +48,23 @@ pub(super) enum NoAnswer {
 /// A bank's address, with connections of its own.
 #[derive(Debug)]
 pub(super) struct BankClient {
-    client: Client,
-    address: Url,
+    connections: Connections,
+    host: HeaderValue,
+    path: Uri,
     answer_timeout: Duration,
 }
 
 impl BankClient {
     /// Prepares to call `address`. With `ca` only certificates under those are trusted, otherwise the machine's.
     pub(super) fn new(address: &Url, ca: Option<&[u8]>, answer_timeout: Duration) -> Result<Self, String> {
-        let builder = Client::builder()
-            .http1_only()
-            .no_proxy()
-            .referer(false)
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .tcp_nodelay(true)
-            .tls_version_min(tls::Version::TLS_1_2)
-            .connect_timeout(CONNECT_TIMEOUT.min(answer_timeout / 2))
-            .pool_idle_timeout(IDLE_TIMEOUT);
-        let builder = match ca {
-            Some(pem) => builder.tls_certs_only(authorities(pem)?),
-            // Without TLS the machine's certificates need not be there.
-            None if address.scheme() == "http" => builder.tls_certs_only([]),
-            None => builder,
-        };
-        let client = builder.build().map_err(|error| causes(&error))?;
-        Ok(Self { client, address: address.clone(), answer_timeout })
+        let host = &address[Position::BeforeHost..Position::AfterPort];
+        let path = &address[Position::BeforePath..Position::AfterQuery];
+        Ok(Self {
+            connections: Connections::new(address, ca, answer_timeout / 2)?,
+            host: host.parse().map_err(|_| "has a host that HTTP can't name")?,
+            path: path.parse().map_err(|_| "has a path that HTTP can't name")?,
+            answer_timeout,
+        })
     }
 
     /// Sends a document and returns the body of the answer.
@@ -87,35 +76,34 @@ impl BankClient {
     }
 
     async fn converse(&self, document: String) -> Result<Vec<u8>, NoAnswer> {
-        let request = self
-            .client
-            .post(self.address.clone())
-            .header(CONTENT_TYPE, "application/xml; charset=utf-8")
-            .header(ACCEPT, "application/xml")
-            .body(document);
-        // `is_connect` is true only before the request is handed to a connection: name resolution, TCP, TLS. A request
-        // on an idle connection that turns out closed is moved to another one only while nothing of it was written.
-        let response = request.send().await.map_err(|error| {
-            let causes = causes(&error);
-            if error.is_connect() || planted::is("X11") {
-                NoAnswer::Unreachable(causes)
-            } else {
-                NoAnswer::Broken(causes)
-            }
+        let mut request = Request::new(Full::new(Bytes::from(document)));
+        *request.method_mut() = hyper::Method::POST;
+        *request.uri_mut() = self.path.clone();
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.host.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/xml"));
+        let mut answered = self.connections.send(request).await.map_err(|no_answer| match no_answer {
+            NoAnswer::Broken(causes) if planted::is("X11") => NoAnswer::Unreachable(causes),
+            no_answer => no_answer,
         })?;
-        if response.status() != StatusCode::OK {
-            return Err(NoAnswer::Status(response.status().as_u16()));
+        if answered.response.status() != StatusCode::OK {
+            return Err(NoAnswer::Status(answered.response.status().as_u16()));
         }
-        if !is_xml(response.headers()) {
+        if !is_xml(answered.response.headers()) {
             return Err(NoAnswer::MediaType);
         }
-        body(response).await
+        let body = answered.connection.drive(body(answered.response.body_mut())).await?;
+        self.connections.keep(answered.connection);
+        Ok(body)
     }
 }
 
-async fn body(mut response: Response) -> Result<Vec<u8>, NoAnswer> {
+async fn body(incoming: &mut Incoming) -> Result<Vec<u8>, NoAnswer> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| NoAnswer::Broken(causes(&error)))? {
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| NoAnswer::Broken(connections::causes(&error)))?;
+        let chunk = frame.into_data().unwrap_or_default();
         if body.len() + chunk.len() > gate::MAX_BYTES {
             return Err(NoAnswer::TooLong);
         }
@@ -137,26 +125,4 @@ pub fn is_xml(headers: &HeaderMap) -> bool {
     };
     ["application/xml", "text/xml"].iter().any(|xml| media_type.eq_ignore_ascii_case(xml))
         && parts.all(is_utf8)
-}
-
-fn authorities(pem: &[u8]) -> Result<Vec<Certificate>, String> {
-    match Certificate::from_pem_bundle(pem) {
-        Ok(certificates) if certificates.is_empty() => Err("holds no certificate".to_owned()),
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(causes(&error)),
-    }
-}
-
-/// An error with what caused it, without the bank's address.
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    if text.is_empty() { "the HTTP client can't say why".to_owned() } else { text }
 }

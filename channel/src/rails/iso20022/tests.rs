@@ -277,6 +277,28 @@ async fn a_connection_that_the_bank_closed_while_idle_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_connection_that_stays_idle_is_closed() {
+    let (sender, mut closed) = tokio::sync::mpsc::unbounded_channel();
+    let keeping = bank(move |mut stream| {
+        let sender = sender.clone();
+        async move {
+            while request(&mut stream).await.is_some() {
+                drop(stream.write_all(good_answer().as_bytes()).await);
+            }
+            sender.send(Instant::now()).expect("the test listens");
+        }
+    })
+    .await;
+    let way = way(&keeping, 2_000);
+    assert_eq!(short(way.carry(&instruction()).await.verdict), "accepted");
+    let answered = Instant::now();
+    let closed =
+        timeout(Duration::from_secs(6), closed.recv()).await.expect("in time").expect("a connection");
+    assert!(closed - answered >= Duration::from_secs(4), "{:?}", closed - answered);
+    assert_eq!(short(way.carry(&instruction()).await.verdict), "accepted", "on a new one");
+}
+
+#[tokio::test]
 async fn connections_are_kept_and_requests_are_as_the_profile_says() {
     let connections = Arc::new(AtomicUsize::new(0));
     let opened = Arc::clone(&connections);
