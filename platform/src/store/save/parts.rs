@@ -135,7 +135,7 @@ fn new_deposits(statement: &mut Statement, deposits: &[Deposit]) {
             columns.add(&rows, |d| d.order.amount.currency().code()).add(&rows, |d| d.order.bank_id.as_str());
             columns.add(&rows, |d| d.order.reference.as_str()).add(&rows, |d| to_sql(d.created_at));
         },
-        "",
+        "AS g",
     );
 }
 
@@ -149,7 +149,7 @@ fn new_transfers(statement: &mut Statement, rows: &[Transfer]) {
             columns.add(rows, |t| t.credit.uuid()).add(rows, |t| t.amount.minor_units()).add(rows, |t| to_sql(t.at));
             columns.add(rows, |t| matches!(t.cause, Cause::Deposit(_))).add(rows, |t| t.credit_is_house);
         },
-        "",
+        "AS g",
     );
 }
 

@@ -27,9 +27,13 @@ impl Statement {
     ) {
         let Some(count) = i64::try_from(count).ok().filter(|count| *count > 0) else { return };
         self.sql.push(if self.parts.is_empty() { "WITH " } else { ", " }).push(name).push(" AS (");
-        self.sql.push(before).push(" unnest(");
-        columns(&mut Columns { sql: &mut self.sql, is_first: true });
-        self.sql.push(") ").push(after).push(" RETURNING 1)");
+        self.sql.push(before).push(" (SELECT * FROM unnest(");
+        let mut sent = Columns { sql: &mut self.sql, rows: None };
+        columns(&mut sent);
+        let rows = sent.rows;
+        // The limit is no limit: it has the planner expect few rows and look each one up. In a table of a handful of rows it would
+        // rather read them all, and lock them in an order that is not that of the keys.
+        self.sql.push(") LIMIT ").push_bind(rows).push(") ").push(after).push(" RETURNING 1)");
         self.parts.push((name, count));
     }
 
@@ -53,7 +57,8 @@ impl Statement {
 /// The columns of a part's rows, as arrays.
 pub(super) struct Columns<'a> {
     sql: &'a mut QueryBuilder<Postgres>,
-    is_first: bool,
+    /// How many rows there are; none before the first column.
+    rows: Option<i64>,
 }
 
 impl Columns<'_> {
@@ -62,9 +67,10 @@ impl Columns<'_> {
     where
         Vec<V>: Encode<'q, Postgres> + Type<Postgres>,
     {
-        if !std::mem::take(&mut self.is_first) {
+        if self.rows.is_some() {
             self.sql.push(", ");
         }
+        self.rows = i64::try_from(rows.len()).ok();
         self.sql.push_bind(rows.iter().map(value).collect::<Vec<V>>());
         self
     }
