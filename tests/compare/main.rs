@@ -9,7 +9,6 @@
 
 mod contender;
 mod echo;
-mod figure;
 mod naive;
 mod report;
 mod results;
@@ -17,7 +16,6 @@ mod rounds;
 mod settings;
 mod stage;
 mod tpcb;
-mod usage;
 
 use std::{
     fs,
@@ -28,11 +26,11 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use harness::BenchError;
+use harness::{BenchError, figure::Judged};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::runtime::Builder;
 
-use results::{Judged, Results};
+use results::Results;
 use rounds::Pace;
 use settings::Settings;
 use stage::Stage;

@@ -7,10 +7,11 @@ use comfy_table::{
     presets::{ASCII_MARKDOWN, UTF8_BORDERS_ONLY},
 };
 
+use harness::figure::{Figure, Judged, number};
+
 use crate::{
     contender::{Contender, Pressure},
-    figure::{Figure, number},
-    results::{Judged, Results},
+    results::Results,
     rounds::RATE_PER_S,
     settings::Settings,
 };
