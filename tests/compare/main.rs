@@ -1,11 +1,6 @@
 //! The program `compare`: measures Rialto against yardsticks, side by side on one machine.
 
-#![expect(
-    clippy::as_conversions,
-    clippy::cast_precision_loss,
-    clippy::float_arithmetic,
-    reason = "measures of time and counts, no money"
-)]
+#![expect(clippy::float_arithmetic, reason = "measures of time and counts, no money")]
 
 mod contender;
 mod echo;

@@ -55,6 +55,19 @@ impl Judged {
         self.is_within(self.aim)
     }
 
+    /// For a table: what it is, the figure, the bound, the aim, and the verdict.
+    pub fn cells(&self) -> [String; 5] {
+        let sign = if self.is_at_most { "≤" } else { "≥" };
+        let verdict = match (self.is_met(), self.is_aim_met()) {
+            (false, _) => "MISSED",
+            (true, false) => "met",
+            (true, true) => "aim met",
+        };
+        let limit = |limit: f64| format!("{sign} {}", number(limit));
+        let figure = self.figure.to_string();
+        [self.title.clone(), figure, limit(self.bound), limit(self.aim), verdict.to_owned()]
+    }
+
     fn is_within(&self, limit: f64) -> bool {
         if self.is_at_most { self.figure.median <= limit } else { self.figure.median >= limit }
     }
