@@ -102,7 +102,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures, tells and writes. Returns whether nothing was missed that is judged.
+/// Measures and tells. Returns whether nothing was missed that is judged.
 fn run(args: &Args) -> Result<bool, BenchError> {
     // The load is to cost the system as little as it can.
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -119,10 +119,6 @@ fn run(args: &Args) -> Result<bool, BenchError> {
         }
     })?;
     say(&report::tables::for_people(&results, &pace));
-    write(args.markdown.as_deref(), || Ok(report::tables::markdown(&results, &pace)))?;
-    write(args.json.as_deref(), || {
-        Ok(serde_json::to_string_pretty(&report::json::document(&results, &pace))?)
-    })?;
     Ok(!args.judge || results.judged().iter().all(Judged::is_met))
 }
 
@@ -134,25 +130,34 @@ async fn measure(args: &Args, pace: &Pace) -> Result<Results, BenchError> {
     let base = Size { payments: args.payments.small, accounts: args.accounts.small, banks: BANKS };
     let mut results = Results::default();
     for trial in trials {
-        let sizes = match trial {
-            Trial::Payments => [base, Size { payments: args.payments.large, ..base }],
-            Trial::Accounts => [base, Size { accounts: args.accounts.large, ..base }],
-            Trial::Banks => [args.banks.small, args.banks.large].map(|banks| Size { banks, ..base }),
-            Trial::Memory => {
+        let pair = match trial {
+            Trial::Payments => Some([base, Size { payments: args.payments.large, ..base }]),
+            Trial::Accounts => Some([base, Size { accounts: args.accounts.large, ..base }]),
+            Trial::Banks => Some([args.banks.small, args.banks.large].map(|banks| Size { banks, ..base })),
+            Trial::Memory => None,
+        };
+        match pair {
+            Some(sizes) => rounds::compare(*trial, sizes, pace, &bar, &mut results).await?,
+            None => {
                 let in_flight: Vec<usize> = args.memory_in_flight.iter().copied().map(usize::from).collect();
                 rounds::memory(base, &in_flight, pace, &bar, &mut results).await?;
-                continue;
             }
-        };
-        rounds::compare(*trial, sizes, pace, &bar, &mut results).await?;
+        }
+        keep(args, pace, &results)?;
     }
     bar.finish_and_clear();
     Ok(results)
 }
 
-fn write(file: Option<&Path>, text: impl FnOnce() -> Result<String, BenchError>) -> Result<(), BenchError> {
+/// Writes what there is so far: nobody is to lose the figures of ten million payments to what comes after.
+fn keep(args: &Args, pace: &Pace, results: &Results) -> Result<(), BenchError> {
+    write(args.markdown.as_deref(), &report::tables::markdown(results, pace))?;
+    write(args.json.as_deref(), &serde_json::to_string_pretty(&report::json::document(results, pace))?)
+}
+
+fn write(file: Option<&Path>, text: &str) -> Result<(), BenchError> {
     let Some(file) = file else { return Ok(()) };
-    fs::write(file, text()?).map_err(|error| format!("cannot write {}: {error}", file.display()).into())
+    fs::write(file, text).map_err(|error| format!("cannot write {}: {error}", file.display()).into())
 }
 
 /// Tells a person. A closed pipe is no reason to stop.

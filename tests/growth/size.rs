@@ -36,14 +36,18 @@ pub struct Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [payments, accounts, banks] = [self.payments, self.accounts, self.banks].map(count);
-        write!(f, "{payments} payments, {accounts} accounts, {banks} banks")
+        let Self { payments, accounts, banks } = *self;
+        write!(f, "{}, {}, {}", of(payments, "payment"), of(accounts, "account"), of(banks, "bank"))
     }
 }
 
-/// A whole number, thousands apart.
-pub fn count(count: u32) -> String {
-    if count < 1_000 { count.to_string() } else { number(count.into()) }
+/// So many of something, thousands apart.
+pub fn of(count: u32, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        0..1_000 => format!("{count} {what}s"),
+        _ => format!("{} {what}s", number(count.into())),
+    }
 }
 
 /// The small number and the large one.
@@ -83,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_size_reads_as_people_write_it() {
-        let size = Size { payments: 10_000_000, accounts: 1_000, banks: 3 };
-        assert_eq!(size.to_string(), "10,000,000 payments, 1,000 accounts, 3 banks");
+        let size = Size { payments: 10_000_000, accounts: 999, banks: 1 };
+        assert_eq!(size.to_string(), "10,000,000 payments, 999 accounts, 1 bank");
     }
 }

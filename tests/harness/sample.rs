@@ -30,6 +30,8 @@ pub struct Sample {
     pub cpu_us: Vec<(&'static str, f64)>,
     /// Bytes written to PostgreSQL's log per success; none of who does not write.
     pub wal_bytes: Option<f64>,
+    /// Whole pages among them per success: the first change of a page after a checkpoint takes all of it along.
+    pub wal_full_pages: Option<f64>,
     /// What programs that are not measured took of the machine's CPU time meanwhile, in percent.
     pub strangers_percent: f64,
     /// Memory in use afterwards, in MiB, by process.
@@ -59,6 +61,7 @@ impl Sample {
             others: if measured.good == measured.due { String::new() } else { measured.others() },
             cpu_us: after.cpu_us_since(&before, accounts, measured.good),
             wal_bytes: Some(after.wal_bytes_since(&before, measured.good)),
+            wal_full_pages: Some(per_of(after.wal_full_pages - before.wal_full_pages, measured.good)),
             strangers_percent: after.strangers_percent_since(&before, 0),
             memory_mib: memory_mib.collect::<Result<_, BenchError>>()?,
         })
@@ -71,6 +74,7 @@ pub struct Counters {
     /// In the order of the accounts.
     cpu_us: Vec<u64>,
     wal_bytes: i64,
+    wal_full_pages: i64,
     machine_us: u64,
     at: Instant,
 }
@@ -81,11 +85,10 @@ impl Counters {
     /// # Errors
     /// When a process is gone, or PostgreSQL does not answer.
     pub async fn read(accounts: &[Account], database: &PgPool) -> Result<Self, BenchError> {
-        let wal_bytes = sqlx::query_scalar("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
-            .fetch_one(database)
-            .await?;
+        let written = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint, wal_fpi FROM pg_stat_wal";
+        let (wal_bytes, wal_full_pages) = sqlx::query_as(written).fetch_one(database).await?;
         let cpu_us = accounts.iter().map(Account::cpu_us).collect::<Result<_, _>>()?;
-        Ok(Self { cpu_us, wal_bytes, machine_us: machine_us()?, at: Instant::now() })
+        Ok(Self { cpu_us, wal_bytes, wal_full_pages, machine_us: machine_us()?, at: Instant::now() })
     }
 
     /// In the order of the accounts.
@@ -115,13 +118,17 @@ impl Counters {
 
     /// Bytes written to PostgreSQL's log per success.
     pub fn wal_bytes_since(&self, before: &Self, successes: u64) -> f64 {
-        per(u64::try_from(self.wal_bytes - before.wal_bytes).unwrap_or_default(), successes)
+        per_of(self.wal_bytes - before.wal_bytes, successes)
     }
 }
 
 /// So many for each success.
 pub fn per(count: u64, successes: u64) -> f64 {
     count as f64 / successes.max(1) as f64
+}
+
+fn per_of(count: i64, successes: u64) -> f64 {
+    per(u64::try_from(count).unwrap_or_default(), successes)
 }
 
 /// KiB in MiB.

@@ -16,6 +16,8 @@ use crate::{
 
 /// A machine on which other programs take no more is quiet.
 const QUIET_PERCENT: f64 = 5.0;
+/// What stands where there is no figure.
+const NOTHING: &str = "—";
 const BYTES_OF_A_GIB: f64 = 1_073_741_824.0;
 
 /// The tables for the screen.
@@ -119,17 +121,20 @@ fn compared(comparison: &Comparison) -> Table {
     let mut table = table([String::new(), small, large, "large ÷ small".to_owned()]);
     for row in comparison.rows() {
         let [small, large] = row.figures.map(|figure| figure.to_string());
-        table.add_row([row.title, small, large, row.ratio.to_string()]);
+        table.add_row([row.title, small, large, shown(row.ratio)]);
     }
     table
+}
+
+fn shown(figure: Option<Figure>) -> String {
+    figure.map_or_else(|| NOTHING.to_owned(), |figure| figure.to_string())
 }
 
 fn remembered(memory: &Memory) -> Table {
     let titles = memory.in_flight.iter().map(|calls| format!("{calls} in flight"));
     let mut table = table(std::iter::once(String::new()).chain(titles));
     let mut add = |title: &str, of: &dyn Fn(usize) -> Option<Figure>| {
-        let figures =
-            (0..memory.in_flight.len()).map(|place| of(place).map(|it| it.to_string()).unwrap_or_default());
+        let figures = (0..memory.in_flight.len()).map(|place| shown(of(place)));
         table.add_row(std::iter::once(title.to_owned()).chain(figures));
     };
     for (at, service) in SERVICES.into_iter().enumerate() {
