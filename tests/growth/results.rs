@@ -61,7 +61,7 @@ pub struct Row {
     pub title: String,
     /// Of the small side and the large one.
     pub figures: [Figure; 2],
-    /// Large ÷ small, each round's against the same round's; none where the small side has nothing.
+    /// Large ÷ small, each round's against the same round's; none where that says nothing.
     pub ratio: Option<Figure>,
 }
 
@@ -88,8 +88,7 @@ impl Comparison {
     fn row(&self, key: &str, title: &str, of: impl Fn(&Sample) -> Option<f64>) -> Option<Row> {
         let [small, large] = self.samples.each_ref().map(|rounds| Figure::of(rounds.iter().filter_map(&of)));
         let rounds = self.samples[0].iter().zip(&self.samples[1]);
-        let ratios =
-            rounds.filter_map(|(small, large)| Some(of(large)? / of(small).filter(|small| *small > 0.0)?));
+        let ratios = rounds.filter_map(|(small, large)| Some(of(large)? / of(small)?));
         Some(Row {
             key: key.to_owned(),
             title: title.to_owned(),
@@ -108,9 +107,7 @@ impl Comparison {
             self.row("wal_bytes_per_payment", "bytes of PostgreSQL's log per payment", |sample| {
                 sample.wal_bytes
             }),
-            self.row("wal_full_pages_per_payment", "– whole pages in it per payment", |sample| {
-                sample.wal_full_pages
-            }),
+            self.whole_pages(),
             self.row("cpu_us_per_payment", "CPU time per payment, µs", |sample| {
                 Some(in_all(&sample.cpu_us))
             }),
@@ -131,6 +128,13 @@ impl Comparison {
             rows.push(self.row(&key, &title, |sample| value_of(&sample.memory_mib, process)));
         }
         rows.into_iter().flatten().collect()
+    }
+
+    /// Without a ratio, since small tables have next to none.
+    fn whole_pages(&self) -> Option<Row> {
+        let title = "– whole pages in it per payment";
+        let row = self.row("wal_full_pages_per_payment", title, |sample| sample.wal_full_pages)?;
+        Some(Row { ratio: None, ..row })
     }
 
     fn per_s(&self) -> Option<Row> {
