@@ -1,6 +1,10 @@
 //! One side of a comparison: a whole system whose ledger has a past.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use common::id::PaymentId;
 use harness::{
@@ -53,6 +57,18 @@ pub struct Side {
     pub storing_took: Duration,
     /// How large its database was then, in bytes.
     pub database_bytes: i64,
+    /// Behind the system, which is to have ended when they go.
+    _tables: Tables,
+}
+
+/// The files of a database: millions of payments are gigabytes, which go however the measurement ends.
+struct Tables(PathBuf);
+
+impl Drop for Tables {
+    fn drop(&mut self) {
+        // What is still there goes when the next one looks for a folder.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Side {
@@ -64,12 +80,14 @@ impl Side {
         bar.reset();
         bar.set_message(format!("starting the system of {size}"));
         let banks = banks(size.banks);
+        let folder = own_folder("growth")?;
+        let tables = Tables(folder.join("postgres/data"));
         let system = System::start(Setup {
             banks: banks.clone(),
             times: TIMES,
             max_in_flight: PLACES_AT_A_BANK,
             database_settings: DATABASE_SETTINGS.map(str::to_owned).to_vec(),
-            ..Setup::new(own_folder("growth")?)
+            ..Setup::new(folder)
         })
         .await?;
         let caller = (system.address(Service::Gateway), system.credential(0));
@@ -95,7 +113,7 @@ impl Side {
             sqlx::query_scalar("SELECT id FROM accounts WHERE bank_id IS NULL").fetch_all(&ledger).await?;
         let load = Load::of(Orders::new(caller, connections, payers, &banks)?);
         let first_paid = paid.into_iter().min().unwrap_or_default();
-        Ok(Self { system, ledger, load, first_paid, storing_took, database_bytes })
+        Ok(Self { system, ledger, load, first_paid, storing_took, database_bytes, _tables: tables })
     }
 
     /// Measures so many payments in flight.
@@ -137,7 +155,7 @@ impl Side {
     }
 
     /// Waits until nothing is under way; checks the whole ledger, its past included, and what was paid since against the banks'
-    /// own books.
+    /// own books. Then the system is gone.
     ///
     /// # Errors
     /// When something stays open, or does not add up.
@@ -148,10 +166,7 @@ impl Side {
         if !balance.is_ok() || !differences.is_empty() {
             return Err(format!("the books do not add up:\n{balance}\n{}", differences.join("\n")).into());
         }
-        let folder = self.system.folder().to_owned();
-        drop(self);
-        // Millions of payments are gigabytes.
-        Ok(std::fs::remove_dir_all(folder)?)
+        Ok(())
     }
 }
 
