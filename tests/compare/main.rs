@@ -1,15 +1,9 @@
 //! The program `compare`: measures Rialto against yardsticks, side by side on one machine.
 
-#![expect(
-    clippy::as_conversions,
-    clippy::cast_precision_loss,
-    clippy::float_arithmetic,
-    reason = "measures of time and counts, no money"
-)]
+#![expect(clippy::float_arithmetic, reason = "measures of time and counts, no money")]
 
 mod contender;
 mod echo;
-mod figure;
 mod naive;
 mod report;
 mod results;
@@ -17,7 +11,6 @@ mod rounds;
 mod settings;
 mod stage;
 mod tpcb;
-mod usage;
 
 use std::{
     fs,
@@ -28,11 +21,11 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use harness::BenchError;
+use harness::{BenchError, figure::Judged};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::runtime::Builder;
 
-use results::{Judged, Results};
+use results::Results;
 use rounds::Pace;
 use settings::Settings;
 use stage::Stage;

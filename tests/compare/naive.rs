@@ -11,10 +11,11 @@ use harness::{
     BenchError, binaries,
     postgres::Postgres,
     process::{KILLED_WITH_PARENT, Process},
-    system::{Setup, banks_file, directory_file},
+    system::{BANKS, Setup, banks_file, directory_file},
     wait,
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
+use uuid::Uuid;
 
 /// Its database.
 const DATABASE: &str = "naive";
@@ -88,7 +89,9 @@ impl Naive {
             let said = String::from_utf8_lossy(&check.stderr).into_owned();
             return Err(format!("the naive design's books do not add up: {said}").into());
         }
-        let differences = harness::books::compare(&self.database, &self.bank_address).await?;
+        let banks = BANKS.iter().map(|bank| bank.id);
+        let differences =
+            harness::books::compare(&self.database, &self.bank_address, banks, Uuid::nil()).await?;
         if !differences.is_empty() {
             let all = differences.join("\n");
             return Err(format!("the naive design's books are not its banks':\n{all}").into());

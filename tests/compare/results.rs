@@ -1,9 +1,13 @@
 //! What the rounds come to: figures, ratios, and what those are judged by.
 
+use harness::{
+    figure::{Figure, Judged},
+    sample::Sample,
+};
+
 use crate::{
     contender::{Contender, Phase, Pressure},
-    figure::Figure,
-    rounds::{Pace, RATE_PER_S, Sample, Samples},
+    rounds::{Pace, RATE_PER_S, Samples},
 };
 
 /// Everything that was measured.
@@ -14,39 +18,6 @@ pub struct Results {
     pub in_flight: Vec<usize>,
     /// How often each phase of record was measured.
     pub rounds: usize,
-}
-
-/// A figure with what it must be.
-#[derive(Clone, Debug)]
-pub struct Judged {
-    /// For programs.
-    pub key: &'static str,
-    /// For people.
-    pub title: String,
-    /// The figure.
-    pub figure: Figure,
-    /// What the median must reach, or stay within.
-    pub bound: f64,
-    /// What it ought to reach, or stay within.
-    pub aim: f64,
-    /// Whether less is better.
-    pub is_at_most: bool,
-}
-
-impl Judged {
-    /// Whether the median is within the bound.
-    pub fn is_met(&self) -> bool {
-        self.is_within(self.bound)
-    }
-
-    /// Whether it is as good as it ought to be.
-    pub fn is_aim_met(&self) -> bool {
-        self.is_within(self.aim)
-    }
-
-    fn is_within(&self, limit: f64) -> bool {
-        if self.is_at_most { self.figure.median <= limit } else { self.figure.median >= limit }
-    }
 }
 
 impl Results {
@@ -207,11 +178,12 @@ fn p99(sample: &Sample) -> Option<f64> {
 pub(crate) mod tests {
     use std::time::Duration;
 
+    use harness::{figure::Figure, sample::Sample};
+
     use super::Results;
     use crate::{
         contender::{Contender, Phase, Pressure},
-        figure::Figure,
-        rounds::{Pace, Sample},
+        rounds::Pace,
     };
 
     /// Two rounds of everyone, in the second of which all but TPC-B are twice as fast.

@@ -7,6 +7,7 @@ use harness::{
     load::{Load, Plan, Spread},
     postgres::own_folder,
     system::{BankTimes, Service, Setup, System},
+    usage::Account,
 };
 use indicatif::ProgressBar;
 use platform::trial_balance::TrialBalance;
@@ -17,7 +18,6 @@ use crate::{
     echo::{self, Chain},
     naive::Naive,
     tpcb::TpcB,
-    usage::Account,
 };
 
 /// As a server with memory of its own would be set; everything that makes a commit durable is at its default, on.

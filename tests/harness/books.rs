@@ -6,7 +6,7 @@ use serde::Deserialize;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
-use crate::{BenchError, system::BANKS};
+use crate::BenchError;
 
 #[derive(Deserialize)]
 struct Credit {
@@ -15,34 +15,39 @@ struct Credit {
     currency: String,
 }
 
-/// What a ledger's payments and the books of the banks at `banks` disagree on.
+/// What a ledger's payments from the id `first` on and the books of these banks, which are all at `address`, disagree on.
 ///
 /// # Errors
 /// When either can't be read.
-pub async fn compare(ledger: &PgConnectOptions, banks: &str) -> Result<Vec<String>, BenchError> {
+pub async fn compare(
+    ledger: &PgConnectOptions,
+    address: &str,
+    banks: impl IntoIterator<Item = &str>,
+    first: Uuid,
+) -> Result<Vec<String>, BenchError> {
     let mut connection = PgConnection::connect_with(ledger).await?;
     let paid: Vec<(Uuid, String, i64, String)> = sqlx::query_as(
-        "SELECT uetr, bank_id, amount, currency FROM payments WHERE state = 'SUCCEEDED' AND bank_id IS NOT NULL",
+        "SELECT uetr, bank_id, amount, currency FROM payments \
+         WHERE state = 'SUCCEEDED' AND bank_id IS NOT NULL AND id >= $1",
     )
+    .bind(first)
     .fetch_all(&mut connection)
     .await?;
     connection.close().await?;
     let mut here: HashMap<Uuid, (String, i64, String)> =
         paid.into_iter().map(|(uetr, bank, amount, currency)| (uetr, (bank, amount, currency))).collect();
     let mut differences = Vec::new();
-    for bank in BANKS {
-        let url = format!("http://{banks}/{}/books", bank.id);
+    for bank in banks {
+        let url = format!("http://{address}/{bank}/books");
         let credits: Vec<Credit> = reqwest::get(url).await?.error_for_status()?.json().await?;
         for credit in credits {
-            let there = (bank.id.to_owned(), credit.minor_units, credit.currency);
+            let there = (bank.to_owned(), credit.minor_units, credit.currency);
             match here.remove(&credit.uetr) {
                 Some(found) if found == there => {}
                 Some(found) => {
                     differences.push(format!("{}: here {found:?}, at the bank {there:?}", credit.uetr))
                 }
-                None => {
-                    differences.push(format!("{}: executed by {}, not succeeded here", credit.uetr, bank.id))
-                }
+                None => differences.push(format!("{}: executed by {bank}, not succeeded here", credit.uetr)),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The whole system as real processes on free ports: PostgreSQL, three simulated banks, channel, platform, gateway.
+//! The whole system as real processes on free ports: PostgreSQL, simulated banks, channel, platform, gateway.
 
 mod health;
 mod keys;
@@ -12,6 +12,7 @@ use std::{
 };
 
 use sqlx::postgres::PgConnectOptions;
+use uuid::Uuid;
 
 use crate::{
     BenchError, binaries,
@@ -35,6 +36,8 @@ pub struct Setup {
     pub folder: PathBuf,
     /// The gateway's address; port 0 lets the system choose.
     pub gateway_listen: String,
+    /// The banks.
+    pub banks: Vec<BankSetup>,
     /// The banks' times.
     pub times: BankTimes,
     /// The banks' script (TOML), see `bank --help`.
@@ -65,6 +68,7 @@ impl Setup {
         Self {
             folder,
             gateway_listen: "127.0.0.1:0".to_owned(),
+            banks: BANKS.to_vec(),
             times: QUICK,
             script: String::new(),
             queueing: &[],
@@ -136,9 +140,9 @@ impl System {
             fs::write(setup.folder.join("database-made"), "")?;
         }
         let keys = keys::made(&setup.folder)?;
-        for bank in BANKS {
+        for bank in &setup.banks {
             // Addresses of an earlier run may be somebody else's by now.
-            let _ = fs::remove_file(own_address_file(&setup.folder, &bank));
+            let _ = fs::remove_file(own_address_file(&setup.folder, bank));
         }
         fs::write(setup.folder.join("script.toml"), &setup.script)?;
         let mut system = Self { setup, running: Vec::new(), postgres, keys };
@@ -306,6 +310,15 @@ impl System {
     /// # Errors
     /// When either can't be read.
     pub async fn compare_with_banks(&self) -> Result<Vec<String>, BenchError> {
-        crate::books::compare(&self.database(), self.address(Service::Bank)).await
+        self.compare_with_banks_from(Uuid::nil()).await
+    }
+
+    /// The same of the payments from this id on, where older ones were not paid by the banks that there are.
+    ///
+    /// # Errors
+    /// When either can't be read.
+    pub async fn compare_with_banks_from(&self, first: Uuid) -> Result<Vec<String>, BenchError> {
+        let banks = self.setup.banks.iter().map(|bank| bank.id);
+        crate::books::compare(&self.database(), self.address(Service::Bank), banks, first).await
     }
 }

@@ -1,10 +1,10 @@
 //! For programs.
 
+use harness::figure::Figure;
 use serde_json::{Map, Value, json};
 
 use crate::{
     contender::{Contender, Pressure},
-    figure::Figure,
     results::Results,
     settings::Settings,
 };

@@ -2,11 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::{
-    contender::Contender,
-    figure::{Figure, number},
-    results::Results,
-};
+use harness::figure::{Figure, number};
+
+use crate::{contender::Contender, results::Results};
 
 const WIDTH: f64 = 720.0;
 /// Where bars begin: left of it are the names.

@@ -7,10 +7,11 @@ use comfy_table::{
     presets::{ASCII_MARKDOWN, UTF8_BORDERS_ONLY},
 };
 
+use harness::figure::{Figure, number};
+
 use crate::{
     contender::{Contender, Pressure},
-    figure::{Figure, number},
-    results::{Judged, Results},
+    results::Results,
     rounds::RATE_PER_S,
     settings::Settings,
 };
@@ -93,15 +94,7 @@ fn median(figure: Option<Figure>) -> String {
 fn ratios(results: &Results) -> Table {
     let mut table = table(["", "measured", "required", "aim", ""].map(str::to_owned));
     for judged in results.ratios().into_iter().chain(results.wal()) {
-        let sign = if judged.is_at_most { "≤" } else { "≥" };
-        let verdict = match (judged.is_met(), judged.is_aim_met()) {
-            (false, _) => "MISSED",
-            (true, false) => "met",
-            (true, true) => "aim met",
-        };
-        let Judged { title, figure, bound, aim, .. } = judged;
-        let limit = |limit: f64| format!("{sign} {}", number(limit));
-        table.add_row([title, figure.to_string(), limit(bound), limit(aim), verdict.to_owned()]);
+        table.add_row(judged.cells());
     }
     table
 }

@@ -113,7 +113,7 @@ pub fn banks_file(setup: &Setup) -> String {
         let valid_for_ms = setup.times.valid_for_ms;
         format!("{}valid_for_ms = {valid_for_ms}\nlisten = \"{listen}\"\n{notice_url}\n", described(bank))
     };
-    BANKS.iter().map(entry).collect()
+    setup.banks.iter().map(entry).collect()
 }
 
 /// The channel's directory of the banks, each at the address that it says it has, or all of them behind a detour.
@@ -139,5 +139,5 @@ pub fn directory_file(setup: &Setup, detour: Option<&str>) -> Result<String, Ben
             setup.max_in_flight,
         ))
     };
-    BANKS.iter().map(entry).collect()
+    setup.banks.iter().map(entry).collect()
 }

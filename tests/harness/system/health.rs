@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BANKS, Service, System};
+use super::{Service, System};
 use crate::BenchError;
 
 impl System {
@@ -34,7 +34,7 @@ impl System {
             request_id: "probe".to_owned(),
             account: format!("acc_{}", "1".repeat(32)),
             amount: Some(proto::money::Money { minor_units: 1, currency: "EUR".to_owned() }),
-            bank_id: BANKS[0].id.to_owned(),
+            bank_id: self.setup.banks.first().map(|bank| bank.id.to_owned()).unwrap_or_default(),
             reference: String::new(),
         });
         request.metadata_mut().insert("authorization", format!("Bearer {}", self.credential(0)).parse()?);

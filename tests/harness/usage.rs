@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use harness::BenchError;
+use crate::BenchError;
 
 /// A process whose use is accounted.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +49,20 @@ impl Account {
     /// # Errors
     /// When the process is gone.
     pub fn memory_kib(&self) -> Result<u64, BenchError> {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most memory that it ever had in use, in KiB.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn peak_memory_kib(&self) -> Result<u64, BenchError> {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, name: &str) -> Result<u64, BenchError> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
         kib.ok_or_else(|| format!("the kernel does not tell the memory of {}", self.name).into())
     }
@@ -139,6 +151,7 @@ mod tests {
         let worked = own.cpu_us().unwrap() - before;
         assert!(worked > 50_000, "{worked}");
         assert!(own.memory_kib().unwrap() > 500);
+        assert!(own.peak_memory_kib().unwrap() >= own.memory_kib().unwrap());
         let child = Command::new("sleep").arg("60").spawn().unwrap();
         let idle = Account { name: "sleep", pid: child.id(), with_children: true };
         assert!(idle.cpu_us().unwrap() < 100_000);

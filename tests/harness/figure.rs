@@ -1,4 +1,4 @@
-//! A figure of several rounds.
+//! A figure of several rounds, and what it is judged by.
 
 use std::fmt;
 
@@ -24,6 +24,52 @@ impl Figure {
         let upper = rounds.len() / 2;
         let lower = (rounds.len() - 1) / 2;
         Some(Self { median: f64::midpoint(*rounds.get(lower)?, *rounds.get(upper)?), min, max })
+    }
+}
+
+/// A figure with what it must be.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// For programs.
+    pub key: &'static str,
+    /// For people.
+    pub title: String,
+    /// The figure.
+    pub figure: Figure,
+    /// What the median must reach, or stay within.
+    pub bound: f64,
+    /// What it ought to reach, or stay within.
+    pub aim: f64,
+    /// Whether less is better.
+    pub is_at_most: bool,
+}
+
+impl Judged {
+    /// Whether the median is within the bound.
+    pub fn is_met(&self) -> bool {
+        self.is_within(self.bound)
+    }
+
+    /// Whether it is as good as it ought to be.
+    pub fn is_aim_met(&self) -> bool {
+        self.is_within(self.aim)
+    }
+
+    /// For a table: what it is, the figure, the bound, the aim, and the verdict.
+    pub fn cells(&self) -> [String; 5] {
+        let sign = if self.is_at_most { "≤" } else { "≥" };
+        let verdict = match (self.is_met(), self.is_aim_met()) {
+            (false, _) => "MISSED",
+            (true, false) => "met",
+            (true, true) => "aim met",
+        };
+        let limit = |limit: f64| format!("{sign} {}", number(limit));
+        let figure = self.figure.to_string();
+        [self.title.clone(), figure, limit(self.bound), limit(self.aim), verdict.to_owned()]
+    }
+
+    fn is_within(&self, limit: f64) -> bool {
+        if self.is_at_most { self.figure.median <= limit } else { self.figure.median >= limit }
     }
 }
 

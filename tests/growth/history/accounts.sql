@@ -1,0 +1,18 @@
+-- Up to $1 accounts, copied from the one that a caller opened, each with a deposit like its own.
+WITH opened AS (
+    INSERT INTO accounts (id, participant_id, request_id, request_fingerprint, display_name, currency, created_at)
+    SELECT pg_temp.uuid_v7(at), a.participant_id, 'stored-' || n, gen_random_uuid(), a.display_name, a.currency, at
+    FROM accounts a, (SELECT n, now() - interval '1 year' + n * interval '10 milliseconds' AS at
+        FROM generate_series(2, $1::bigint) n) moments
+    WHERE a.bank_id IS NULL
+    RETURNING *
+), deposited AS (
+    INSERT INTO deposits (id, participant_id, request_id, request_fingerprint, account_id, amount, currency, bank_id, reference, created_at)
+    SELECT pg_temp.uuid_v7(o.created_at), o.participant_id, o.request_id, gen_random_uuid(), o.id, d.amount, d.currency, d.bank_id,
+        d.reference, o.created_at
+    FROM opened o, deposits d
+    RETURNING *
+)
+INSERT INTO transfers (id, debit_account, credit_account, amount, created_at, is_deposit, credit_is_house)
+SELECT d.id, t.debit_account, d.account_id, d.amount, d.created_at, true, false
+FROM deposited d, transfers t WHERE t.is_deposit
