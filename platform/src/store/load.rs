@@ -1,11 +1,11 @@
 //! Loads what a batch of commands needs.
 //!
 //! At most four round trips, each only when there is something to look for: payments, deposits' request ids, accounts, and
-//! requests, which are only read when the look at the accounts has shown that there are any. What only rare commands need costs
-//! a round trip of its own. Requests are looked for behind the payments, so that a refund or capture that is repeated at once
+//! requests, which without locks are only read when the look at the accounts has shown that there are any. What only rare commands
+//! need costs a round trip of its own. Requests are looked for behind the payments, so that a refund or capture that is repeated at once
 //! hears of the first, and not that the first has taken what there was.
 //!
-//! Under locks, payments and accounts are locked in id order, and nothing of them changes before the commit. Without, what
+//! Under locks, accounts and then payments are locked in id order, and nothing of them changes before the commit. Without, what
 //! changes is noticed when it is to be written (see [`super::save`]); then what commands know of their payments is taken for
 //! true, so that the end of a payment needs no look at all.
 
@@ -106,6 +106,8 @@ impl<'a> Named<'a> {
             }
             Command::Conclude(conclude) => {
                 self.payments.extend([conclude.payment].into_iter().chain(conclude.original));
+                // What is paid late is owed by suspense.
+                self.accounts.extend(conclude.compensation.iter().map(|late| late.suspense_account));
             }
             Command::Resolve(resolve) => {
                 self.payments.extend([resolve.payment].into_iter().chain(resolve.original));
@@ -130,10 +132,18 @@ pub async fn snapshot(
 ) -> Result<Snapshot, StoreError> {
     let mut named = Named::by(commands, locks);
     let mut snapshot = Snapshot::default();
+    let mut wanted = std::mem::take(&mut named.accounts);
+    let mut repeated = accounts::Repeated::Perhaps;
+    let keys: Vec<Uuid> = named.requests.iter().map(|request| key(request)).collect();
+    let ibans: Vec<&str> = std::mem::take(&mut named.ibans).into_iter().collect();
+    if locks == Locks::Rows {
+        // Whose accounts they are never changes, and accounts are locked first.
+        wanted.extend(accounts_of(connection, &named.payments).await?);
+        snapshot.accounts = accounts::load(connection, &wanted, &ibans, &[], locks).await?.0;
+    }
     if !named.payments.is_empty() {
         snapshot.payments = payments_by_id(connection, &named.payments, locks).await?;
     }
-    let mut wanted = std::mem::take(&mut named.accounts);
     for (payment, _) in snapshot.payments.values() {
         wanted.extend([payment.payer_account, payment.credit_account]);
     }
@@ -144,11 +154,10 @@ pub async fn snapshot(
         snapshot.deposit_requests = deposits::by_request(connection, &named.arrivals).await?;
     }
     rare(connection, commands, &named, &mut snapshot).await?;
-    let keys: Vec<Uuid> = named.requests.iter().map(|request| key(request)).collect();
-    let mut repeated = accounts::Repeated::Perhaps;
-    if !wanted.is_empty() || !named.ibans.is_empty() {
-        let ibans: Vec<&str> = named.ibans.into_iter().collect();
+    if locks == Locks::None && (!wanted.is_empty() || !ibans.is_empty()) {
         (snapshot.accounts, repeated) = accounts::load(connection, &wanted, &ibans, &keys, locks).await?;
+    }
+    if !ibans.is_empty() {
         let by_iban = snapshot.accounts.values().filter_map(|account| {
             let iban = account.iban.clone().filter(|iban| ibans.binary_search(&iban.as_str()).is_ok())?;
             Some((iban, account.id))
@@ -201,6 +210,20 @@ fn late_success(command: &Command, snapshot: &Snapshot) -> Option<Request> {
         request_id: return_request_id(payment.id),
         fingerprint: [0; 16],
     })
+}
+
+/// The accounts of these payments.
+async fn accounts_of(
+    connection: &mut PgConnection,
+    payments: &BTreeSet<PaymentId>,
+) -> Result<Vec<AccountId>, StoreError> {
+    if payments.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = payments.iter().map(|id| id.uuid()).collect();
+    let sql = "SELECT payer_account, credit_account FROM payments WHERE id = ANY($1)";
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(sql).bind(ids).fetch_all(connection).await?;
+    Ok(rows.into_iter().flat_map(|(payer, credit)| [payer, credit]).map(AccountId::from_uuid).collect())
 }
 
 fn key(request: &Request) -> Uuid {

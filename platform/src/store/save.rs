@@ -4,9 +4,10 @@
 //! The statement has a part for each table that there is something to write to, so that a small batch costs little. It refuses
 //! what was decided on something that has changed since: a payment by its sequence number and whether its work was queued, a
 //! lease by its token, a request by its unique key, too little money by the account's constraint. Every part's rows are
-//! counted, and any other number than was sent undoes the whole. The parts are done in the order in which they stand: payments
-//! that there are, then accounts, then what is new, each in the order of its keys, which is also the order under locks, so that
-//! two platforms cannot deadlock.
+//! counted, and any other number than was sent undoes the whole. The parts are done in the order in which they stand: accounts,
+//! then payments that there are, then what is new, each in the order of its keys, which is also the order under locks, so that
+//! two platforms do not deadlock. Accounts come first, since who writes a request that was made before waits for whoever is
+//! changing what it made.
 
 mod parts;
 mod statement;

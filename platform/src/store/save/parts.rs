@@ -23,8 +23,8 @@ const LEASES_IN_A_ROW: usize = 64;
 /// The statement that saves `writes`, but for what is rare.
 pub(super) fn of(writes: &Writes) -> Result<Statement, StoreError> {
     let mut statement = Statement::new();
-    changed_payments(&mut statement, writes);
     moved(&mut statement, writes);
+    changed_payments(&mut statement, writes);
     new_payments(&mut statement, &writes.new_payments)?;
     new_deposits(&mut statement, &writes.deposits);
     new_transfers(&mut statement, &writes.transfers);
