@@ -11,7 +11,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError, payments, to_micros};
-use crate::domain::payment::{Attempt, Lease, MAX_FRUITLESS, Original, Payment, Submission, Work};
+use crate::domain::payment::{
+    Attempt, Lease, MAX_FRUITLESS, Original, Payment, Submission, Work, own_end_to_end_id,
+};
 
 /// How long work that never came to an end is left alone before it is tried once more.
 const QUARANTINE: Duration = Duration::from_secs(60 * 60);
@@ -167,10 +169,12 @@ fn original(row: &PgRow) -> Result<Option<Original>, StoreError> {
     };
     let currency: String = row.try_get("o_currency")?;
     let currency = Currency::parse(&currency).ok_or(StoreError::Corrupt("payments.currency"))?;
+    let id = PaymentId::from_uuid(row.try_get("o_id")?);
+    let named: Option<String> = row.try_get("o_end_to_end_id")?;
     Ok(Some(Original {
-        message_id: attempt.message_id(PaymentId::from_uuid(row.try_get("o_id")?)),
+        message_id: attempt.message_id(id),
         uetr: row.try_get::<Uuid, _>("o_uetr")?,
-        end_to_end_id: row.try_get("o_end_to_end_id")?,
+        end_to_end_id: named.unwrap_or_else(|| own_end_to_end_id(id)),
         amount: Money::new(row.try_get("o_amount")?, currency),
         accept_time: attempt.accept_time,
     }))

@@ -39,6 +39,24 @@ async fn what_is_taken_over_is_all_that_its_instruction_needs() {
 }
 
 #[tokio::test]
+async fn a_refund_that_is_taken_over_names_what_it_gives_back() {
+    for end_to_end_id in [None, Some("INVOICE-7".to_owned())] {
+        let world = World::new().await;
+        let book = world.book(1);
+        let mut pay = world.pay_bank("paid", 100);
+        pay.order.end_to_end_id.clone_from(&end_to_end_id);
+        let paid = submission(write(&book, command(pay)).await).payment;
+        write(&book, world.conclude(paid.id, 1, accepted())).await;
+        let made = submission(write(&book, world.refund("alice", "refund", paid.id, Some(40))).await);
+        assert_eq!(made.original.as_ref().map(|original| &original.end_to_end_id), Some(&paid.end_to_end_id));
+        sql(&world.options, "UPDATE first_leases SET ends_at = now()").await;
+        let taken = world.claim_due(10, LONG).await.unwrap().remove(0);
+        let payment = Payment { is_queued: true, ..made.payment.clone() };
+        assert_eq!(Submission { lease: made.lease, ..taken }, Submission { payment, ..made });
+    }
+}
+
+#[tokio::test]
 async fn a_lease_that_runs_is_left_alone_and_tokens_grow() {
     let world = World::new().await;
     let id = submit(&world, 1).await[0].payment.id;
