@@ -163,7 +163,7 @@ pub async fn count(system: &System, told: &Told) -> Done {
     assert!(differences.is_empty(), "{} differences: {:?}", differences.len(), differences.first());
     let mut database = system.database().connect().await?;
     let rows = sqlx::query(
-        "SELECT request_id, 'pay_' || replace(id::text, '-', '') AS id, state, amount FROM payments",
+        "SELECT request_id, 'pay_' || replace(id::text, '-', '') AS id, state::text, amount FROM payments",
     )
     .fetch_all(&mut database)
     .await?;
