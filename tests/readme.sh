@@ -24,7 +24,7 @@ expected=(
     'PAYMENT_STATE_SUCCEEDED'
     '"requestId": "order-1"'
     '"availableMinorUnits": "48766"'
-    'ENTRY_KIND_HOLD_POSTED'
+    'DIRECTION_DEBIT'
     '"field": "payee"'
     'PAYMENT_STATE_AUTHORIZED'
     'trial balance: OK'
