@@ -287,6 +287,7 @@ COMMENT ON COLUMN alarms.kind IS 'What kind of thing, for programs (platform/src
 COMMENT ON COLUMN alarms.payment_id IS 'The payment that it is about.';
 COMMENT ON COLUMN alarms.detail IS 'For people.';
 COMMENT ON COLUMN alarms.created_at IS 'When it was raised.';
+
 CREATE TABLE resolutions (
     payment_id uuid PRIMARY KEY REFERENCES payments,
     succeeded boolean NOT NULL,
