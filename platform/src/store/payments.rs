@@ -11,7 +11,7 @@ use common::{
     money::{Currency, Money},
     order::{BankKey, Payee, PayeeAccount},
 };
-use sqlx::{postgres::PgRow, types::Json};
+use sqlx::{QueryBuilder, postgres::PgRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -221,20 +221,22 @@ impl Store {
         before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<Payment>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM payments p WHERE p.participant_id = $1 AND p.id < $2 \
-             AND ($3::uuid IS NULL OR p.payer_account = $3) AND ($4::text IS NULL OR p.state = $4::payment_state) \
-             AND ($6::uuid IS NULL OR p.original_id = $6) ORDER BY p.id DESC LIMIT $5"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(participant)
-            .bind(before.unwrap_or(Uuid::max()))
-            .bind(filter.payer_account.map(AccountId::uuid))
-            .bind(filter.state.map(State::name))
-            .bind(limit)
-            .bind(filter.original.map(PaymentId::uuid))
-            .fetch_all(self.pool())
-            .await?;
+        // Only what is asked for, and the limit as a number: of anything that might be there and is not, the planner expects so
+        // few rows that it would rather read and sort all of the participant's.
+        let mut query = QueryBuilder::new(const_format::concatcp!("SELECT ", COLUMNS, " FROM payments p"));
+        query.push(" WHERE p.participant_id = ").push_bind(participant);
+        query.push(" AND p.id < ").push_bind(before.unwrap_or(Uuid::max()));
+        if let Some(payer) = filter.payer_account {
+            query.push(" AND p.payer_account = ").push_bind(payer.uuid());
+        }
+        if let Some(state) = filter.state {
+            query.push(" AND p.state = ").push_bind(state.name()).push("::payment_state");
+        }
+        if let Some(original) = filter.original {
+            query.push(" AND p.original_id = ").push_bind(original.uuid());
+        }
+        query.push(" ORDER BY p.id DESC LIMIT ").push(limit);
+        let rows = query.build().fetch_all(self.pool()).await?;
         rows.iter().map(from_row).collect()
     }
 }
