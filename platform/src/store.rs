@@ -5,6 +5,7 @@ pub mod alarms;
 pub mod deposits;
 pub mod dispatches;
 pub mod durability;
+pub mod known;
 pub mod load;
 pub mod payments;
 pub mod refunds;
