@@ -351,13 +351,14 @@ CREATE TRIGGER accounts_identity_immutable BEFORE UPDATE OF
     id, participant_id, request_id, request_fingerprint, currency, bank_id, may_overdraw, created_at, is_suspense ON accounts
     EXECUTE FUNCTION refuse_change('an account''s identity never changes');
 
-CREATE FUNCTION count_revision() RETURNS trigger LANGUAGE plpgsql AS $$
+-- AFTER, since before a change each row of accounts would be locked by itself, whatever changes.
+CREATE FUNCTION count_revision() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    NEW.revision := OLD.revision + 1;
-    RETURN NEW;
+    UPDATE accounts SET revision = revision + 1 WHERE id = NEW.id;
+    RETURN NULL;
 END $$;
 COMMENT ON FUNCTION count_revision() IS 'Counts a change of what platforms remember of an account.';
-CREATE TRIGGER accounts_count_revision BEFORE UPDATE OF display_name, iban, closed_at ON accounts
+CREATE TRIGGER accounts_count_revision AFTER UPDATE OF display_name, iban, closed_at ON accounts
     FOR EACH ROW EXECUTE FUNCTION count_revision();
 
 -- What was decided without locks is refused when something that it follows from has changed.
