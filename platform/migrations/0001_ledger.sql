@@ -38,24 +38,22 @@ CREATE TABLE accounts (
     request_id text,
     request_fingerprint uuid,
     display_name text NOT NULL,
-    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    currency text NOT NULL,
     iban text CONSTRAINT accounts_iban_is_unique UNIQUE,
     bank_id text,
     is_suspense boolean NOT NULL DEFAULT false,
     may_overdraw boolean NOT NULL DEFAULT false,
-    debits_pending bigint NOT NULL DEFAULT 0 CHECK (debits_pending >= 0),
-    debits_posted bigint NOT NULL DEFAULT 0 CHECK (debits_posted >= 0),
-    credits_pending bigint NOT NULL DEFAULT 0 CHECK (credits_pending >= 0),
-    credits_posted bigint NOT NULL DEFAULT 0 CHECK (credits_posted >= 0),
+    debits_pending bigint NOT NULL DEFAULT 0,
+    debits_posted bigint NOT NULL DEFAULT 0,
+    credits_pending bigint NOT NULL DEFAULT 0,
+    credits_posted bigint NOT NULL DEFAULT 0,
     closed_at timestamptz,
     revision integer NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL,
     CONSTRAINT accounts_request_id_is_unique UNIQUE (participant_id, request_id),
     CONSTRAINT accounts_one_settlement_account UNIQUE (bank_id, currency, is_suspense),
     CONSTRAINT accounts_not_overdrawn CHECK (may_overdraw OR debits_pending <= credits_posted - debits_posted),
-    CONSTRAINT accounts_only_settlement_overdraws CHECK (may_overdraw = (bank_id IS NOT NULL)),
-    CONSTRAINT accounts_suspense_is_the_houses CHECK (NOT is_suspense OR bank_id IS NOT NULL),
-    CONSTRAINT accounts_request_is_whole CHECK ((request_id IS NULL) = (request_fingerprint IS NULL))
+    CONSTRAINT accounts_sums_not_negative CHECK (LEAST(debits_pending, debits_posted, credits_pending, credits_posted) >= 0)
 ) WITH (fillfactor = 50);
 -- Of another collation than the unique key, so that no plan can take it for the look-up of a request id: while the tables were
 -- empty the two cost the same, and the wrong one costs a scan of all of the participant's accounts.
@@ -79,6 +77,23 @@ COMMENT ON COLUMN accounts.closed_at IS 'Set once the account is closed.';
 COMMENT ON COLUMN accounts.revision IS 'Counts the changes of the name, the IBAN and whether it is closed: what was decided on an older one is refused.';
 COMMENT ON COLUMN accounts.created_at IS 'When it was opened. Immutable.';
 
+-- A function, for the same reason as is_step.
+CREATE FUNCTION is_sound_payment(state payment_state, kind payment_kind, amount bigint, reason_code text, original_id uuid, held bigint,
+    capturing bigint, captured bigint, closing payment_state, expires_at timestamptz) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN amount > 0
+        -- It says why when that needs saying,
+        AND (state IN ('HELD', 'UNKNOWN', 'INVESTIGATE', 'FAILED')) = (reason_code IS NOT NULL)
+        -- belongs to an original when it is part of one,
+        AND (kind IN ('CAPTURE', 'REFUND', 'RETURN')) = (original_id IS NOT NULL)
+        -- and captures no more than was authorized.
+        AND CASE kind WHEN 'AUTHORIZATION' THEN num_nulls(held, capturing, captured, expires_at) = 0
+            AND LEAST(held, capturing, captured) >= 0 AND held + capturing + captured <= amount
+            AND (closing IS NULL OR closing IN ('CANCELLED', 'EXPIRED'))
+            ELSE num_nonnulls(held, capturing, captured, closing, expires_at) = 0 END;
+END $$;
+COMMENT ON FUNCTION is_sound_payment IS 'Whether a payment can be so: what its columns say of each other.';
+
 CREATE TABLE payments (
     id uuid PRIMARY KEY,
     request_key uuid NOT NULL CONSTRAINT payments_request_is_unique UNIQUE,
@@ -86,7 +101,7 @@ CREATE TABLE payments (
     uetr uuid NOT NULL,
     payer_account uuid NOT NULL,
     credit_account uuid NOT NULL,
-    amount bigint NOT NULL CHECK (amount > 0),
+    amount bigint NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     sequence integer NOT NULL,
@@ -110,18 +125,13 @@ CREATE TABLE payments (
     reason_iso_code text,
     reason_message text,
     original_id uuid REFERENCES payments,
-    held bigint CHECK (held >= 0),
-    capturing bigint CHECK (capturing >= 0),
-    captured bigint CHECK (captured >= 0),
-    closing payment_state CHECK (closing IN ('CANCELLED', 'EXPIRED')),
+    held bigint,
+    capturing bigint,
+    captured bigint,
+    closing payment_state,
     expires_at timestamptz,
-    CONSTRAINT payments_reason_when_needed
-        CHECK ((state IN ('HELD', 'UNKNOWN', 'INVESTIGATE', 'FAILED')) = (reason_code IS NOT NULL)),
-    CONSTRAINT payments_belong_to_an_original
-        CHECK ((kind IN ('CAPTURE', 'REFUND', 'RETURN')) = (original_id IS NOT NULL)),
-    CONSTRAINT payments_sums_of_authorizations
-        CHECK (num_nonnulls(held, capturing, captured, expires_at) = CASE kind WHEN 'AUTHORIZATION' THEN 4 ELSE 0 END),
-    CONSTRAINT payments_captured_at_most_once CHECK (held + capturing + captured <= amount)
+    CONSTRAINT payments_sound CHECK (is_sound_payment(state, kind, amount, reason_code, original_id, held, capturing, captured, closing,
+        expires_at))
     -- A payment's one or two updates find room on its own page, so that no index hears of them.
 ) WITH (fillfactor = 50);
 CREATE INDEX payments_of_participant ON payments (participant_id, id);
@@ -324,23 +334,29 @@ CREATE TRIGGER accounts_permanent BEFORE DELETE OR TRUNCATE ON accounts
 CREATE TRIGGER alarms_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON alarms
     EXECUTE FUNCTION refuse_change('alarms never change');
 
--- The same table of transitions as platform/src/domain/payment/state.rs. What enters the queue stays what it is.
+-- The same table of transitions as platform/src/domain/payment/state.rs. A function, since each statement reads the conditions of its
+-- triggers and the checks of its tables anew, and a function is read once a connection.
+CREATE FUNCTION is_step(was payment_state, is_now payment_state) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN is_now = ANY (CASE was
+        WHEN 'HELD' THEN '{SUBMITTED,CANCELLED,INVESTIGATE}'::payment_state[]
+        WHEN 'AUTHORIZED' THEN '{AUTHORIZED,SUCCEEDED,CANCELLED,EXPIRED}'
+        WHEN 'SUBMITTED' THEN '{HELD,UNKNOWN,INVESTIGATE,SUCCEEDED,FAILED}'
+        WHEN 'UNKNOWN' THEN '{HELD,INVESTIGATE,SUCCEEDED,FAILED}'
+        WHEN 'INVESTIGATE' THEN '{SUCCEEDED,FAILED}'
+        ELSE '{}' END);
+END $$;
+COMMENT ON FUNCTION is_step(payment_state, payment_state) IS 'Whether a payment may go from one state to another.';
+CREATE FUNCTION enters_queue(was payments, is_now payments) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN was.state = 'SUBMITTED' AND NOT was.is_queued AND is_now.is_queued
+        AND (is_now.state, is_now.sequence, is_now.updated_at) = (was.state, was.sequence, was.updated_at)
+        AND (is_now.reason_code, is_now.held) IS NOT DISTINCT FROM (was.reason_code, was.held);
+END $$;
+COMMENT ON FUNCTION enters_queue(payments, payments) IS 'Whether this is a payment whose first lease is over, and that stays what it is.';
 -- AFTER, since before a change each row would be locked by itself.
 CREATE TRIGGER payments_only_legal_changes AFTER UPDATE ON payments FOR EACH ROW
-    WHEN (NOT (
-        ((OLD.state, NEW.state) IN (
-            ('HELD', 'SUBMITTED'), ('HELD', 'CANCELLED'), ('HELD', 'INVESTIGATE'),
-            ('AUTHORIZED', 'AUTHORIZED'), ('AUTHORIZED', 'SUCCEEDED'), ('AUTHORIZED', 'CANCELLED'), ('AUTHORIZED', 'EXPIRED'),
-            ('SUBMITTED', 'HELD'), ('SUBMITTED', 'UNKNOWN'), ('SUBMITTED', 'INVESTIGATE'), ('SUBMITTED', 'SUCCEEDED'),
-            ('SUBMITTED', 'FAILED'),
-            ('UNKNOWN', 'HELD'), ('UNKNOWN', 'INVESTIGATE'), ('UNKNOWN', 'SUCCEEDED'), ('UNKNOWN', 'FAILED'),
-            ('INVESTIGATE', 'SUCCEEDED'), ('INVESTIGATE', 'FAILED')
-        )
-        AND NEW.sequence > OLD.sequence)
-        OR (OLD.state = 'SUBMITTED' AND NOT OLD.is_queued AND NEW.is_queued
-        AND (NEW.state, NEW.sequence, NEW.updated_at) = (OLD.state, OLD.sequence, OLD.updated_at)
-        AND (NEW.reason_code, NEW.held) IS NOT DISTINCT FROM (OLD.reason_code, OLD.held))
-    ))
+    WHEN (NOT ((NEW.sequence > OLD.sequence AND is_step(OLD.state, NEW.state)) OR enters_queue(OLD, NEW)))
     EXECUTE FUNCTION refuse_change('a payment''s state only goes on, and a final one never changes');
 CREATE TRIGGER payments_identity_immutable BEFORE UPDATE OF
     id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name, payee_iban,
@@ -361,6 +377,18 @@ COMMENT ON FUNCTION count_revision() IS 'Counts a change of what platforms remem
 CREATE TRIGGER accounts_count_revision AFTER UPDATE OF display_name, iban, closed_at ON accounts
     FOR EACH ROW EXECUTE FUNCTION count_revision();
 
+-- What never changes is looked at once, not with every change of the sums.
+CREATE FUNCTION refuse_unsound_account() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'no such account can be: only the house''s accounts with banks may be overdrawn or hold what is in suspense, a request comes with its fingerprint, a currency is three capitals'
+        USING ERRCODE = 'check_violation';
+END $$;
+COMMENT ON FUNCTION refuse_unsound_account() IS 'Refuses a new account that its trigger finds unsound.';
+CREATE TRIGGER accounts_sound BEFORE INSERT ON accounts FOR EACH ROW WHEN (
+        NEW.may_overdraw <> (NEW.bank_id IS NOT NULL) OR (NEW.is_suspense AND NEW.bank_id IS NULL)
+        OR (NEW.request_id IS NULL) <> (NEW.request_fingerprint IS NULL) OR NEW.currency !~ '^[A-Z]{3}$')
+    EXECUTE FUNCTION refuse_unsound_account();
+
 -- What was decided without locks is refused when something that it follows from has changed.
 CREATE FUNCTION changed_meanwhile(part text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
@@ -370,26 +398,38 @@ COMMENT ON FUNCTION changed_meanwhile(text) IS 'Undoes a statement a part of whi
 
 -- Foreign keys look up and lock one row at a time: a third of what a payment cost the database. Accounts, payments and deposits are
 -- never deleted and never change their ids (see their triggers), so that one look for all rows of a statement is as good.
+-- Looks that give a value: what could be a join is planned as one, and what could be hashed is, which reads all of a table that was
+-- small when a connection first asked.
 CREATE FUNCTION refuse_strays() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE strays boolean;
 BEGIN
     CASE TG_TABLE_NAME
         WHEN 'transfers' THEN
-            -- Only a payment that has succeeded moves money: its amount, between its accounts, once. What a bank paid although the
-            -- payment had ended otherwise is owed to it by the house.
+            -- Only a payment that has succeeded moves money: its amount, between its accounts, once.
+            strays := EXISTS (SELECT FROM fresh f WHERE f.is_deposit
+                OR (SELECT p.state = 'SUCCEEDED' AND p.kind <> 'AUTHORIZATION'
+                    AND (p.amount, p.payer_account, p.credit_account) = (f.amount, f.debit_account, f.credit_account)
+                    FROM payments p WHERE p.id = f.id) IS NOT TRUE
+                OR (SELECT a.may_overdraw = f.credit_is_house FROM accounts a WHERE a.id = f.credit_account) IS NOT TRUE);
+            IF NOT strays THEN
+                RETURN NULL;
+            END IF;
+            -- Rarer are deposits, and what a bank paid although the payment had ended otherwise, which the house owes it.
             strays := EXISTS (SELECT FROM fresh f
-                WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.id = f.debit_account)
-                OR NOT EXISTS (SELECT FROM accounts a WHERE (a.id, a.may_overdraw) = (f.credit_account, f.credit_is_house))
-                OR CASE WHEN f.is_deposit THEN NOT EXISTS (SELECT FROM deposits d
-                        WHERE d.id = f.id AND (d.amount, d.account_id) = (f.amount, f.credit_account))
-                    ELSE NOT EXISTS (SELECT FROM payments p WHERE p.id = f.id AND p.amount = f.amount AND p.kind <> 'AUTHORIZATION'
-                        AND p.credit_account = f.credit_account AND CASE p.state WHEN 'SUCCEEDED' THEN p.payer_account = f.debit_account
-                            ELSE p.state IN ('FAILED', 'CANCELLED', 'EXPIRED')
-                                AND EXISTS (SELECT FROM accounts a WHERE a.id = f.debit_account AND a.is_suspense) END) END);
+                WHERE (SELECT a.may_overdraw = f.credit_is_house FROM accounts a WHERE a.id = f.credit_account) IS NOT TRUE
+                OR CASE WHEN f.is_deposit THEN
+                    (SELECT true FROM accounts a WHERE a.id = f.debit_account) IS NOT TRUE
+                    OR (SELECT (d.amount, d.account_id) = (f.amount, f.credit_account) FROM deposits d WHERE d.id = f.id) IS NOT TRUE
+                ELSE (SELECT (p.amount, p.credit_account) = (f.amount, f.credit_account) AND p.kind <> 'AUTHORIZATION'
+                    AND CASE p.state WHEN 'SUCCEEDED' THEN p.payer_account = f.debit_account
+                        ELSE p.state IN ('FAILED', 'CANCELLED', 'EXPIRED')
+                            AND (SELECT a.is_suspense FROM accounts a WHERE a.id = f.debit_account) END
+                    FROM payments p WHERE p.id = f.id) IS NOT TRUE END);
         WHEN 'payment_events' THEN
             -- A payment comes with its first event, so that this is the look at its accounts too.
-            strays := EXISTS (SELECT FROM fresh f WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = f.payment_id AND (f.sequence > 1
-                OR (SELECT count(*) FROM accounts a WHERE a.id IN (p.payer_account, p.credit_account)) = 2)));
+            strays := EXISTS (SELECT FROM fresh f WHERE (SELECT f.sequence > 1
+                    OR (SELECT count(*) FROM accounts a WHERE a.id IN (p.payer_account, p.credit_account)) = 2
+                FROM payments p WHERE p.id = f.payment_id) IS NOT TRUE);
     END CASE;
     IF strays THEN
         RAISE EXCEPTION 'rows of % belong to nothing that there is', TG_TABLE_NAME USING ERRCODE = 'foreign_key_violation';

@@ -49,6 +49,14 @@ impl Commands {
             .map_err(|complaint| invalid("participant", &complaint))?;
         match operation {
             Operation::CreatePayment(request) => self.create_payment(caller, request).await,
+            // In a place of its own: what is rare is larger, and would be carried along with every payment.
+            operation => Box::pin(self.execute_other(caller, operation)).await,
+        }
+    }
+
+    async fn execute_other(&self, caller: &Caller, operation: Operation) -> Done {
+        match operation {
+            Operation::CreatePayment(request) => self.create_payment(caller, request).await,
             Operation::GetPayment(request) => self.get_payment(caller, request).await,
             Operation::ListPayments(request) => self.list_payments(caller, request).await,
             Operation::CapturePayment(request) => self.capture_payment(caller, request).await,

@@ -51,7 +51,8 @@ where
                     continue;
                 };
                 let answers = answers.clone();
-                let handling = handle(item);
+                // In a place of its own at once: it is large, and would be copied on its way into the task.
+                let handling = Box::pin(handle(item));
                 tokio::spawn(async move {
                     let answer = handling.await;
                     // Nobody is left to hear it when the stream broke; what was done is on record.

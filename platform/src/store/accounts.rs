@@ -198,14 +198,13 @@ impl Store {
         before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<OwnAccount>, StoreError> {
-        let sql = const_format::concatcp!(
-            SELECT,
-            "WHERE participant_id COLLATE \"C\" = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+        // The limit as a number: of one that it does not see, the planner expects a tenth of all rows.
+        let sql = format!(
+            "{SELECT} WHERE participant_id COLLATE \"C\" = $1 AND id < $2 ORDER BY id DESC LIMIT {limit}"
         );
-        let rows: Vec<AccountRow> = sqlx::query_as(sql)
+        let rows: Vec<AccountRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(participant)
             .bind(before.unwrap_or(Uuid::max()))
-            .bind(limit)
             .fetch_all(self.pool())
             .await?;
         rows.into_iter().map(OwnAccount::try_from).collect()

@@ -42,21 +42,22 @@ impl Store {
         before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<Entry>, StoreError> {
-        // Each side by its own index, newest first, then the newest of both.
-        let rows: Vec<EntryRow> = sqlx::query_as(
+        // Each side by its own index, newest first, then the newest of both. The limit as a number: of one that it does not see, the
+        // planner expects a tenth of all rows.
+        let sql = format!(
             "SELECT * FROM ( \
                (SELECT id, is_deposit, debit_account, amount, created_at FROM transfers \
-                WHERE debit_account = $1 AND id < $2 ORDER BY id DESC LIMIT $3) \
+                WHERE debit_account = $1 AND id < $2 ORDER BY id DESC LIMIT {limit}) \
                UNION ALL \
                (SELECT id, is_deposit, debit_account, amount, created_at FROM transfers \
-                WHERE credit_account = $1 AND NOT credit_is_house AND id < $2 ORDER BY id DESC LIMIT $3) \
-             ) AS sides ORDER BY id DESC LIMIT $3",
-        )
-        .bind(account.uuid())
-        .bind(before.unwrap_or(Uuid::max()))
-        .bind(limit)
-        .fetch_all(self.pool())
-        .await?;
+                WHERE credit_account = $1 AND NOT credit_is_house AND id < $2 ORDER BY id DESC LIMIT {limit}) \
+             ) AS sides ORDER BY id DESC LIMIT {limit}"
+        );
+        let rows: Vec<EntryRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(account.uuid())
+            .bind(before.unwrap_or(Uuid::max()))
+            .fetch_all(self.pool())
+            .await?;
         Ok(rows.iter().map(|row| entry(account, row)).collect())
     }
 }

@@ -186,6 +186,23 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
         ("overdraft", format!("UPDATE accounts SET debits_posted = credits_posted + 1 WHERE id = '{alice}'"), CHECK_VIOLATED),
         ("hold too much", format!("UPDATE accounts SET debits_pending = credits_posted + 1 WHERE id = '{bob}'"), CHECK_VIOLATED),
         ("negative sum", format!("UPDATE accounts SET credits_pending = -1 WHERE id = '{settlement}'"), CHECK_VIOLATED),
+        ("unsound sums", format!("UPDATE payments SET state = 'SUCCEEDED', sequence = 2, held = 1 WHERE id = {payment}"), CHECK_VIOLATED),
+        ("no reason", format!("UPDATE payments SET state = 'FAILED', sequence = 2 WHERE id = {payment}"), CHECK_VIOLATED),
+        (
+            "more than authorized",
+            "UPDATE payments SET captured = amount + 1, sequence = 2 WHERE request_id = 'authorized'".to_owned(),
+            CHECK_VIOLATED,
+        ),
+        (
+            "negative captures",
+            "UPDATE payments SET capturing = -1, sequence = 2 WHERE request_id = 'authorized'".to_owned(),
+            CHECK_VIOLATED,
+        ),
+        (
+            "half an authorization",
+            "UPDATE payments SET held = NULL, sequence = 2 WHERE request_id = 'authorized'".to_owned(),
+            CHECK_VIOLATED,
+        ),
         ("overflow", format!("UPDATE accounts SET credits_posted = credits_posted + {} WHERE id = '{bob}'", i64::MAX), "22003"),
         ("zero", transfer(&format!("{payment}, '{alice}', '{bob}', 0, false, false")), CHECK_VIOLATED),
         ("to itself", transfer(&format!("{payment}, '{alice}', '{alice}', 1, false, false")), CHECK_VIOLATED),
@@ -243,6 +260,24 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
             "overdraft for a customer",
             "INSERT INTO accounts (id, participant_id, display_name, currency, may_overdraw, created_at)
              VALUES (gen_random_uuid(), 'alice', 'x', 'EUR', true, now())".to_owned(),
+            CHECK_VIOLATED,
+        ),
+        (
+            "suspense of a customer",
+            "INSERT INTO accounts (id, participant_id, display_name, currency, is_suspense, created_at)
+             VALUES (gen_random_uuid(), 'alice', 'x', 'EUR', true, now())".to_owned(),
+            CHECK_VIOLATED,
+        ),
+        (
+            "half a request",
+            "INSERT INTO accounts (id, participant_id, display_name, currency, request_id, created_at)
+             VALUES (gen_random_uuid(), 'alice', 'x', 'EUR', 'r', now())".to_owned(),
+            CHECK_VIOLATED,
+        ),
+        (
+            "no currency",
+            "INSERT INTO accounts (id, participant_id, display_name, currency, created_at)
+             VALUES (gen_random_uuid(), 'alice', 'x', 'euro', now())".to_owned(),
             CHECK_VIOLATED,
         ),
         (

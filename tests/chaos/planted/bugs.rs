@@ -146,10 +146,7 @@ pub const BUGS: &[Bug] = &[
     bug("X6", "a used request id is answered with what it made, whatever is asked", any),
     bug("X7", "nobody takes over what was left", |cell| killed(cell, Service::Platform) || a_bank(cell)),
     bug("X8", "an HTTP error of a bank is taken for its refusal", a_bank),
-    bug("X9", "captures are not held against what is authorized", any).with(&[
-        "ALTER TABLE payments DROP CONSTRAINT payments_captured_at_most_once",
-        "ALTER TABLE payments DROP CONSTRAINT payments_held_check",
-    ]),
+    bug("X9", "captures are not held against what is authorized", any).with(&["ALTER TABLE payments DROP CONSTRAINT payments_sound"]),
     // No authorization expires in the first minute.
     Bug { within: MINUTE.saturating_mul(2), ..bug("X10", "an authorization that expires keeps its hold", any) },
     bug("X11", "a connection that broke is taken for one that never came about", a_bank),

@@ -228,23 +228,19 @@ fn queue(statement: &mut Statement, writes: &Writes) {
 /// Leases of one length stand in one row, up to so many.
 fn first_leases(statement: &mut Statement, mut leases: Vec<(i64, Uuid)>) {
     leases.sort_unstable();
-    let (mut rows, mut row) = (Vec::new(), 0_i32);
-    for same in leases.chunk_by(|a, b| a.0 == b.0).flat_map(|same| same.chunks(LEASES_IN_A_ROW)) {
-        rows.extend(same.iter().map(|(lease, id)| (row, *lease, *id)));
-        row += 1;
-    }
-    statement.part(
+    let rows: Vec<_> = leases
+        .chunk_by(|a, b| a.0 == b.0)
+        .flat_map(|same| same.chunks(LEASES_IN_A_ROW))
+        .filter_map(|same| Some((same.first()?.0, same.iter().map(|(_, id)| *id).collect::<Vec<Uuid>>())))
+        .collect();
+    statement.few(
         "lent",
-        usize::try_from(row).unwrap_or_default(),
-        "INSERT INTO first_leases (ends_at, payments) \
-         SELECT clock_timestamp() + lease * interval '1 microsecond', array_agg(id) FROM",
-        |columns| {
-            columns
-                .add(&rows, |(row, ..)| *row)
-                .add(&rows, |(_, lease, _)| *lease)
-                .add(&rows, |(.., id)| *id);
+        "INSERT INTO first_leases (ends_at, payments) VALUES ",
+        rows,
+        |sql, (lease, payments)| {
+            sql.push("(clock_timestamp() + interval '1 microsecond' * ").push_bind(lease);
+            sql.push(", ").push_bind(payments).push(")");
         },
-        "AS g (row, lease, id) GROUP BY row, lease",
     );
 }
 

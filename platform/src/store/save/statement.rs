@@ -36,6 +36,27 @@ impl Statement {
         self.parts.push((name, count));
     }
 
+    /// Adds a part that writes a few rows, unless there are none: `before`, and each row as `push` adds it.
+    pub(super) fn few<R>(
+        &mut self,
+        name: &'static str,
+        before: &'static str,
+        rows: Vec<R>,
+        push: impl Fn(&mut QueryBuilder<Postgres>, R),
+    ) {
+        let Some(count) = i64::try_from(rows.len()).ok().filter(|count| *count > 0) else { return };
+        let sql = self.begin(name);
+        sql.push(before);
+        for (number, row) in rows.into_iter().enumerate() {
+            if number > 0 {
+                sql.push(", ");
+            }
+            push(sql, row);
+        }
+        sql.push(" RETURNING 1)");
+        self.parts.push((name, count));
+    }
+
     /// Adds a look: `before`, the values, `after` must find no row.
     pub(super) fn none<'q, V>(
         &mut self,
