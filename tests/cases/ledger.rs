@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "ledger/archive.rs"]
+mod archive;
 #[path = "ledger/authorizations.rs"]
 mod authorizations;
 #[path = "ledger/bench.rs"]

@@ -3,7 +3,8 @@
 //! At most four round trips, each only when there is something to look for: payments, deposits' request ids, accounts, and
 //! requests, which without locks are only read when the look at the accounts has shown that there are any. What only rare commands
 //! need costs a round trip of its own. Requests are looked for behind the payments, so that a refund or capture that is repeated at once
-//! hears of the first, and not that the first has taken what there was.
+//! hears of the first, and not that the first has taken what there was. Payments that are named and are in the archive come back
+//! under locks, with the commit that goes on with them.
 //!
 //! Under locks, accounts and then payments are locked in id order, and nothing of them changes before the commit. Without, what
 //! changes is noticed when it is to be written (see [`super::save`]); then what commands know of their payments is taken for
@@ -20,7 +21,7 @@ use common::{
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{StoreError, accounts, deposits, dispatches, payments, refunds, resolutions};
+use super::{StoreError, accounts, archive, deposits, dispatches, payments, refunds, resolutions};
 use crate::domain::{
     ledger::{Arrival, Command, Conclude, Request, Snapshot, return_request_id},
     payment::{Evidence, Kind, Lease, Payment, State},
@@ -136,13 +137,22 @@ pub async fn snapshot(
     let mut repeated = accounts::Repeated::Perhaps;
     let keys: Vec<Uuid> = named.requests.iter().map(|request| key(request)).collect();
     let ibans: Vec<&str> = std::mem::take(&mut named.ibans).into_iter().collect();
+    let mut there = named.payments.len();
     if locks == Locks::Rows {
         // Whose accounts they are never changes, and accounts are locked first.
-        wanted.extend(accounts_of(connection, &named.payments).await?);
+        let sides = accounts_of(connection, &named.payments).await?;
+        there = sides.len();
+        wanted.extend(
+            sides.into_iter().flat_map(|(_, payer, credit)| [payer, credit].map(AccountId::from_uuid)),
+        );
         snapshot.accounts = accounts::load(connection, &wanted, &ibans, &[], locks).await?.0;
     }
     if !named.payments.is_empty() {
         snapshot.payments = payments_by_id(connection, &named.payments, locks).await?;
+        if snapshot.payments.len() < there {
+            // In the archive, or on their way there: under locks they come back.
+            return Err(StoreError::Conflict("payments"));
+        }
     }
     for (payment, _) in snapshot.payments.values() {
         wanted.extend([payment.payer_account, payment.credit_account]);
@@ -165,7 +175,9 @@ pub async fn snapshot(
         snapshot.accounts_by_iban = by_iban.collect();
     }
     if !keys.is_empty() && repeated == accounts::Repeated::Perhaps {
-        requests(connection, keys, &mut snapshot).await?;
+        let taken_out = requests(connection, keys, &mut snapshot).await?;
+        let asked = named.requests.iter().filter(|request| taken_out.contains(&key(request)));
+        snapshot.requests_taken_out = asked.map(|request| request.key()).collect();
     }
     Ok(snapshot)
 }
@@ -212,41 +224,61 @@ fn late_success(command: &Command, snapshot: &Snapshot) -> Option<Request> {
     })
 }
 
-/// The accounts of these payments.
+/// These payments, as far as there are any, with their two accounts; those in the archive come back.
 async fn accounts_of(
     connection: &mut PgConnection,
     payments: &BTreeSet<PaymentId>,
-) -> Result<Vec<AccountId>, StoreError> {
+) -> Result<Vec<(Uuid, Uuid, Uuid)>, StoreError> {
     if payments.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = payments.iter().map(|id| id.uuid()).collect();
-    let sql = "SELECT payer_account, credit_account FROM payments WHERE id = ANY($1)";
-    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(sql).bind(ids).fetch_all(connection).await?;
-    Ok(rows.into_iter().flat_map(|(payer, credit)| [payer, credit]).map(AccountId::from_uuid).collect())
+    let sql = "SELECT id, payer_account, credit_account FROM payments WHERE id = ANY($1)";
+    let here: Vec<(Uuid, Uuid, Uuid)> = sqlx::query_as(sql).bind(&ids).fetch_all(&mut *connection).await?;
+    if here.len() == ids.len() {
+        return Ok(here);
+    }
+    let missing = ids.iter().copied().filter(|id| here.iter().all(|(there, ..)| there != id));
+    let brought = archive::bring_back(connection, &missing.collect::<Vec<_>>()).await?;
+    let there: Vec<(Uuid, Uuid, Uuid)> = sqlx::query_as(sql).bind(ids).fetch_all(connection).await?;
+    if there.len() < here.len() + brought {
+        // Somebody else has brought one back, and it has left again.
+        return Err(StoreError::Conflict("payments"));
+    }
+    Ok(there)
 }
 
 fn key(request: &Request) -> Uuid {
     payments::request_key(&request.participant, &request.request_id)
 }
 
+/// Loads what these requests made, in the archive too. Returns the keys of those whose payments were taken out of it.
 async fn requests(
     connection: &mut PgConnection,
     keys: Vec<Uuid>,
     snapshot: &mut Snapshot,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Uuid>, StoreError> {
     let sql = const_format::concatcp!(
-        "SELECT ",
+        "SELECT p.request_key, ",
         payments::COLUMNS,
-        " FROM payments p WHERE p.request_key = ANY($1)"
+        " FROM payments p WHERE p.request_key = ANY($1) UNION ALL SELECT r.request_key, ",
+        payments::COLUMNS,
+        " FROM ",
+        archive::BY_REQUEST,
+        "ANY($1)"
     );
+    let mut taken_out = Vec::new();
     let rows = sqlx::query(sql).bind(keys).fetch_all(connection).await?;
     for row in rows.iter().filter(|_| !planted::is("M2")) {
+        if row.try_get::<Option<Uuid>, _>("id")?.is_none() {
+            taken_out.push(row.try_get("request_key")?);
+            continue;
+        }
         let payment = payments::from_row(row)?;
         let key = (payment.participant.clone(), payment.request_id.clone());
         snapshot.payment_requests.insert(key, payment);
     }
-    Ok(())
+    Ok(taken_out)
 }
 
 type LeasedPayments = BTreeMap<PaymentId, (Payment, Option<Lease>)>;

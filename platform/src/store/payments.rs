@@ -15,7 +15,7 @@ use sqlx::{postgres::PgRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, archive};
 use crate::domain::{
     payment::{Authorization, Kind, Payment, State, Terms, own_end_to_end_id},
     refusal::Reason,
@@ -164,6 +164,9 @@ pub(super) fn from_row(row: &PgRow) -> Result<Payment, StoreError> {
     PaymentRow::from_row(row)?.try_into()
 }
 
+const BY_ID: [&str; 2] = ["payments p WHERE p.id = ", "archived_payments p WHERE p.id = "];
+const BY_REQUEST: [&str; 2] = ["payments p WHERE p.request_key = ", archive::BY_REQUEST];
+
 /// Which payments to list.
 #[derive(Clone, Debug, Default)]
 pub struct PaymentFilter {
@@ -181,9 +184,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn payment(&self, participant: &str, id: PaymentId) -> Result<Option<Payment>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM payments p WHERE p.id = $1 AND p.participant_id = $2");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.uuid()).bind(participant);
-        query.fetch_optional(self.pool()).await?.as_ref().map(from_row).transpose()
+        self.find(BY_ID, id.uuid(), Some(participant)).await
     }
 
     /// A payment, whosever it is.
@@ -191,9 +192,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn any_payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
-        let sql = const_format::concatcp!("SELECT ", COLUMNS, " FROM payments p WHERE p.id = $1");
-        let row = sqlx::query(sql).bind(id.uuid()).fetch_optional(self.pool()).await?;
-        row.as_ref().map(from_row).transpose()
+        self.find(BY_ID, id.uuid(), None).await
     }
 
     /// A participant's payment, by the id of the request that made it.
@@ -205,9 +204,25 @@ impl Store {
         participant: &str,
         request_id: &str,
     ) -> Result<Option<Payment>, StoreError> {
-        let sql = const_format::concatcp!("SELECT ", COLUMNS, " FROM payments p WHERE p.request_key = $1");
-        let query = sqlx::query(sql).bind(request_key(participant, request_id));
-        query.fetch_optional(self.pool()).await?.as_ref().map(from_row).transpose()
+        self.find(BY_REQUEST, request_key(participant, request_id), Some(participant)).await
+    }
+
+    /// A payment where it can be worked on, or else in the archive: what has left the one place is in the other.
+    async fn find(
+        &self,
+        places: [&str; 2],
+        key: Uuid,
+        participant: Option<&str>,
+    ) -> Result<Option<Payment>, StoreError> {
+        for place in places {
+            let sql =
+                format!("SELECT {COLUMNS} FROM {place} $1 AND ($2::text IS NULL OR p.participant_id = $2)");
+            let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(key).bind(participant);
+            if let Some(row) = query.fetch_optional(self.pool()).await? {
+                return from_row(&row).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// A participant's payments, newest first, from behind `before` on.
@@ -221,10 +236,17 @@ impl Store {
         before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<Payment>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM payments p WHERE p.participant_id = $1 AND p.id < $2 \
+        let wanted = "p.participant_id = $1 AND p.id < $2 \
              AND ($3::uuid IS NULL OR p.payer_account = $3) AND ($4::text IS NULL OR p.state = $4::payment_state) \
-             AND ($6::uuid IS NULL OR p.original_id = $6) ORDER BY p.id DESC LIMIT $5"
+             AND ($6::uuid IS NULL OR p.original_id = $6)";
+        // Each place by its own index, newest first, then the newest of both. What was brought back is in both.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM ( \
+               (SELECT p.* FROM payments p WHERE {wanted} ORDER BY p.id DESC LIMIT $5) \
+               UNION ALL \
+               (SELECT p.* FROM archived_payments p WHERE {wanted} \
+                AND NOT EXISTS (SELECT FROM payments b WHERE b.id = p.id) ORDER BY p.id DESC LIMIT $5) \
+             ) AS p ORDER BY p.id DESC LIMIT $5"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(participant)
