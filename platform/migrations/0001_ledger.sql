@@ -48,6 +48,7 @@ CREATE TABLE accounts (
     credits_pending bigint NOT NULL DEFAULT 0 CHECK (credits_pending >= 0),
     credits_posted bigint NOT NULL DEFAULT 0 CHECK (credits_posted >= 0),
     closed_at timestamptz,
+    revision integer NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL,
     CONSTRAINT accounts_request_id_is_unique UNIQUE (participant_id, request_id),
     CONSTRAINT accounts_one_settlement_account UNIQUE (bank_id, currency, is_suspense),
@@ -75,6 +76,7 @@ COMMENT ON COLUMN accounts.debits_posted IS 'Minor units debited.';
 COMMENT ON COLUMN accounts.credits_pending IS 'Minor units that payments under way will credit.';
 COMMENT ON COLUMN accounts.credits_posted IS 'Minor units credited.';
 COMMENT ON COLUMN accounts.closed_at IS 'Set once the account is closed.';
+COMMENT ON COLUMN accounts.revision IS 'Counts the changes of the name, the IBAN and whether it is closed: what was decided on an older one is refused.';
 COMMENT ON COLUMN accounts.created_at IS 'When it was opened. Immutable.';
 
 CREATE TABLE payments (
@@ -350,6 +352,15 @@ CREATE TRIGGER payments_identity_immutable BEFORE UPDATE OF
 CREATE TRIGGER accounts_identity_immutable BEFORE UPDATE OF
     id, participant_id, request_id, request_fingerprint, currency, bank_id, may_overdraw, created_at, is_suspense ON accounts
     EXECUTE FUNCTION refuse_change('an account''s identity never changes');
+
+CREATE FUNCTION count_revision() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.revision := OLD.revision + 1;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION count_revision() IS 'Counts a change of what platforms remember of an account.';
+CREATE TRIGGER accounts_count_revision BEFORE UPDATE OF display_name, iban, closed_at ON accounts
+    FOR EACH ROW EXECUTE FUNCTION count_revision();
 
 -- What was decided without locks is refused when something that it follows from has changed.
 CREATE FUNCTION changed_meanwhile(part text) RETURNS boolean LANGUAGE plpgsql AS $$

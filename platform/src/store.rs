@@ -6,6 +6,7 @@ pub mod archive;
 pub mod deposits;
 pub mod dispatches;
 pub mod durability;
+pub mod known;
 pub mod load;
 pub mod payments;
 pub mod refunds;

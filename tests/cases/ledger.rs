@@ -16,6 +16,8 @@ mod constraints;
 mod differential;
 #[path = "ledger/faults.rs"]
 mod faults;
+#[path = "ledger/known.rs"]
+mod known;
 #[path = "ledger/life.rs"]
 mod life;
 #[path = "ledger/plans.rs"]

@@ -1,9 +1,9 @@
 //! The ledger's writer: gathers commands and commits them together.
 //!
-//! A batch is whatever queued up while the last commit ran; nothing waits for one to fill. It is loaded (see
-//! [`crate::store::load`]), decided, and saved by one statement, which the database refuses if anything that the decision
-//! follows from has changed meanwhile. Then, and whenever a try fails, the batch is done again under locks, in one
-//! transaction: begin, load, decide, save, commit. When the answer to a commit is lost, the batch is done again as it is: its
+//! A batch is whatever queued up while the last commit ran; nothing waits for one to fill. It is decided on what is known of
+//! accounts, or else on what is loaded (see [`crate::store::load`]), and saved by one statement, which the database refuses if
+//! anything that the decision follows from is not so any more. Then it is decided again on what the database says, and after
+//! that, and whenever a try fails, under locks, in one transaction: begin, load, decide, save, commit. When the answer to a commit is lost, the batch is done again as it is: its
 //! commands carry their numbers, so what was saved is found, not written twice.
 
 use std::{
@@ -22,12 +22,13 @@ use super::pace::Pace;
 use crate::{
     domain::{
         ledger::{self, Command, Outcome},
-        payment::Submission,
+        payment::{State, Submission},
     },
     gate::Place,
     store::{
         Store, StoreError,
-        load::{self, Locks},
+        known::KnownAccounts,
+        load::{self, Loaded, View},
         save,
     },
 };
@@ -38,6 +39,10 @@ const MAX_TRIES: u32 = 4;
 /// How long a try may take before its connection is given up: longer than the database's own limits, so that this ends
 /// only tries whose line has gone quiet.
 const LONGEST_TRY: Duration = Duration::from_secs(15);
+
+/// How many batches are decided on what is read, after one that was decided on what was known was refused: whoever repeats
+/// requests, or has accounts change elsewhere, makes few batches be decided twice.
+const WARY_BATCHES: u32 = 64;
 
 /// Hands commands to the writers. Clones share them.
 #[derive(Clone, Debug)]
@@ -122,7 +127,8 @@ impl Book {
                 loop {
                     let (store, clock, submissions) = (store.clone(), clock.clone(), submissions.clone());
                     let pace = Arc::clone(&pace);
-                    let writer = Writer { store, clock, submissions, pace, connection: None };
+                    let known = KnownAccounts::default();
+                    let writer = Writer { store, clock, submissions, pace, connection: None, known, wary: 0 };
                     let writing = tokio::spawn(writer.run(Arc::clone(&jobs), config.max_batch));
                     if writing.await.is_ok() {
                         return;
@@ -157,6 +163,9 @@ struct Writer {
     submissions: mpsc::UnboundedSender<ToSend>,
     pace: Arc<Pace>,
     connection: Option<PgConnection>,
+    known: KnownAccounts,
+    /// How many batches are to be decided on what is read.
+    wary: u32,
 }
 
 impl Writer {
@@ -217,16 +226,23 @@ impl Writer {
 
     async fn commit_with_retries(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, NotWritten> {
         let (mut failed, mut lost_races) = (0, 0);
-        let needs_locks = commands.iter().any(Command::needs_locks);
-        let mut locks = if needs_locks { Locks::Rows } else { Locks::None };
+        let mut view = self.first_view(commands);
         while failed < MAX_TRIES {
-            let error = match timeout(LONGEST_TRY, self.try_commit(commands, locks)).await {
-                Ok(Ok(outcomes)) => return Ok(outcomes),
+            let error = match timeout(LONGEST_TRY, self.try_commit(commands, view)).await {
+                Ok(Ok(Some(outcomes))) => return Ok(outcomes),
+                Ok(Ok(None)) => {
+                    view = View::Read;
+                    continue;
+                }
                 Ok(Err(error)) => error,
                 Err(_) => sqlx::Error::from(std::io::Error::from(std::io::ErrorKind::TimedOut)).into(),
             };
-            if std::mem::replace(&mut locks, Locks::Rows) == Locks::None && error.is_refused() {
-                tracing::debug!(%error, commands = commands.len(), "a batch is decided again, under locks");
+            self.known = KnownAccounts::default();
+            let refused = view;
+            view = if refused == View::Known && error.is_refused() { View::Read } else { View::Locked };
+            if refused != View::Locked && error.is_refused() {
+                self.wary = WARY_BATCHES;
+                tracing::debug!(%error, commands = commands.len(), ?view, "a batch is decided again");
                 continue;
             }
             // A race is over by the next try; one that never ends is a command that contradicts what is written.
@@ -247,33 +263,62 @@ impl Writer {
         Err(NotWritten::Unavailable)
     }
 
-    async fn try_commit(&mut self, commands: &[Command], locks: Locks) -> Result<Vec<Outcome>, StoreError> {
+    fn first_view(&mut self, commands: &[Command]) -> View {
+        let is_wary = self.wary > 0;
+        self.wary = self.wary.saturating_sub(1);
+        match commands.iter().any(Command::needs_locks) {
+            true => View::Locked,
+            false if is_wary => View::Read,
+            false => View::Known,
+        }
+    }
+
+    /// Decides a batch and saves it; none if what was known is not enough to decide it on.
+    async fn try_commit(
+        &mut self,
+        commands: &[Command],
+        view: View,
+    ) -> Result<Option<Vec<Outcome>>, StoreError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.store.connect().await?),
         };
         crash_point::here("book.before_transaction");
-        if locks == Locks::None {
-            let snapshot = load::snapshot(connection, commands, locks).await?;
+        if view != View::Locked {
+            let Loaded { snapshot, guards } =
+                load::snapshot(connection, commands, view, &mut self.known).await?;
             let (outcomes, writes) = ledger::decide(snapshot, commands, self.clock.now());
+            if !guards.is_empty() && commands.iter().zip(&outcomes).any(is_doubtful) {
+                return Ok(None);
+            }
             if !writes.is_empty() {
                 before_commit(&self.submissions, &outcomes).await;
-                after_commit(save::at_once(connection, &writes).await)?;
+                after_commit(save::at_once(connection, &writes, &guards).await)?;
+                self.known.follow(&writes);
             }
-            return Ok(outcomes);
+            return Ok(Some(outcomes));
         }
         let mut transaction = connection.begin().await?;
-        let snapshot = load::snapshot(&mut transaction, commands, locks).await?;
-        let (outcomes, writes) = ledger::decide(snapshot, commands, self.clock.now());
+        let loaded = load::snapshot(&mut transaction, commands, view, &mut self.known).await?;
+        let (outcomes, writes) = ledger::decide(loaded.snapshot, commands, self.clock.now());
         if writes.is_empty() {
             transaction.rollback().await?;
         } else {
             save::writes(&mut transaction, &writes).await?;
             before_commit(&self.submissions, &outcomes).await;
             after_commit(transaction.commit().await.map_err(StoreError::from))?;
+            self.known.follow(&writes);
         }
-        Ok(outcomes)
+        Ok(Some(outcomes))
     }
+}
+
+/// Whether what was known may have let a payment fail that what is true would not: no write that the database could refuse
+/// says so.
+fn is_doubtful((command, outcome): (&Command, &Outcome)) -> bool {
+    let Command::Pay(_) = command else { return false };
+    !matches!(outcome, Outcome::Submitted(_))
+        && !matches!(outcome, Outcome::Payment(payment) if payment.state != State::Failed)
 }
 
 async fn before_commit(submissions: &mpsc::UnboundedSender<ToSend>, outcomes: &[Outcome]) {

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, archive, load::Locks, to_sql};
+use super::{Store, StoreError, archive, load::View, to_sql};
 use crate::domain::{
     account::{Account, Balances},
     payment::Fingerprint,
@@ -31,12 +31,13 @@ struct AccountRow {
     credits_pending: i64,
     credits_posted: i64,
     closed: bool,
+    revision: i32,
     created_at: OffsetDateTime,
 }
 
 const COLUMNS: &str = "id, participant_id, request_id, request_fingerprint, display_name, currency, iban, \
      may_overdraw, debits_pending, debits_posted, credits_pending, credits_posted, closed_at IS NOT NULL AS closed, \
-     created_at";
+     revision, created_at";
 const SELECT: &str = const_format::concatcp!("SELECT ", COLUMNS, " FROM accounts ");
 
 /// An account with what only its owner sees of it.
@@ -64,6 +65,7 @@ impl TryFrom<AccountRow> for OwnAccount {
             currency: Currency::parse(&row.currency).ok_or(StoreError::Corrupt("accounts.currency"))?,
             may_overdraw: row.may_overdraw,
             closed: row.closed,
+            revision: row.revision,
             balances: Balances {
                 debits_pending: row.debits_pending,
                 debits_posted: row.debits_posted,
@@ -103,7 +105,7 @@ pub(super) async fn load(
     ids: &BTreeSet<AccountId>,
     ibans: &[&str],
     request_keys: &[Uuid],
-    locks: Locks,
+    view: View,
 ) -> Result<(BTreeMap<AccountId, Account>, Repeated), StoreError> {
     const UNLOCKED: &str = const_format::concatcp!(
         "SELECT ",
@@ -115,7 +117,7 @@ pub(super) async fn load(
     );
     const LOCKED: &str = const_format::concatcp!(UNLOCKED, " FOR NO KEY UPDATE");
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let sql = if locks == Locks::Rows && !planted::is("M10") { LOCKED } else { UNLOCKED };
+    let sql = if view == View::Locked && !planted::is("M10") { LOCKED } else { UNLOCKED };
     let query = sqlx::query_as(sql).bind(ids).bind(ibans).bind(request_keys);
     let rows: Vec<LoadedRow> = query.fetch_all(connection).await?;
     let is_new = rows.first().is_some_and(|row| !row.is_repeated);

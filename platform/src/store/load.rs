@@ -6,6 +6,9 @@
 //! hears of the first, and not that the first has taken what there was. Payments that are named and are in the archive come back
 //! under locks, with the commit that goes on with them.
 //!
+//! Accounts are not looked at if all of them are known (see [`super::known`]) and commands ask for nothing else; then there is no
+//! round trip at all.
+//!
 //! Under locks, accounts and then payments are locked in id order, and nothing of them changes before the commit. Without, what
 //! changes is noticed when it is to be written (see [`super::save`]); then what commands know of their payments is taken for
 //! true, so that the end of a payment needs no look at all.
@@ -21,19 +24,49 @@ use common::{
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{StoreError, accounts, archive, deposits, dispatches, payments, refunds, resolutions};
+use super::{
+    StoreError, accounts, archive, deposits, dispatches, known::KnownAccounts, payments, refunds, resolutions,
+};
 use crate::domain::{
+    account::Account,
     ledger::{Arrival, Command, Conclude, Request, Snapshot, return_request_id},
     payment::{Evidence, Kind, Lease, Payment, State},
 };
 
-/// Whether what is loaded stays as it is until the end of the transaction.
+/// How what is loaded is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Locks {
-    /// It may change: the writes are refused then.
-    None,
-    /// Payments and accounts are locked. The transaction must be open.
-    Rows,
+pub enum View {
+    /// As this process last saw it, where it has. What has changed since is refused when it is written.
+    Known,
+    /// As the database has it. It may change: the writes are refused then.
+    Read,
+    /// Payments and accounts are locked, and stay as they are. The transaction must be open.
+    Locked,
+}
+
+/// What commands need, and what must still hold when it is written that follows from it.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// What they need.
+    pub snapshot: Snapshot,
+    /// What must hold.
+    pub guards: Guards,
+}
+
+/// What was taken for true without a look, and is looked at by the statement that saves what follows from it.
+#[derive(Debug, Default)]
+pub struct Guards {
+    /// Accounts that were known, in these revisions.
+    pub(super) revisions: BTreeMap<AccountId, i32>,
+    /// IBANs that no account here has.
+    pub(super) foreign_ibans: Vec<String>,
+}
+
+impl Guards {
+    /// Whether nothing was taken for true.
+    pub fn is_empty(&self) -> bool {
+        self.revisions.is_empty() && self.foreign_ibans.is_empty()
+    }
 }
 
 /// What commands name, and has to be loaded.
@@ -57,11 +90,11 @@ struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    fn by(commands: &'a [Command], locks: Locks) -> Self {
+    fn by(commands: &'a [Command], view: View) -> Self {
         let mut named = Self::default();
         for command in commands {
             match command {
-                Command::Conclude(conclude) if locks == Locks::None => named.add_known(conclude),
+                Command::Conclude(conclude) if view != View::Locked => named.add_known(conclude),
                 _ => named.add(command),
             }
         }
@@ -129,26 +162,28 @@ impl<'a> Named<'a> {
 pub async fn snapshot(
     connection: &mut PgConnection,
     commands: &[Command],
-    locks: Locks,
-) -> Result<Snapshot, StoreError> {
-    let mut named = Named::by(commands, locks);
+    view: View,
+    known: &mut KnownAccounts,
+) -> Result<Loaded, StoreError> {
+    let mut named = Named::by(commands, view);
     let mut snapshot = Snapshot::default();
+    let mut guards = Guards::default();
     let mut wanted = std::mem::take(&mut named.accounts);
     let mut repeated = accounts::Repeated::Perhaps;
     let keys: Vec<Uuid> = named.requests.iter().map(|request| key(request)).collect();
     let ibans: Vec<&str> = std::mem::take(&mut named.ibans).into_iter().collect();
     let mut there = named.payments.len();
-    if locks == Locks::Rows {
+    if view == View::Locked {
         // Whose accounts they are never changes, and accounts are locked first.
         let sides = accounts_of(connection, &named.payments).await?;
         there = sides.len();
         wanted.extend(
             sides.into_iter().flat_map(|(_, payer, credit)| [payer, credit].map(AccountId::from_uuid)),
         );
-        snapshot.accounts = accounts::load(connection, &wanted, &ibans, &[], locks).await?.0;
+        snapshot.accounts = accounts::load(connection, &wanted, &ibans, &[], view).await?.0;
     }
     if !named.payments.is_empty() {
-        snapshot.payments = payments_by_id(connection, &named.payments, locks).await?;
+        snapshot.payments = payments_by_id(connection, &named.payments, view).await?;
         if snapshot.payments.len() < there {
             // In the archive, or on their way there: under locks they come back.
             return Err(StoreError::Conflict("payments"));
@@ -164,8 +199,19 @@ pub async fn snapshot(
         snapshot.deposit_requests = deposits::by_request(connection, &named.arrivals).await?;
     }
     rare(connection, commands, &named, &mut snapshot).await?;
-    if locks == Locks::None && (!wanted.is_empty() || !ibans.is_empty()) {
-        (snapshot.accounts, repeated) = accounts::load(connection, &wanted, &ibans, &keys, locks).await?;
+    let recalled = (view == View::Known && commands.iter().all(Command::may_rest_on_known_accounts))
+        .then(|| recall(known, &wanted, &ibans))
+        .flatten();
+    if let Some((accounts, taken_for_true)) = recalled {
+        snapshot.accounts = accounts;
+        guards = taken_for_true;
+        // What a repeated request would write the unique key refuses.
+        repeated = accounts::Repeated::None;
+    } else if view != View::Locked && (!wanted.is_empty() || !ibans.is_empty()) {
+        (snapshot.accounts, repeated) = accounts::load(connection, &wanted, &ibans, &keys, view).await?;
+    }
+    if guards.is_empty() {
+        snapshot.accounts.values().for_each(|account| known.learn(account.clone()));
     }
     if !ibans.is_empty() {
         let by_iban = snapshot.accounts.values().filter_map(|account| {
@@ -179,7 +225,24 @@ pub async fn snapshot(
         let asked = named.requests.iter().filter(|request| taken_out.contains(&key(request)));
         snapshot.requests_taken_out = asked.map(|request| request.key()).collect();
     }
-    Ok(snapshot)
+    Ok(Loaded { snapshot, guards })
+}
+
+/// The accounts with these numbers and IBANs, if all of the first are known, and what is so taken for true.
+fn recall(
+    known: &mut KnownAccounts,
+    wanted: &BTreeSet<AccountId>,
+    ibans: &[&str],
+) -> Option<(BTreeMap<AccountId, Account>, Guards)> {
+    let (ours, foreign): (Vec<&str>, Vec<&str>) =
+        ibans.iter().partition(|iban| known.with_iban(iban).is_some());
+    let ours: Vec<AccountId> = ours.into_iter().filter_map(|iban| known.with_iban(iban)).collect();
+    let mut accounts = BTreeMap::new();
+    for id in wanted.iter().chain(&ours) {
+        accounts.insert(*id, known.get(*id)?.clone());
+    }
+    let revisions = accounts.values().map(|account| (account.id, account.revision)).collect();
+    Some((accounts, Guards { revisions, foreign_ibans: foreign.into_iter().map(str::to_owned).collect() }))
 }
 
 /// Loads what only rare commands need.
@@ -286,7 +349,7 @@ type LeasedPayments = BTreeMap<PaymentId, (Payment, Option<Lease>)>;
 async fn payments_by_id(
     connection: &mut PgConnection,
     ids: &BTreeSet<PaymentId>,
-    locks: Locks,
+    view: View,
 ) -> Result<LeasedPayments, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     const UNLOCKED: &str = const_format::concatcp!(
@@ -296,7 +359,7 @@ async fn payments_by_id(
          WHERE p.id = ANY($1) ORDER BY p.id"
     );
     const LOCKED: &str = const_format::concatcp!(UNLOCKED, " FOR NO KEY UPDATE OF p");
-    let sql = if locks == Locks::Rows && !planted::is("M11") { LOCKED } else { UNLOCKED };
+    let sql = if view == View::Locked && !planted::is("M11") { LOCKED } else { UNLOCKED };
     let rows = sqlx::query(sql).bind(ids).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {

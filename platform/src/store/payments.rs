@@ -11,7 +11,7 @@ use common::{
     money::{Currency, Money},
     order::{BankKey, Payee, PayeeAccount},
 };
-use sqlx::{postgres::PgRow, types::Json};
+use sqlx::{QueryBuilder, postgres::PgRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -236,27 +236,29 @@ impl Store {
         before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<Payment>, StoreError> {
-        let wanted = "p.participant_id = $1 AND p.id < $2 \
-             AND ($3::uuid IS NULL OR p.payer_account = $3) AND ($4::text IS NULL OR p.state = $4::payment_state) \
-             AND ($6::uuid IS NULL OR p.original_id = $6)";
         // Each place by its own index, newest first, then the newest of both. What was brought back is in both.
-        let sql = format!(
-            "SELECT {COLUMNS} FROM ( \
-               (SELECT p.* FROM payments p WHERE {wanted} ORDER BY p.id DESC LIMIT $5) \
-               UNION ALL \
-               (SELECT p.* FROM archived_payments p WHERE {wanted} \
-                AND NOT EXISTS (SELECT FROM payments b WHERE b.id = p.id) ORDER BY p.id DESC LIMIT $5) \
-             ) AS p ORDER BY p.id DESC LIMIT $5"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(participant)
-            .bind(before.unwrap_or(Uuid::max()))
-            .bind(filter.payer_account.map(AccountId::uuid))
-            .bind(filter.state.map(State::name))
-            .bind(limit)
-            .bind(filter.original.map(PaymentId::uuid))
-            .fetch_all(self.pool())
-            .await?;
+        let mut query = QueryBuilder::new(const_format::concatcp!("SELECT ", COLUMNS, " FROM ("));
+        for place in ["(SELECT p.* FROM payments p", " UNION ALL (SELECT p.* FROM archived_payments p"] {
+            // Only what is asked for, and the limit as a number: of anything that might be there and is not, the planner expects
+            // so few rows that it would rather read and sort all of the participant's.
+            query.push(place).push(" WHERE p.participant_id = ").push_bind(participant);
+            query.push(" AND p.id < ").push_bind(before.unwrap_or(Uuid::max()));
+            if let Some(payer) = filter.payer_account {
+                query.push(" AND p.payer_account = ").push_bind(payer.uuid());
+            }
+            if let Some(state) = filter.state {
+                query.push(" AND p.state = ").push_bind(state.name()).push("::payment_state");
+            }
+            if let Some(original) = filter.original {
+                query.push(" AND p.original_id = ").push_bind(original.uuid());
+            }
+            if place.contains("archived") {
+                query.push(" AND NOT EXISTS (SELECT FROM payments b WHERE b.id = p.id)");
+            }
+            query.push(" ORDER BY p.id DESC LIMIT ").push(limit).push(")");
+        }
+        query.push(") AS p ORDER BY p.id DESC LIMIT ").push(limit);
+        let rows = query.build().fetch_all(self.pool()).await?;
         rows.iter().map(from_row).collect()
     }
 }

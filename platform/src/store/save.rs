@@ -3,7 +3,8 @@
 //!
 //! The statement has a part for each table that there is something to write to, so that a small batch costs little. It refuses
 //! what was decided on something that has changed since: a payment by its sequence number and whether its work was queued, a
-//! lease by its token, a request by its unique key, too little money by the account's constraint. Every part's rows are
+//! lease by its token, a request by its unique key, too little money by the account's constraint, what was known of an account by its
+//! revision, an IBAN that is nobody's here by a look. Every part's rows are
 //! counted, and any other number than was sent undoes the whole. The parts are done in the order in which they stand: accounts,
 //! then payments that there are, then what is new, each in the order of its keys, which is also the order under locks, so that
 //! two platforms do not deadlock. Accounts come first, since who writes a request that was made before waits for whoever is
@@ -14,28 +15,36 @@ mod statement;
 
 use sqlx::{Connection, PgConnection};
 
-use super::{StoreError, alarms, refunds, resolutions};
+use super::{StoreError, alarms, load::Guards, refunds, resolutions};
 use crate::domain::ledger::Writes;
 
-/// Saves `writes` as a transaction of its own.
+/// Saves `writes` as a transaction of its own, if what they follow from is still so.
 ///
 /// # Errors
 /// When the database fails or refuses.
-pub async fn at_once(connection: &mut PgConnection, writes: &Writes) -> Result<(), StoreError> {
+pub async fn at_once(
+    connection: &mut PgConnection,
+    writes: &Writes,
+    guards: &Guards,
+) -> Result<(), StoreError> {
     if writes.refunded.is_empty() && writes.proposals.is_empty() && writes.alarms.is_empty() {
-        return parts::of(writes)?.execute(connection).await;
+        return parts::of(writes, guards)?.execute(connection).await;
     }
     let mut transaction = connection.begin().await?;
-    self::writes(&mut transaction, writes).await?;
+    save(&mut transaction, writes, guards).await?;
     Ok(transaction.commit().await?)
 }
 
-/// Saves `writes` inside the open transaction.
+/// Saves `writes` inside the open transaction, under the locks that they were decided under.
 ///
 /// # Errors
 /// When the database fails or refuses.
 pub async fn writes(connection: &mut PgConnection, writes: &Writes) -> Result<(), StoreError> {
-    parts::of(writes)?.execute(&mut *connection).await?;
+    save(connection, writes, &Guards::default()).await
+}
+
+async fn save(connection: &mut PgConnection, writes: &Writes, guards: &Guards) -> Result<(), StoreError> {
+    parts::of(writes, guards)?.execute(&mut *connection).await?;
     refunds::save(connection, &writes.refunded).await?;
     resolutions::save(connection, &writes.proposals).await?;
     alarms::save(connection, &writes.alarms).await

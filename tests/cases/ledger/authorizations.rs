@@ -9,7 +9,8 @@ use platform::{
         payment::{State, Work},
     },
     store::{
-        load::{self, Locks},
+        known::KnownAccounts,
+        load::{self, Guards, View},
         save,
     },
 };
@@ -29,11 +30,12 @@ async fn what_was_decided_on_a_step_that_is_over_is_not_written() {
     let mut connection = world.store.connect().await.unwrap();
     let mut decided = Vec::new();
     for commands in [first.as_slice(), second.as_slice()] {
-        let snapshot = load::snapshot(&mut connection, commands, Locks::None).await.unwrap();
-        decided.push(decide(snapshot, commands, world.clock.now()).1);
+        let mut known = KnownAccounts::default();
+        let loaded = load::snapshot(&mut connection, commands, View::Read, &mut known).await.unwrap();
+        decided.push(decide(loaded.snapshot, commands, world.clock.now()).1);
     }
-    save::at_once(&mut connection, &decided[0]).await.unwrap();
-    let late = save::at_once(&mut connection, &decided[1]).await.unwrap_err();
+    save::at_once(&mut connection, &decided[0], &Guards::default()).await.unwrap();
+    let late = save::at_once(&mut connection, &decided[1], &Guards::default()).await.unwrap_err();
     assert!(late.is_lost_race() && late.to_string().contains("changed_payments"), "{late}");
     assert_eq!(
         number(&world.options, "SELECT captured FROM payments WHERE kind = 'AUTHORIZATION'").await,

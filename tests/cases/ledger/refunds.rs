@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use platform::{
     domain::ledger::{Declined, Outcome, Witness, decide},
-    store::load::{self, Locks},
+    store::{
+        known::KnownAccounts,
+        load::{self, View},
+    },
 };
 use sqlx::Connection;
 
@@ -58,8 +61,9 @@ async fn a_refund_is_held_against_one_that_is_decided_under_locks() {
         let refund = [world.refund("bob", "other", paid.id, Some(6))];
         let mut connection = world.store.connect().await.unwrap();
         let mut transaction = connection.begin().await.unwrap();
-        let snapshot = load::snapshot(&mut transaction, &refund, Locks::Rows).await.unwrap();
-        decide(snapshot, &refund, world.clock.now()).0
+        let mut known = KnownAccounts::default();
+        let loaded = load::snapshot(&mut transaction, &refund, View::Locked, &mut known).await.unwrap();
+        decide(loaded.snapshot, &refund, world.clock.now()).0
     };
     let release = async {
         wait_until(&world.options, WAITING, |waiting| waiting == 2).await;

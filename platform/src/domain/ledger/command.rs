@@ -57,6 +57,16 @@ impl Command {
     pub fn needs_locks(&self) -> bool {
         matches!(self, Self::Refund(_) | Self::Resolve(_))
     }
+
+    /// Whether what is known of accounts is enough to decide it on: a payment, which is refused when it is written if something
+    /// is not so any more, or the end of a payment by who knows it.
+    pub fn may_rest_on_known_accounts(&self) -> bool {
+        match self {
+            Self::Pay(pay) => !pay.validate_only,
+            Self::Conclude(conclude) => conclude.known.is_some() && conclude.original.is_none(),
+            _ => false,
+        }
+    }
 }
 
 /// Who asked for something new, under which id, with what content.

@@ -58,6 +58,7 @@ pub fn accounts() -> Twin {
             currency: Currency::parse(currency).expect("a currency"),
             may_overdraw,
             closed,
+            revision: 1,
             balances: Balances::default(),
         };
         twin.accounts.insert(account.id, account);

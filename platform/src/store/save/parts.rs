@@ -14,22 +14,24 @@ use crate::{
         refusal::Reason,
         transfer::{Cause, Transfer},
     },
-    store::{StoreError, payments::request_key, to_micros, to_sql},
+    store::{StoreError, load::Guards, payments::request_key, to_micros, to_sql},
 };
 
 /// First leases in one row: few enough that the row stays in one piece.
 const LEASES_IN_A_ROW: usize = 64;
 
-/// The statement that saves `writes`, but for what is rare.
-pub(super) fn of(writes: &Writes) -> Result<Statement, StoreError> {
+/// The statement that saves `writes`, but for what is rare, if what the guards say is so.
+pub(super) fn of(writes: &Writes, guards: &Guards) -> Result<Statement, StoreError> {
     let mut statement = Statement::new();
-    moved(&mut statement, writes);
+    moved(&mut statement, writes, guards);
     changed_payments(&mut statement, writes);
     new_payments(&mut statement, &writes.new_payments)?;
     new_deposits(&mut statement, &writes.deposits);
     new_transfers(&mut statement, &writes.transfers);
     new_events(&mut statement, &writes.events);
     queue(&mut statement, writes);
+    let foreign = guards.foreign_ibans.clone();
+    statement.none("foreign_ibans", "SELECT FROM accounts WHERE iban = ANY(", foreign, ")");
     Ok(statement)
 }
 
@@ -60,7 +62,7 @@ fn changed_payments(statement: &mut Statement, writes: &Writes) {
     );
 }
 
-fn moved(statement: &mut Statement, writes: &Writes) {
+fn moved(statement: &mut Statement, writes: &Writes, guards: &Guards) {
     let rows: Vec<_> = writes.deltas.iter().collect();
     statement.part(
         "moved",
@@ -71,8 +73,9 @@ fn moved(statement: &mut Statement, writes: &Writes) {
             columns.add(&rows, |(id, _)| id.uuid());
             columns.add(&rows, |(_, delta)| delta.debits_pending).add(&rows, |(_, delta)| delta.debits_posted);
             columns.add(&rows, |(_, delta)| delta.credits_pending).add(&rows, |(_, delta)| delta.credits_posted);
+            columns.add(&rows, |(id, _)| guards.revisions.get(id).copied());
         },
-        "AS g (id, dp, d, cp, c) WHERE a.id = g.id",
+        "AS g (id, dp, d, cp, c, revision) WHERE a.id = g.id AND a.revision = COALESCE(g.revision, a.revision)",
     );
 }
 

@@ -7,7 +7,7 @@ use crate::store::StoreError;
 /// The statement as far as it is made.
 pub(super) struct Statement {
     sql: QueryBuilder<Postgres>,
-    /// What each part is called, and how many rows it is to write.
+    /// What each part is called, and how many rows it is to write or find.
     parts: Vec<(&'static str, i64)>,
 }
 
@@ -26,8 +26,7 @@ impl Statement {
         after: &'static str,
     ) {
         let Some(count) = i64::try_from(count).ok().filter(|count| *count > 0) else { return };
-        self.sql.push(if self.parts.is_empty() { "WITH " } else { ", " }).push(name).push(" AS (");
-        self.sql.push(before).push(" (SELECT * FROM unnest(");
+        self.begin(name).push(before).push(" (SELECT * FROM unnest(");
         let mut sent = Columns { sql: &mut self.sql, rows: None };
         columns(&mut sent);
         let rows = sent.rows;
@@ -35,6 +34,26 @@ impl Statement {
         // rather read them all, and lock them in an order that is not that of the keys.
         self.sql.push(") LIMIT ").push_bind(rows).push(") ").push(after).push(" RETURNING 1)");
         self.parts.push((name, count));
+    }
+
+    /// Adds a look: `before`, the values, `after` must find no row.
+    pub(super) fn none<'q, V>(
+        &mut self,
+        name: &'static str,
+        before: &'static str,
+        values: Vec<V>,
+        after: &'static str,
+    ) where
+        Vec<V>: Encode<'q, Postgres> + Type<Postgres>,
+    {
+        if !values.is_empty() {
+            self.begin(name).push(before).push_bind(values).push(after).push(")");
+            self.parts.push((name, 0));
+        }
+    }
+
+    fn begin(&mut self, name: &'static str) -> &mut QueryBuilder<Postgres> {
+        self.sql.push(if self.parts.is_empty() { "WITH " } else { ", " }).push(name).push(" AS (")
     }
 
     /// Has the database carry it out.
