@@ -4,6 +4,8 @@
 
 #[path = "ledger/archive.rs"]
 mod archive;
+#[path = "ledger/archiving.rs"]
+mod archiving;
 #[path = "ledger/authorizations.rs"]
 mod authorizations;
 #[path = "ledger/bench.rs"]
