@@ -172,22 +172,14 @@ pub async fn snapshot(
     let mut repeated = accounts::Repeated::Perhaps;
     let keys: Vec<Uuid> = named.requests.iter().map(|request| key(request)).collect();
     let ibans: Vec<&str> = std::mem::take(&mut named.ibans).into_iter().collect();
-    let mut there = named.payments.len();
     if view == View::Locked {
         // Whose accounts they are never changes, and accounts are locked first.
-        let sides = accounts_of(connection, &named.payments).await?;
-        there = sides.len();
-        wanted.extend(
-            sides.into_iter().flat_map(|(_, payer, credit)| [payer, credit].map(AccountId::from_uuid)),
-        );
+        wanted.extend(accounts_of(connection, &named.payments).await?);
         snapshot.accounts = accounts::load(connection, &wanted, &ibans, &[], view).await?.0;
     }
     if !named.payments.is_empty() {
         snapshot.payments = payments_by_id(connection, &named.payments, view).await?;
-        if snapshot.payments.len() < there {
-            // In the archive, or on their way there: under locks they come back.
-            return Err(StoreError::Conflict("payments"));
-        }
+        bring_back(connection, &named.payments, view, &mut snapshot.payments).await?;
     }
     for (payment, _) in snapshot.payments.values() {
         wanted.extend([payment.payer_account, payment.credit_account]);
@@ -287,28 +279,45 @@ fn late_success(command: &Command, snapshot: &Snapshot) -> Option<Request> {
     })
 }
 
-/// These payments, as far as there are any, with their two accounts; those in the archive come back.
+/// The accounts of these payments, wherever those are.
 async fn accounts_of(
     connection: &mut PgConnection,
     payments: &BTreeSet<PaymentId>,
-) -> Result<Vec<(Uuid, Uuid, Uuid)>, StoreError> {
+) -> Result<Vec<AccountId>, StoreError> {
     if payments.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = payments.iter().map(|id| id.uuid()).collect();
-    let sql = "SELECT id, payer_account, credit_account FROM payments WHERE id = ANY($1)";
-    let here: Vec<(Uuid, Uuid, Uuid)> = sqlx::query_as(sql).bind(&ids).fetch_all(&mut *connection).await?;
-    if here.len() == ids.len() {
-        return Ok(here);
+    let here = "SELECT payer_account, credit_account FROM payments WHERE id = ANY($1)";
+    let mut sides: Vec<(Uuid, Uuid)> = sqlx::query_as(here).bind(&ids).fetch_all(&mut *connection).await?;
+    if sides.len() < ids.len() {
+        let anywhere = "SELECT payer_account, credit_account FROM all_payments WHERE id = ANY($1)";
+        sides = sqlx::query_as(anywhere).bind(ids).fetch_all(connection).await?;
     }
-    let missing = ids.iter().copied().filter(|id| here.iter().all(|(there, ..)| there != id));
-    let brought = archive::bring_back(connection, &missing.collect::<Vec<_>>()).await?;
-    let there: Vec<(Uuid, Uuid, Uuid)> = sqlx::query_as(sql).bind(ids).fetch_all(connection).await?;
-    if there.len() < here.len() + brought {
-        // Somebody else has brought one back, and it has left again.
+    Ok(sides.into_iter().flat_map(|(payer, credit)| [payer, credit]).map(AccountId::from_uuid).collect())
+}
+
+/// Has those that are missing come back from the archive. That takes the locks of their accounts, like all that writes payments;
+/// without any, they are left to a try under locks.
+async fn bring_back(
+    connection: &mut PgConnection,
+    wanted: &BTreeSet<PaymentId>,
+    view: View,
+    here: &mut LeasedPayments,
+) -> Result<(), StoreError> {
+    let missing: Vec<Uuid> = wanted.iter().filter(|id| !here.contains_key(id)).map(|id| id.uuid()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if view != View::Locked {
         return Err(StoreError::Conflict("payments"));
     }
-    Ok(there)
+    let there = here.len() + archive::bring_back(connection, &missing).await?;
+    if there > here.len() {
+        *here = payments_by_id(connection, wanted, view).await?;
+    }
+    // Somebody else may have brought one back, and it has left again.
+    if here.len() < there { Err(StoreError::Conflict("payments")) } else { Ok(()) }
 }
 
 fn key(request: &Request) -> Uuid {
