@@ -173,8 +173,10 @@ COMMENT ON COLUMN payments.captured IS 'Of an authorization: minor units of capt
 COMMENT ON COLUMN payments.closing IS 'Of an authorization that takes no more captures: how it ends if there was none.';
 COMMENT ON COLUMN payments.expires_at IS 'Of an authorization: when what is held is released. Immutable.';
 
+-- Without a foreign key (refuse_strays looks), since these rows stay when their payments go to the archive: they are few, and what is
+-- refunded counts as long as anybody may ask for a refund.
 CREATE TABLE refundable (
-    payment_id uuid PRIMARY KEY REFERENCES payments,
+    payment_id uuid PRIMARY KEY,
     amount bigint NOT NULL,
     refunded bigint NOT NULL,
     CONSTRAINT refundable_at_most_once CHECK (refunded BETWEEN 0 AND amount)
@@ -323,11 +325,11 @@ COMMENT ON FUNCTION refuse_change() IS 'Refuses what its trigger fires on.';
 
 CREATE TRIGGER transfers_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON transfers
     EXECUTE FUNCTION refuse_change('transfers never change');
-CREATE TRIGGER payment_events_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON payment_events
+CREATE TRIGGER payment_events_immutable BEFORE UPDATE OR TRUNCATE ON payment_events
     EXECUTE FUNCTION refuse_change('events never change');
 CREATE TRIGGER deposits_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON deposits
     EXECUTE FUNCTION refuse_change('deposits never change');
-CREATE TRIGGER payments_permanent BEFORE DELETE OR TRUNCATE ON payments
+CREATE TRIGGER payments_permanent BEFORE TRUNCATE ON payments
     EXECUTE FUNCTION refuse_change('payments stay');
 CREATE TRIGGER accounts_permanent BEFORE DELETE OR TRUNCATE ON accounts
     EXECUTE FUNCTION refuse_change('accounts stay');
@@ -404,6 +406,8 @@ CREATE FUNCTION refuse_strays() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE strays boolean;
 BEGIN
     CASE TG_TABLE_NAME
+        WHEN 'refundable' THEN
+            strays := EXISTS (SELECT FROM fresh f WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = f.payment_id));
         WHEN 'transfers' THEN
             -- Only a payment that has succeeded moves money: its amount, between its accounts, once.
             strays := EXISTS (SELECT FROM fresh f WHERE f.is_deposit
@@ -429,7 +433,15 @@ BEGIN
             -- A payment comes with its first event, so that this is the look at its accounts too.
             strays := EXISTS (SELECT FROM fresh f WHERE (SELECT f.sequence > 1
                     OR (SELECT count(*) FROM accounts a WHERE a.id IN (p.payer_account, p.credit_account)) = 2
+                    AND (SELECT r.payment_id <> p.id FROM archived_requests r WHERE r.request_key = p.request_key) IS NOT TRUE
                 FROM payments p WHERE p.id = f.payment_id) IS NOT TRUE);
+            -- The request of a new payment may have made one that is in the archive. The look comes behind the unique key of payments and
+            -- has a newer snapshot than the statement: who finds the key free because that payment has just left finds it here.
+            IF strays AND EXISTS (SELECT FROM fresh f WHERE
+                    (SELECT (SELECT r.payment_id <> p.id FROM archived_requests r WHERE r.request_key = p.request_key)
+                    FROM payments p WHERE p.id = f.payment_id)) THEN
+                PERFORM changed_meanwhile('archived_requests');
+            END IF;
     END CASE;
     IF strays THEN
         RAISE EXCEPTION 'rows of % belong to nothing that there is', TG_TABLE_NAME USING ERRCODE = 'foreign_key_violation';
@@ -439,8 +451,192 @@ END $$;
 COMMENT ON FUNCTION refuse_strays() IS 'Refuses rows that name accounts, payments or deposits that do not exist, and transfers that are not theirs.';
 CREATE TRIGGER transfers_refuse_strays AFTER INSERT ON transfers REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
+CREATE TRIGGER refundable_refuse_strays AFTER INSERT ON refundable REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
 CREATE TRIGGER payment_events_refuse_strays AFTER INSERT ON payment_events REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
+
+-- The archive: payments that are over, with their events, by the month in which they came to be. They leave the tables that every
+-- payment writes to, and come back when somebody has to do with them again (bring_back). The same columns in the same order.
+CREATE TABLE archived_payments (LIKE payments INCLUDING CONSTRAINTS INCLUDING COMMENTS, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE INDEX archived_payments_of_participant ON archived_payments (participant_id, id);
+CREATE INDEX archived_payments_of_original ON archived_payments (original_id, id) WHERE original_id IS NOT NULL;
+COMMENT ON TABLE archived_payments IS 'Payments that are over and have left payments. Immutable; the oldest month can be taken out (take_out).';
+
+CREATE TABLE archived_payment_events (LIKE payment_events INCLUDING CONSTRAINTS INCLUDING COMMENTS, PRIMARY KEY (payment_id, sequence))
+    PARTITION BY RANGE (payment_id);
+COMMENT ON TABLE archived_payment_events IS 'Every step of every payment in the archive. Immutable.';
+
+CREATE TABLE archived_requests (
+    request_key uuid PRIMARY KEY,
+    payment_id uuid NOT NULL
+);
+COMMENT ON TABLE archived_requests IS 'Which payment in the archive a request made. Stays when a month is taken out, so that no request pays twice, ever. Immutable.';
+COMMENT ON COLUMN archived_requests.request_key IS 'As in payments.';
+COMMENT ON COLUMN archived_requests.payment_id IS 'The payment.';
+
+CREATE TABLE months_taken_out (
+    month date PRIMARY KEY,
+    taken_out_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE months_taken_out IS 'Whose archived payments are no longer kept here (take_out). Immutable.';
+COMMENT ON COLUMN months_taken_out.month IS 'The first day of the month (UTC) in which they came to be.';
+COMMENT ON COLUMN months_taken_out.taken_out_at IS 'When.';
+
+CREATE VIEW all_payments AS
+    SELECT * FROM payments UNION ALL
+    SELECT * FROM archived_payments a WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = a.id);
+COMMENT ON VIEW all_payments IS 'Every payment once, wherever it is. One that was brought back is in both places.';
+CREATE VIEW all_payment_events AS
+    SELECT * FROM payment_events UNION ALL
+    SELECT * FROM archived_payment_events a WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = a.payment_id);
+COMMENT ON VIEW all_payment_events IS 'Every step of every payment once.';
+
+CREATE TRIGGER archived_payments_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON archived_payments
+    EXECUTE FUNCTION refuse_change('the archive never changes');
+CREATE TRIGGER archived_payment_events_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON archived_payment_events
+    EXECUTE FUNCTION refuse_change('the archive never changes');
+CREATE TRIGGER archived_requests_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON archived_requests
+    EXECUTE FUNCTION refuse_change('the archive never changes');
+
+CREATE TRIGGER months_taken_out_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON months_taken_out
+    EXECUTE FUNCTION refuse_change('what is gone is gone');
+
+CREATE FUNCTION refuse_loss() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE lost boolean;
+BEGIN
+    CASE TG_TABLE_NAME
+        WHEN 'payments' THEN
+            lost := EXISTS (SELECT FROM gone g WHERE NOT EXISTS (SELECT FROM archived_payments a WHERE a.id = g.id AND a *= g)
+                OR NOT EXISTS (SELECT FROM archived_requests r WHERE (r.request_key, r.payment_id) = (g.request_key, g.id)));
+        WHEN 'payment_events' THEN
+            lost := EXISTS (SELECT FROM gone g WHERE NOT EXISTS (SELECT FROM archived_payment_events a
+                WHERE (a.payment_id, a.sequence) = (g.payment_id, g.sequence) AND a *= g));
+    END CASE;
+    IF lost THEN
+        RAISE EXCEPTION 'DELETE on % is refused: the archive has no equal copy', TG_TABLE_NAME
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION refuse_loss() IS 'Refuses to delete what the archive has no copy of, equal to the last bit.';
+CREATE TRIGGER payments_refuse_loss AFTER DELETE ON payments REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_loss();
+CREATE TRIGGER payment_events_refuse_loss AFTER DELETE ON payment_events REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_loss();
+
+CREATE FUNCTION first_id(at timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+COMMENT ON FUNCTION first_id(timestamptz) IS 'Less than all numbers that were made from then on.';
+CREATE FUNCTION month_of(id uuid) RETURNS date LANGUAGE sql IMMUTABLE AS $$
+    SELECT date_trunc('month', timestamp 'epoch'
+        + ('x0000' || left(replace(id::text, '-', ''), 12))::bit(64)::bigint * interval '1 millisecond')::date
+$$;
+COMMENT ON FUNCTION month_of(uuid) IS 'The first day of the month (UTC) in which a number was made.';
+CREATE FUNCTION archive_of(month date) RETURNS regclass LANGUAGE sql STABLE AS $$
+    SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'archived_payments'::regclass
+        AND inhrelid = to_regclass(to_char(month, '"archived_payments_"YYYY_MM'))
+$$;
+COMMENT ON FUNCTION archive_of(date) IS 'Where the archived payments of a month are; null while there are none.';
+
+CREATE FUNCTION open_archive(month date) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE kind text;
+BEGIN
+    IF archive_of(month) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    FOREACH kind IN ARRAY ARRAY['archived_payments', 'archived_payment_events'] LOOP
+        -- Made by itself and then attached, which keeps nobody from reading.
+        EXECUTE format('CREATE TABLE %1$I (LIKE %2$I INCLUDING ALL)', kind || to_char(month, '_YYYY_MM'), kind);
+        EXECUTE format('COMMENT ON TABLE %I IS %L', kind || to_char(month, '_YYYY_MM'), 'A month of ' || kind || '. Immutable.');
+        EXECUTE format('CREATE TRIGGER immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON %I
+            EXECUTE FUNCTION refuse_change(''the archive never changes'')', kind || to_char(month, '_YYYY_MM'));
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', kind, kind || to_char(month, '_YYYY_MM'),
+            first_id(month::timestamp AT TIME ZONE 'UTC'), first_id((month + interval '1 month') AT TIME ZONE 'UTC'));
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION open_archive(date) IS 'Makes room for a month''s payments in the archive.';
+
+CREATE FUNCTION take_out(month date) RETURNS void LANGUAGE plpgsql SET lock_timeout = '3s' AS $$
+DECLARE suffix text := to_char(month, '_YYYY_MM');
+BEGIN
+    IF archive_of(month) IS NULL OR month + interval '1 month' > now() THEN
+        RAISE EXCEPTION 'the archive has no month % that is over', month;
+    END IF;
+    -- What a payment is given back is younger than the payment, and must not be forgotten before it.
+    IF archive_of(month) <> (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'archived_payments'::regclass
+            ORDER BY inhrelid::regclass::text LIMIT 1) THEN
+        RAISE EXCEPTION 'the archive has older months than %: take them out first', month;
+    END IF;
+    EXECUTE format('ALTER TABLE archived_payments DETACH PARTITION %I', 'archived_payments' || suffix);
+    EXECUTE format('ALTER TABLE archived_payment_events DETACH PARTITION %I', 'archived_payment_events' || suffix);
+    EXECUTE format('ALTER TABLE %I RENAME TO %I', 'archived_payments' || suffix, 'taken_out_payments' || suffix);
+    EXECUTE format('ALTER TABLE %I RENAME TO %I', 'archived_payment_events' || suffix, 'taken_out_payment_events' || suffix);
+    INSERT INTO months_taken_out (month) VALUES (take_out.month) ON CONFLICT DO NOTHING;
+END $$;
+COMMENT ON FUNCTION take_out(date) IS 'Takes the oldest month out of the archive: its payments are no longer found, and stand in tables of their own, to be kept elsewhere and dropped.';
+
+CREATE FUNCTION move_to_archive(closed_before timestamptz, behind uuid, at_most integer, OUT last uuid, OUT moved integer)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    heads uuid[];
+    closed uuid[];
+    leaving uuid[];
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('move_to_archive', 0)) THEN
+        RETURN;
+    END IF;
+    moved := 0;
+    heads := ARRAY(SELECT p.id FROM payments p WHERE p.id > behind AND p.id < first_id(closed_before) AND p.original_id IS NULL
+        ORDER BY p.id LIMIT at_most);
+    last := heads[cardinality(heads)];
+    -- Who works on a payment has its lock, and it is passed over. What people were called to look at is not over for them: all that
+    -- banks paid late is among it.
+    closed := ARRAY(SELECT p.id FROM payments p
+        WHERE p.id = ANY(ARRAY(WITH RECURSIVE family (id) AS (SELECT unnest(heads)
+                UNION ALL SELECT c.id FROM family f JOIN payments c ON c.original_id = f.id)
+            SELECT f.id FROM family f))
+        AND p.state IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED') AND p.updated_at < closed_before
+        AND NOT EXISTS (SELECT FROM dispatches d WHERE d.payment_id = p.id)
+        AND NOT EXISTS (SELECT FROM alarms a WHERE a.payment_id = p.id)
+        AND NOT EXISTS (SELECT FROM resolutions r WHERE r.payment_id = p.id)
+        ORDER BY p.id FOR UPDATE OF p SKIP LOCKED);
+    -- A payment goes together with all its captures, refunds and returns, or not at all.
+    WITH RECURSIVE family (head, id) AS (SELECT h, h FROM unnest(heads) AS h
+        UNION ALL SELECT f.head, c.id FROM family f JOIN payments c ON c.original_id = f.id)
+    SELECT array_agg(m.id) INTO leaving FROM (SELECT unnest(array_agg(f.id)) AS id FROM family f GROUP BY f.head
+        HAVING bool_and(f.id = ANY(closed))) AS m;
+    IF leaving IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM open_archive(m.month) FROM (SELECT DISTINCT month_of(l) AS month FROM unnest(leaving) AS l) AS m;
+    -- One that was brought back has its copy already.
+    INSERT INTO archived_payments SELECT * FROM payments p WHERE p.id = ANY(leaving) ON CONFLICT DO NOTHING;
+    INSERT INTO archived_payment_events SELECT * FROM payment_events e WHERE e.payment_id = ANY(leaving) ON CONFLICT DO NOTHING;
+    INSERT INTO archived_requests SELECT p.request_key, p.id FROM payments p WHERE p.id = ANY(leaving) ORDER BY p.request_key
+        ON CONFLICT DO NOTHING;
+    DELETE FROM payment_events e WHERE e.payment_id = ANY(leaving);
+    DELETE FROM payments p WHERE p.id = ANY(leaving);
+    GET DIAGNOSTICS moved = ROW_COUNT;
+END $$;
+COMMENT ON FUNCTION move_to_archive(timestamptz, uuid, integer) IS 'Moves closed families of payments: looks at so many that have no original, behind a number, in their order. Says how far it came, null at the end, and how many payments left, null while somebody else moves some.';
+
+CREATE FUNCTION bring_back(wanted uuid[]) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE family uuid[];
+BEGIN
+    -- From what is wanted up to its head, and from there to all of its family.
+    WITH RECURSIVE above (id, original_id) AS (SELECT a.id, a.original_id FROM archived_payments a WHERE a.id = ANY(wanted)
+        UNION SELECT a.id, a.original_id FROM above b JOIN archived_payments a ON a.id = b.original_id
+    ), below (id) AS (SELECT b.id FROM above b WHERE b.original_id IS NULL
+        UNION SELECT a.id FROM below b JOIN archived_payments a ON a.original_id = b.id)
+    SELECT array_agg(b.id) INTO family FROM below b;
+    INSERT INTO payments SELECT * FROM archived_payments a WHERE a.id = ANY(family) ORDER BY a.id ON CONFLICT (id) DO NOTHING;
+    INSERT INTO payment_events SELECT * FROM archived_payment_events a WHERE a.payment_id = ANY(family)
+        ORDER BY a.payment_id, a.sequence ON CONFLICT (payment_id, sequence) DO NOTHING;
+    RETURN (SELECT count(*) FROM unnest(wanted) AS w WHERE w = ANY(family));
+END $$;
+COMMENT ON FUNCTION bring_back(uuid[]) IS 'Copies payments and their families from the archive back to where they can be worked on. Says how many of them the archive has.';
 
 -- The role that the platform works as: it cannot change history, nor the schema.
 DO $$
@@ -467,3 +663,6 @@ GRANT UPDATE (refunded) ON refundable TO rialto_platform;
 GRANT UPDATE (ends_at), DELETE ON first_leases TO rialto_platform;
 GRANT UPDATE (work, due_at, token, tries, fruitless, is_overdue), DELETE ON dispatches TO rialto_platform;
 GRANT UPDATE (succeeded, evidence_reference, proposed_by, approved_by) ON resolutions TO rialto_platform;
+-- Only these two move payments to the archive and back, and only as a whole.
+REVOKE ALL ON FUNCTION move_to_archive(timestamptz, uuid, integer), bring_back(uuid[]), open_archive(date), take_out(date) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION move_to_archive(timestamptz, uuid, integer), bring_back(uuid[]) TO rialto_platform;

@@ -42,7 +42,20 @@ pub enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// Move payments that have been over for long enough to the archive, and end. Safe to run while payments go on; a platform
+    /// that has --archive-after set does it by itself.
+    Archive {
+        /// How long payments that are over stay where every payment is written, e.g. `90days`.
+        #[arg(long, env = "RIALTO_ARCHIVE_AFTER")]
+        after: String,
+        /// Print JSON for programs.
+        #[arg(long)]
+        json: bool,
+    },
 }
+
+/// How long payments that are over may stay: any time is safe, since what is needed again comes back.
+const ARCHIVE_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(100 * 365 * 24 * 3600)];
 
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Database")]
@@ -77,6 +90,10 @@ struct ServeArgs {
     /// a payment.
     #[arg(long, env = "RIALTO_MAX_CLOCK_SKEW", default_value = "10s")]
     max_clock_skew: String,
+    /// How long payments that are over stay where every payment is written, e.g. `90days`; then they move to the archive, where
+    /// everybody still finds them. Without it they stay for ever.
+    #[arg(long, env = "RIALTO_ARCHIVE_AFTER")]
+    archive_after: Option<String>,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -124,6 +141,9 @@ impl Args {
             Duration::ZERO,
             Duration::from_secs(600),
         );
+        let [least, most] = ARCHIVE_AFTER;
+        let archive_after = serve.archive_after.as_deref();
+        let archive_after = archive_after.map(|value| problems.duration("archive-after", value, least, most));
         let server = serve.server.check(&mut problems);
         let telemetry = serve.telemetry.check(&mut problems);
         problems.finish(|| {
@@ -132,7 +152,11 @@ impl Args {
                 database_connections: connections?,
                 channel: channel?,
                 migrate: serve.migrate,
-                limits: Limits { max_under_way: max_under_way?, max_clock_skew: max_clock_skew? },
+                limits: Limits {
+                    max_under_way: max_under_way?,
+                    max_clock_skew: max_clock_skew?,
+                    archive_after: archive_after.flatten(),
+                },
                 book: BookConfig {
                     max_waiting: max_under_way?.saturating_mul(2),
                     max_batch: max_batch?,
@@ -142,6 +166,18 @@ impl Args {
             };
             Some((config, telemetry?))
         })
+    }
+
+    /// Checks what archiving needs: the database, and how long payments that are over stay.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn archive(&self, after: &str) -> Result<(PgConnectOptions, Duration), SettingsError> {
+        let mut problems = Problems::new();
+        let database = self.database.check(&mut problems);
+        let [least, most] = ARCHIVE_AFTER;
+        let after = problems.duration("after", after, least, most);
+        problems.finish(|| Some((database?, after?)))
     }
 
     /// Checks the one setting that the other jobs need.

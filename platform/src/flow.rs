@@ -1,6 +1,7 @@
 //! The path of a payment, one file a step: [`intake`] → [`book`] → [`settle`] → [`book`], and [`recover`], which enters
 //! the same path wherever a payment was left.
 
+pub mod archive;
 pub mod book;
 pub mod declined;
 pub mod intake;
@@ -38,7 +39,7 @@ pub struct Flow {
     limits: Limits,
 }
 
-/// How much may be under way, and how far clocks may differ.
+/// How much may be under way, how far clocks may differ, and how long what is over stays.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Payments under way at once; more are refused before anything is written.
@@ -46,6 +47,8 @@ pub struct Limits {
     /// How far the bank's clock may differ from ours: "never received" binds only this long after the bank stops taking
     /// the payment.
     pub max_clock_skew: Duration,
+    /// How long payments that are over stay where every payment is written; none: for ever.
+    pub archive_after: Option<Duration>,
 }
 
 /// The parts that a flow is made of.
@@ -88,6 +91,9 @@ impl Flow {
         tokio::spawn(notice::run(Arc::clone(&flow), notices));
         tokio::spawn(recover::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(overdue::run(Arc::clone(&flow), lifecycle.clone()));
+        if let Some(keep) = flow.limits.archive_after {
+            tokio::spawn(archive::run(Arc::clone(&flow), lifecycle.clone(), keep));
+        }
         flow
     }
 

@@ -1,12 +1,17 @@
 //! The program `platform`.
 
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
-use common::{lifecycle::Lifecycle, rpc_server, telemetry};
+use common::{clock::Clock, lifecycle::Lifecycle, rpc_server, telemetry};
 use platform::{
     config::{Args, Job},
-    store::schema,
+    flow::{self, archive::Progress},
+    store::{Store, schema},
     trial_balance::TrialBalance,
 };
 
@@ -22,6 +27,7 @@ async fn main() -> ExitCode {
         Job::Serve => serve(&args).await,
         Job::Migrate => migrate(&args).await,
         Job::TrialBalance { json } => trial_balance(&args, json).await,
+        Job::Archive { after, json } => archive(&args, &after, json).await,
     };
     done.unwrap_or_else(|error| {
         complain(&*error);
@@ -50,6 +56,28 @@ async fn trial_balance(args: &Args, json: bool) -> Done {
     let found = TrialBalance::take(&args.database()?).await?;
     say(&if json { serde_json::to_string_pretty(&found)? } else { found.to_string() });
     Ok(if found.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn archive(args: &Args, after: &str, json: bool) -> Done {
+    const SAY_EVERY: Duration = Duration::from_secs(2);
+    let (database, keep) = args.archive(after)?;
+    schema::check(&database).await?;
+    let mut said = Instant::now();
+    let say_now_and_then = |progress: &Progress| {
+        if !json && said.elapsed() > SAY_EVERY {
+            said = Instant::now();
+            say(&format!("moved {} payments to the archive so far", progress.payments));
+        }
+        true
+    };
+    let store = Store::new(database, 1);
+    let done = flow::archive::round(&store, &Clock::system(), keep, say_now_and_then).await?;
+    let left = if done.is_left { "; a platform is at it, and the rest is left to that one" } else { "" };
+    say(&match json {
+        true => serde_json::json!({ "moved": done.payments, "left_to_another": done.is_left }).to_string(),
+        false => format!("moved {} payments to the archive{left}", done.payments),
+    });
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints what the command was asked for; a reader who has gone is no failure.

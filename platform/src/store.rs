@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod alarms;
+pub mod archive;
 pub mod deposits;
 pub mod dispatches;
 pub mod durability;

@@ -12,6 +12,8 @@ pub struct TrialBalance {
     pub transfers: i64,
     /// Payments, by state.
     pub payments: Vec<StateCount>,
+    /// How many of them are in the archive only.
+    pub archived: i64,
     /// Per currency, what is held and was moved.
     pub currencies: Vec<CurrencySums>,
     /// What differs; empty when all is well.
@@ -43,17 +45,17 @@ pub struct CurrencySums {
 }
 
 /// Checks, each returning a line for whatever differs.
-const CHECKS: [&str; 12] = [
+const CHECKS: [&str; 16] = [
     // An account's stored sums are those of its transfers, and of what its payments hold.
     "WITH sides AS (
        SELECT debit_account AS id, 0 AS dp, amount AS d, 0 AS cp, 0 AS c FROM transfers
        UNION ALL SELECT credit_account, 0, 0, 0, amount FROM transfers
-       UNION ALL SELECT payer_account, amount, 0, 0, 0 FROM payments
+       UNION ALL SELECT payer_account, amount, 0, 0, 0 FROM all_payments
          WHERE state IN ('HELD', 'SUBMITTED', 'UNKNOWN', 'INVESTIGATE') AND kind <> 'AUTHORIZATION'
-       UNION ALL SELECT credit_account, 0, 0, amount, 0 FROM payments
+       UNION ALL SELECT credit_account, 0, 0, amount, 0 FROM all_payments
          WHERE state IN ('HELD', 'SUBMITTED', 'UNKNOWN', 'INVESTIGATE') AND kind <> 'AUTHORIZATION'
-       UNION ALL SELECT payer_account, held, 0, 0, 0 FROM payments WHERE kind = 'AUTHORIZATION'
-       UNION ALL SELECT credit_account, 0, 0, held, 0 FROM payments WHERE kind = 'AUTHORIZATION'
+       UNION ALL SELECT payer_account, held, 0, 0, 0 FROM all_payments WHERE kind = 'AUTHORIZATION'
+       UNION ALL SELECT credit_account, 0, 0, held, 0 FROM all_payments WHERE kind = 'AUTHORIZATION'
      ), recomputed AS (
        SELECT id, sum(dp) AS dp, sum(d) AS d, sum(cp) AS cp, sum(c) AS c FROM sides GROUP BY id
      )
@@ -74,13 +76,13 @@ const CHECKS: [&str; 12] = [
     // Both accounts of a transfer have one currency, which is the payment's.
     "SELECT format('transfer tra_%s: mixed currencies', replace(t.id::text, '-', ''))
      FROM transfers t JOIN accounts d ON d.id = t.debit_account JOIN accounts c ON c.id = t.credit_account
-       LEFT JOIN payments p ON p.id = t.id AND NOT t.is_deposit
+       LEFT JOIN all_payments p ON p.id = t.id AND NOT t.is_deposit
      WHERE d.currency <> c.currency OR d.currency <> coalesce(p.currency, d.currency)",
     // A payment's transfer is between its accounts, of its amount, if it has succeeded. What a bank paid late is owed to it by suspense,
     // and a return takes it back.
     "SELECT format('payment pay_%s is %s of %s, paid %s', replace(p.id::text, '-', ''), p.state, p.amount, coalesce(t.amount, 0))
-     FROM payments p LEFT JOIN transfers t ON t.id = p.id AND NOT t.is_deposit
-       LEFT JOIN payments r ON r.original_id = p.id AND r.kind = 'RETURN'
+     FROM all_payments p LEFT JOIN transfers t ON t.id = p.id AND NOT t.is_deposit
+       LEFT JOIN all_payments r ON r.original_id = p.id AND r.kind = 'RETURN'
      WHERE (t.debit_account, t.credit_account, t.amount) IS DISTINCT FROM (
        CASE WHEN p.kind = 'AUTHORIZATION' THEN NULL WHEN p.state = 'SUCCEEDED' THEN p.payer_account ELSE r.credit_account END,
        CASE WHEN p.kind <> 'AUTHORIZATION' AND (p.state = 'SUCCEEDED' OR r.id IS NOT NULL) THEN p.credit_account END,
@@ -91,13 +93,14 @@ const CHECKS: [&str; 12] = [
      FROM deposits d LEFT JOIN transfers t ON t.id = d.id AND t.is_deposit
      WHERE (t.amount, t.credit_account) IS DISTINCT FROM (d.amount, d.account_id)",
     "SELECT format('transfer tra_%s books nothing', replace(t.id::text, '-', ''))
-     FROM transfers t LEFT JOIN payments p ON p.id = t.id LEFT JOIN deposits d ON d.id = t.id
-     WHERE CASE WHEN t.is_deposit THEN d.id ELSE p.id END IS NULL",
+     FROM transfers t LEFT JOIN all_payments p ON p.id = t.id LEFT JOIN deposits d ON d.id = t.id
+       LEFT JOIN archived_requests r ON r.payment_id = t.id
+     WHERE CASE WHEN t.is_deposit THEN d.id ELSE coalesce(p.id, r.payment_id) END IS NULL",
     // Exactly the payments under way are in the queue of work or in their first lease, and authorizations that can still be captured.
     "WITH leased AS (SELECT DISTINCT unnest(payments) AS id FROM first_leases)
      SELECT format('payment pay_%s is %s, %s the queue of work, %s a first lease', replace(p.id::text, '-', ''), state,
        CASE WHEN d.payment_id IS NULL THEN 'not in' ELSE 'in' END, CASE WHEN l.id IS NULL THEN 'without' ELSE 'with' END)
-     FROM payments p LEFT JOIN dispatches d ON d.payment_id = p.id LEFT JOIN leased l ON l.id = p.id
+     FROM all_payments p LEFT JOIN dispatches d ON d.payment_id = p.id LEFT JOIN leased l ON l.id = p.id
      WHERE is_queued <> (d.payment_id IS NOT NULL)
        OR (state IN ('HELD', 'SUBMITTED', 'UNKNOWN') OR (state = 'AUTHORIZED' AND closing IS NULL))
          <> (is_queued OR (state = 'SUBMITTED' AND l.id IS NOT NULL))",
@@ -105,27 +108,27 @@ const CHECKS: [&str; 12] = [
     "WITH captures AS (
        SELECT original_id AS id, sum(CASE state WHEN 'SUCCEEDED' THEN amount ELSE 0 END) AS captured,
          sum(CASE WHEN state IN ('HELD', 'SUBMITTED', 'UNKNOWN', 'INVESTIGATE') THEN amount ELSE 0 END) AS capturing
-       FROM payments WHERE kind = 'CAPTURE' GROUP BY original_id
+       FROM all_payments WHERE kind = 'CAPTURE' GROUP BY original_id
      )
      SELECT format('authorization pay_%s of %s: captured %s, capturing %s, held %s; its captures say %s and %s',
        replace(p.id::text, '-', ''), amount, p.captured, p.capturing, p.held, coalesce(c.captured, 0),
        coalesce(c.capturing, 0))
-     FROM payments p LEFT JOIN captures c USING (id)
+     FROM all_payments p LEFT JOIN captures c USING (id)
      WHERE p.kind = 'AUTHORIZATION' AND ((p.captured, p.capturing) <> (coalesce(c.captured, 0), coalesce(c.capturing, 0))
        OR p.held <> CASE WHEN p.state = 'AUTHORIZED' AND p.closing IS NULL THEN amount - p.capturing - p.captured ELSE 0 END)",
     // What is refunded of a payment is the sum of its refunds, and never more than the payment.
     "WITH refunds AS (
-       SELECT original_id AS id, sum(amount) AS refunded FROM payments
+       SELECT original_id AS id, sum(amount) AS refunded FROM all_payments
        WHERE kind = 'REFUND' AND state NOT IN ('FAILED', 'CANCELLED') GROUP BY original_id
      )
      SELECT format('payment pay_%s of %s: refunds of %s, on record %s', replace(p.id::text, '-', ''), p.amount,
        coalesce(r.refunded, 0), coalesce(f.refunded, 0))
-     FROM payments p LEFT JOIN refunds r USING (id) LEFT JOIN refundable f ON f.payment_id = p.id
+     FROM all_payments p LEFT JOIN refunds r USING (id) LEFT JOIN refundable f ON f.payment_id = p.id
      WHERE coalesce(r.refunded, 0) <> coalesce(f.refunded, 0) OR coalesce(r.refunded, 0) > p.amount
        OR (r.refunded > 0 AND (p.state, p.kind) NOT IN (('SUCCEEDED', 'PAYMENT'), ('SUCCEEDED', 'CAPTURE')))",
     // What is held in suspense is what was paid late and is not returned.
     "WITH late AS (
-       SELECT credit_account AS id, sum(amount) AS amount FROM payments WHERE kind = 'RETURN' AND state <> 'SUCCEEDED'
+       SELECT credit_account AS id, sum(amount) AS amount FROM all_payments WHERE kind = 'RETURN' AND state <> 'SUCCEEDED'
        GROUP BY credit_account
      )
      SELECT format('suspense account acc_%s: %s, paid late and not returned %s', replace(a.id::text, '-', ''),
@@ -135,12 +138,28 @@ const CHECKS: [&str; 12] = [
     // A payment's last event is its state, and none is missing before it.
     "WITH history AS (
        SELECT DISTINCT ON (payment_id) payment_id AS id, sequence, state, count(*) OVER (PARTITION BY payment_id) AS n
-       FROM payment_events ORDER BY payment_id, sequence DESC
+       FROM all_payment_events ORDER BY payment_id, sequence DESC
      )
      SELECT format('payment pay_%s is %s (%s), its history ends with %s (%s)', replace(p.id::text, '-', ''), p.state,
        p.sequence, h.state, h.sequence)
-     FROM payments p LEFT JOIN history h USING (id)
+     FROM all_payments p LEFT JOIN history h USING (id)
      WHERE (p.state, p.sequence) IS DISTINCT FROM (h.state, h.sequence) OR h.n <> p.sequence",
+    // The archive has what is over, whole families of it, with the request of each payment. What was brought back has not changed.
+    "SELECT format('archived payment pay_%s is %s, and its request %s on record', replace(a.id::text, '-', ''), a.state,
+       CASE WHEN r.payment_id = a.id THEN 'is' ELSE 'is not' END)
+     FROM archived_payments a LEFT JOIN archived_requests r USING (request_key)
+     WHERE a.state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED') OR r.payment_id IS DISTINCT FROM a.id",
+    "SELECT format('archived payment pay_%s is missing', replace(r.payment_id::text, '-', '')) FROM archived_requests r
+     WHERE NOT EXISTS (SELECT FROM archived_payments a WHERE a.id = r.payment_id)
+       AND NOT EXISTS (SELECT FROM months_taken_out t WHERE t.month = month_of(r.payment_id))",
+    "SELECT format('archived payment pay_%s is without its original pay_%s', replace(a.id::text, '-', ''),
+       replace(o.id::text, '-', ''))
+     FROM archived_payments a JOIN payments o ON o.id = a.original_id
+     WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = a.id)",
+    "SELECT format('payment pay_%s is not what the archive has', replace(p.id::text, '-', ''))
+     FROM payments p JOIN archived_payments a USING (id) WHERE NOT p *= a
+     UNION SELECT format('event %s of payment pay_%s is not what the archive has', e.sequence, replace(e.payment_id::text, '-', ''))
+     FROM payment_events e JOIN archived_payment_events a USING (payment_id, sequence) WHERE NOT e *= a",
 ];
 
 impl TrialBalance {
@@ -161,9 +180,14 @@ impl TrialBalance {
         let transfers =
             sqlx::query_scalar("SELECT count(*) FROM transfers").fetch_one(&mut *transaction).await?;
         let payments = sqlx::query_as(
-            "SELECT state::text, count(*) AS count FROM payments GROUP BY state ORDER BY state",
+            "SELECT state::text, count(*) AS count FROM all_payments GROUP BY state ORDER BY state",
         )
         .fetch_all(&mut *transaction)
+        .await?;
+        let archived = sqlx::query_scalar(
+            "SELECT (SELECT count(*) FROM all_payments) - (SELECT count(*) FROM payments)",
+        )
+        .fetch_one(&mut *transaction)
         .await?;
         let currencies = sqlx::query_as(
             "SELECT currency, sum(debits_posted)::text AS debits_posted, sum(credits_posted)::text AS credits_posted, \
@@ -174,7 +198,7 @@ impl TrialBalance {
         .await?;
         transaction.rollback().await?;
         connection.close().await?;
-        Ok(Self { accounts, transfers, payments, currencies, differences })
+        Ok(Self { accounts, transfers, payments, archived, currencies, differences })
     }
 
     /// Whether nothing differs.
@@ -202,6 +226,9 @@ impl std::fmt::Display for TrialBalance {
             "payments: {}",
             if payments.is_empty() { "none".to_owned() } else { payments.join(", ") }
         )?;
+        if self.archived > 0 {
+            writeln!(f, "{} of them are in the archive", self.archived)?;
+        }
         for difference in &self.differences {
             writeln!(f, "DIFFERS: {difference}")?;
         }

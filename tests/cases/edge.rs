@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "edge/archive.rs"]
+mod archive;
 #[path = "edge/bench.rs"]
 mod bench;
 #[path = "edge/database.rs"]

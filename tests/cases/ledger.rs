@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "ledger/archive.rs"]
+mod archive;
+#[path = "ledger/archiving.rs"]
+mod archiving;
 #[path = "ledger/authorizations.rs"]
 mod authorizations;
 #[path = "ledger/bench.rs"]

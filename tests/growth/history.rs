@@ -3,12 +3,18 @@
 //! They are copies of what was really done once, with numbers, times and accounts of their own. Indexes that are not needed
 //! meanwhile are made at the end, as one does when much is to be written.
 
+use std::time::Duration;
+
+use common::clock::Clock;
 use harness::BenchError;
 use indicatif::ProgressBar;
+use platform::{flow::archive, store::Store};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::size::Size;
 
+/// The last stored payment is older than this.
+const STORED_UNTIL: Duration = Duration::from_secs(30 * 60);
 /// Payments that are written in one statement.
 const CHUNK: u32 = 50_000;
 /// The tables that grow.
@@ -70,6 +76,15 @@ pub async fn store(ledger: &PgConnectOptions, size: Size, bar: &ProgressBar) -> 
     }
     bar.set_message("vacuuming");
     run(&mut database, &format!("VACUUM (FREEZE, ANALYZE) {TABLES}")).await?;
+    if size.is_archived {
+        bar.set_message("archiving");
+        archive(ledger, bar).await?;
+        bar.set_message("vacuuming what is left");
+        run(&mut database, "VACUUM payments, payment_events").await?;
+        // What moves leaves room in the indexes, which stay as large as they were.
+        run(&mut database, "REINDEX TABLE payments").await?;
+        run(&mut database, "REINDEX TABLE payment_events").await?;
+    }
     run(&mut database, "CHECKPOINT").await?;
     database.close().await?;
     Ok(())
@@ -93,6 +108,20 @@ async fn payments(database: &mut PgConnection, size: Size, bar: &ProgressBar) ->
         stored = up_to;
         bar.set_position(stored.into());
     }
+    Ok(())
+}
+
+/// Has the past moved to the archive, as a platform does it.
+async fn archive(ledger: &PgConnectOptions, bar: &ProgressBar) -> Result<(), BenchError> {
+    bar.set_position(0);
+    let store = Store::new(ledger.clone(), 1);
+    let clock = Clock::system();
+    let moving = archive::round(&store, &clock, STORED_UNTIL, |progress| {
+        bar.set_position(progress.payments);
+        true
+    });
+    moving.await?;
+    store.pool().close().await;
     Ok(())
 }
 

@@ -39,8 +39,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Banks where it is not their number that grows.
 const BANKS: u32 = 3;
 
-/// Measures how the cost of a payment grows: with the payments that are stored, the accounts that pay, the banks that there are,
-/// and the memory of the services with the payments in flight.
+/// Measures how the cost of a payment grows: with the payments that are stored or archived, the accounts that pay, the banks that
+/// there are, and the memory of the services with the payments in flight.
 ///
 /// Of each pair, the small and the large system stand side by side, each on a PostgreSQL of its own, and are measured in turn; each
 /// figure is the median of the rounds, with the least and the most. What is not compared has the pairs' small numbers, and three
@@ -128,7 +128,8 @@ async fn measure(args: &Args, pace: &Pace) -> Result<Results, BenchError> {
     let bar = ProgressBar::new(1).with_style(style);
     bar.enable_steady_tick(Duration::from_secs(1));
     let trials = if args.trials.is_empty() { Trial::ALL.as_slice() } else { &args.trials };
-    let base = Size { payments: args.payments.small, accounts: args.accounts.small, banks: BANKS };
+    let (payments, accounts) = (args.payments.small, args.accounts.small);
+    let base = Size { payments, accounts, banks: BANKS, is_archived: false };
     let mut results = Results::default();
     // A file that cannot be written is to be known before anything is measured.
     keep(args, pace, &results)?;
@@ -137,6 +138,9 @@ async fn measure(args: &Args, pace: &Pace) -> Result<Results, BenchError> {
             Trial::Payments => Some([base, Size { payments: args.payments.large, ..base }]),
             Trial::Accounts => Some([base, Size { accounts: args.accounts.large, ..base }]),
             Trial::Banks => Some([args.banks.small, args.banks.large].map(|banks| Size { banks, ..base })),
+            Trial::Retention => {
+                Some([base, Size { payments: args.payments.large, is_archived: true, ..base }])
+            }
             Trial::Memory => None,
         };
         match pair {

@@ -71,7 +71,8 @@ impl Comparison {
         self.sizes.map(|size| match self.trial {
             Trial::Accounts => of(size.accounts, "account"),
             Trial::Banks => of(size.banks, "bank"),
-            Trial::Payments | Trial::Memory => of(size.payments, "payment"),
+            Trial::Retention if size.is_archived => of(size.payments, "archived payment"),
+            Trial::Payments | Trial::Retention | Trial::Memory => of(size.payments, "payment"),
         })
     }
 
@@ -81,6 +82,7 @@ impl Comparison {
             Trial::Payments => "payments",
             Trial::Accounts => "accounts",
             Trial::Banks => "banks",
+            Trial::Retention => "retention",
             Trial::Memory => "memory",
         }
     }
@@ -227,7 +229,7 @@ pub(crate) mod tests {
             strangers_percent: 8.0,
             ..Sample::default()
         };
-        let small = Size { payments: 10_000, accounts: 1_000, banks: 3 };
+        let small = Size { payments: 10_000, accounts: 1_000, banks: 3, is_archived: false };
         let comparison = Comparison {
             trial: Trial::Payments,
             sizes: [small, Size { payments: 10_000_000, ..small }],

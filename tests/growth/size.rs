@@ -14,13 +14,15 @@ pub enum Trial {
     Accounts,
     /// Few banks in the directory, and many.
     Banks,
+    /// Few payments stored, and many that have moved to the archive.
+    Retention,
     /// Memory with few payments in flight, and with many.
     Memory,
 }
 
 impl Trial {
     /// Everything.
-    pub const ALL: [Self; 4] = [Self::Payments, Self::Accounts, Self::Banks, Self::Memory];
+    pub const ALL: [Self; 5] = [Self::Payments, Self::Accounts, Self::Banks, Self::Retention, Self::Memory];
 }
 
 /// What a ledger begins with.
@@ -32,12 +34,15 @@ pub struct Size {
     pub accounts: u32,
     /// Banks that are paid, each as often as any other.
     pub banks: u32,
+    /// Whether the payments are in the archive.
+    pub is_archived: bool,
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { payments, accounts, banks } = *self;
-        write!(f, "{}, {}, {}", of(payments, "payment"), of(accounts, "account"), of(banks, "bank"))
+        let Self { payments, accounts, banks, is_archived } = *self;
+        let payments = of(payments, if is_archived { "archived payment" } else { "payment" });
+        write!(f, "{payments}, {}, {}", of(accounts, "account"), of(banks, "bank"))
     }
 }
 
@@ -87,7 +92,9 @@ mod tests {
 
     #[test]
     fn a_size_reads_as_people_write_it() {
-        let size = Size { payments: 10_000_000, accounts: 999, banks: 1 };
+        let size = Size { payments: 10_000_000, accounts: 999, banks: 1, is_archived: false };
         assert_eq!(size.to_string(), "10,000,000 payments, 999 accounts, 1 bank");
+        let size = Size { is_archived: true, ..size };
+        assert_eq!(size.to_string(), "10,000,000 archived payments, 999 accounts, 1 bank");
     }
 }

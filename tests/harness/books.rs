@@ -27,7 +27,7 @@ pub async fn compare(
 ) -> Result<Vec<String>, BenchError> {
     let mut connection = PgConnection::connect_with(ledger).await?;
     let paid: Vec<(Uuid, String, i64, String)> = sqlx::query_as(
-        "SELECT uetr, bank_id, amount, currency FROM payments \
+        "SELECT uetr, bank_id, amount, currency FROM all_payments \
          WHERE state = 'SUCCEEDED' AND bank_id IS NOT NULL AND id >= $1",
     )
     .bind(first)

@@ -85,6 +85,9 @@ impl Ledger {
 
     /// What an earlier command with this request id made, if there was one.
     fn replay(&self, id: PaymentId, request: &Request) -> Option<Result<Outcome, Declined>> {
+        if self.snapshot.requests_taken_out.contains(&request.key()) {
+            return Some(Err(Declined::RequestTakenOut));
+        }
         let earlier = self.snapshot.payment_requests.get(&request.key())?;
         if planted::is("M14") && earlier.id == id {
             return None;

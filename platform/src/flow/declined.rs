@@ -17,6 +17,10 @@ impl From<Declined> for Fault {
                 "REQUEST_ID_REUSED",
                 "this request_id was used for other content: use a new one for a new request",
             ),
+            Declined::RequestTakenOut => Fault::precondition(
+                "PAYMENT_NOT_KEPT",
+                "this request_id made a payment that is no longer kept: use a new one for a new request",
+            ),
             Declined::AccountNotFound => Fault::not_found("account"),
             Declined::PayeeAccountNotFound => Fault::not_found("payee.ledger_account"),
             Declined::PaysItself => {

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, load::View, to_sql};
+use super::{Store, StoreError, archive, load::View, to_sql};
 use crate::domain::{
     account::{Account, Balances},
     payment::Fingerprint,
@@ -110,7 +110,9 @@ pub(super) async fn load(
     const UNLOCKED: &str = const_format::concatcp!(
         "SELECT ",
         COLUMNS,
-        ", EXISTS (SELECT FROM payments WHERE request_key = ANY($3)) AS is_repeated FROM accounts \
+        ", EXISTS (SELECT FROM payments WHERE request_key = ANY($3)) OR ",
+        archive::HAS_ONE_OF_REQUESTS,
+        " AS is_repeated FROM accounts \
          WHERE id = ANY($1) OR iban = ANY($2) ORDER BY id"
     );
     const LOCKED: &str = const_format::concatcp!(UNLOCKED, " FOR NO KEY UPDATE");

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, to_sql};
+use super::{Store, StoreError, archive, to_sql};
 use crate::domain::{alarm::AlarmKind, ledger::Alarm};
 
 /// Saves alarms; a payment's second one of a kind is dropped.
@@ -21,7 +21,7 @@ pub(super) async fn save(connection: &mut PgConnection, alarms: &[Alarm]) -> Res
     sqlx::query(
         "INSERT INTO alarms (id, kind, payment_id, detail, created_at) \
          SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::timestamptz[]) \
-         ON CONFLICT ON CONSTRAINT alarms_one_of_a_kind DO NOTHING",
+         ON CONFLICT DO NOTHING",
     )
     .bind(alarms.iter().map(|alarm| alarm.id.uuid()).collect::<Vec<Uuid>>())
     .bind(alarms.iter().map(|alarm| alarm.kind.name()).collect::<Vec<_>>())
@@ -37,13 +37,15 @@ pub(super) async fn save(connection: &mut PgConnection, alarms: &[Alarm]) -> Res
 }
 
 impl Store {
-    /// Raises one alarm.
+    /// Raises one alarm. A payment in the archive comes back and stays: it is not over for people.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn raise(&self, alarm: Alarm) -> Result<(), StoreError> {
-        let mut connection = self.pool().acquire().await?;
-        save(&mut connection, std::slice::from_ref(&alarm)).await
+        let mut transaction = self.pool().begin().await?;
+        archive::bring_back(&mut transaction, &[alarm.payment.uuid()]).await?;
+        save(&mut transaction, std::slice::from_ref(&alarm)).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Raises an alarm for payments to a bank that came to be more than `bound` ago and have no end yet. Returns how many

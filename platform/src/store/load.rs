@@ -3,7 +3,8 @@
 //! At most four round trips, each only when there is something to look for: payments, deposits' request ids, accounts, and
 //! requests, which without locks are only read when the look at the accounts has shown that there are any. What only rare commands
 //! need costs a round trip of its own. Requests are looked for behind the payments, so that a refund or capture that is repeated at once
-//! hears of the first, and not that the first has taken what there was.
+//! hears of the first, and not that the first has taken what there was. Payments that are named and are in the archive come back
+//! under locks, with the commit that goes on with them.
 //!
 //! Accounts are not looked at if all of them are known (see [`super::known`]) and commands ask for nothing else; then there is no
 //! round trip at all.
@@ -24,7 +25,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
-    StoreError, accounts, deposits, dispatches, known::KnownAccounts, payments, refunds, resolutions,
+    StoreError, accounts, archive, deposits, dispatches, known::KnownAccounts, payments, refunds, resolutions,
 };
 use crate::domain::{
     account::Account,
@@ -178,6 +179,7 @@ pub async fn snapshot(
     }
     if !named.payments.is_empty() {
         snapshot.payments = payments_by_id(connection, &named.payments, view).await?;
+        bring_back(connection, &named.payments, view, &mut snapshot.payments).await?;
     }
     for (payment, _) in snapshot.payments.values() {
         wanted.extend([payment.payer_account, payment.credit_account]);
@@ -211,7 +213,9 @@ pub async fn snapshot(
         snapshot.accounts_by_iban = by_iban.collect();
     }
     if !keys.is_empty() && repeated == accounts::Repeated::Perhaps {
-        requests(connection, keys, &mut snapshot).await?;
+        let taken_out = requests(connection, keys, &mut snapshot).await?;
+        let asked = named.requests.iter().filter(|request| taken_out.contains(&key(request)));
+        snapshot.requests_taken_out = asked.map(|request| request.key()).collect();
     }
     Ok(Loaded { snapshot, guards })
 }
@@ -275,7 +279,7 @@ fn late_success(command: &Command, snapshot: &Snapshot) -> Option<Request> {
     })
 }
 
-/// The accounts of these payments.
+/// The accounts of these payments, wherever those are.
 async fn accounts_of(
     connection: &mut PgConnection,
     payments: &BTreeSet<PaymentId>,
@@ -284,32 +288,69 @@ async fn accounts_of(
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = payments.iter().map(|id| id.uuid()).collect();
-    let sql = "SELECT payer_account, credit_account FROM payments WHERE id = ANY($1)";
-    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(sql).bind(ids).fetch_all(connection).await?;
-    Ok(rows.into_iter().flat_map(|(payer, credit)| [payer, credit]).map(AccountId::from_uuid).collect())
+    let here = "SELECT payer_account, credit_account FROM payments WHERE id = ANY($1)";
+    let mut sides: Vec<(Uuid, Uuid)> = sqlx::query_as(here).bind(&ids).fetch_all(&mut *connection).await?;
+    if sides.len() < ids.len() {
+        let anywhere = "SELECT payer_account, credit_account FROM all_payments WHERE id = ANY($1)";
+        sides = sqlx::query_as(anywhere).bind(ids).fetch_all(connection).await?;
+    }
+    Ok(sides.into_iter().flat_map(|(payer, credit)| [payer, credit]).map(AccountId::from_uuid).collect())
+}
+
+/// Has those that are missing come back from the archive. That takes the locks of their accounts, like all that writes payments;
+/// without any, they are left to a try under locks.
+async fn bring_back(
+    connection: &mut PgConnection,
+    wanted: &BTreeSet<PaymentId>,
+    view: View,
+    here: &mut LeasedPayments,
+) -> Result<(), StoreError> {
+    let missing: Vec<Uuid> = wanted.iter().filter(|id| !here.contains_key(id)).map(|id| id.uuid()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if view != View::Locked {
+        return Err(StoreError::Conflict("payments"));
+    }
+    let there = here.len() + archive::bring_back(connection, &missing).await?;
+    if there > here.len() {
+        *here = payments_by_id(connection, wanted, view).await?;
+    }
+    // Somebody else may have brought one back, and it has left again.
+    if here.len() < there { Err(StoreError::Conflict("payments")) } else { Ok(()) }
 }
 
 fn key(request: &Request) -> Uuid {
     payments::request_key(&request.participant, &request.request_id)
 }
 
+/// Loads what these requests made, in the archive too. Returns the keys of those whose payments were taken out of it.
 async fn requests(
     connection: &mut PgConnection,
     keys: Vec<Uuid>,
     snapshot: &mut Snapshot,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Uuid>, StoreError> {
     let sql = const_format::concatcp!(
-        "SELECT ",
+        "SELECT p.request_key, ",
         payments::COLUMNS,
-        " FROM payments p WHERE p.request_key = ANY($1)"
+        " FROM payments p WHERE p.request_key = ANY($1) UNION ALL SELECT r.request_key, ",
+        payments::COLUMNS,
+        " FROM ",
+        archive::BY_REQUEST,
+        "ANY($1)"
     );
+    let mut taken_out = Vec::new();
     let rows = sqlx::query(sql).bind(keys).fetch_all(connection).await?;
     for row in rows.iter().filter(|_| !planted::is("M2")) {
+        if row.try_get::<Option<Uuid>, _>("id")?.is_none() {
+            taken_out.push(row.try_get("request_key")?);
+            continue;
+        }
         let payment = payments::from_row(row)?;
         let key = (payment.participant.clone(), payment.request_id.clone());
         snapshot.payment_requests.insert(key, payment);
     }
-    Ok(())
+    Ok(taken_out)
 }
 
 type LeasedPayments = BTreeMap<PaymentId, (Payment, Option<Lease>)>;

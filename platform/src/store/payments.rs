@@ -15,7 +15,7 @@ use sqlx::{QueryBuilder, postgres::PgRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, archive};
 use crate::domain::{
     payment::{Authorization, Kind, Payment, State, Terms, own_end_to_end_id},
     refusal::Reason,
@@ -164,6 +164,9 @@ pub(super) fn from_row(row: &PgRow) -> Result<Payment, StoreError> {
     PaymentRow::from_row(row)?.try_into()
 }
 
+const BY_ID: [&str; 2] = ["payments p WHERE p.id = ", "archived_payments p WHERE p.id = "];
+const BY_REQUEST: [&str; 2] = ["payments p WHERE p.request_key = ", archive::BY_REQUEST];
+
 /// Which payments to list.
 #[derive(Clone, Debug, Default)]
 pub struct PaymentFilter {
@@ -181,9 +184,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn payment(&self, participant: &str, id: PaymentId) -> Result<Option<Payment>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM payments p WHERE p.id = $1 AND p.participant_id = $2");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.uuid()).bind(participant);
-        query.fetch_optional(self.pool()).await?.as_ref().map(from_row).transpose()
+        self.find(BY_ID, id.uuid(), Some(participant)).await
     }
 
     /// A payment, whosever it is.
@@ -191,9 +192,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn any_payment(&self, id: PaymentId) -> Result<Option<Payment>, StoreError> {
-        let sql = const_format::concatcp!("SELECT ", COLUMNS, " FROM payments p WHERE p.id = $1");
-        let row = sqlx::query(sql).bind(id.uuid()).fetch_optional(self.pool()).await?;
-        row.as_ref().map(from_row).transpose()
+        self.find(BY_ID, id.uuid(), None).await
     }
 
     /// A participant's payment, by the id of the request that made it.
@@ -205,9 +204,25 @@ impl Store {
         participant: &str,
         request_id: &str,
     ) -> Result<Option<Payment>, StoreError> {
-        let sql = const_format::concatcp!("SELECT ", COLUMNS, " FROM payments p WHERE p.request_key = $1");
-        let query = sqlx::query(sql).bind(request_key(participant, request_id));
-        query.fetch_optional(self.pool()).await?.as_ref().map(from_row).transpose()
+        self.find(BY_REQUEST, request_key(participant, request_id), Some(participant)).await
+    }
+
+    /// A payment where it can be worked on, or else in the archive: what has left the one place is in the other.
+    async fn find(
+        &self,
+        places: [&str; 2],
+        key: Uuid,
+        participant: Option<&str>,
+    ) -> Result<Option<Payment>, StoreError> {
+        for place in places {
+            let sql =
+                format!("SELECT {COLUMNS} FROM {place} $1 AND ($2::text IS NULL OR p.participant_id = $2)");
+            let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(key).bind(participant);
+            if let Some(row) = query.fetch_optional(self.pool()).await? {
+                return from_row(&row).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// A participant's payments, newest first, from behind `before` on.
@@ -221,21 +236,28 @@ impl Store {
         before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<Payment>, StoreError> {
-        // Only what is asked for, and the limit as a number: of anything that might be there and is not, the planner expects so
-        // few rows that it would rather read and sort all of the participant's.
-        let mut query = QueryBuilder::new(const_format::concatcp!("SELECT ", COLUMNS, " FROM payments p"));
-        query.push(" WHERE p.participant_id = ").push_bind(participant);
-        query.push(" AND p.id < ").push_bind(before.unwrap_or(Uuid::max()));
-        if let Some(payer) = filter.payer_account {
-            query.push(" AND p.payer_account = ").push_bind(payer.uuid());
+        // Each place by its own index, newest first, then the newest of both. What was brought back is in both.
+        let mut query = QueryBuilder::new(const_format::concatcp!("SELECT ", COLUMNS, " FROM ("));
+        for place in ["(SELECT p.* FROM payments p", " UNION ALL (SELECT p.* FROM archived_payments p"] {
+            // Only what is asked for, and the limit as a number: of anything that might be there and is not, the planner expects
+            // so few rows that it would rather read and sort all of the participant's.
+            query.push(place).push(" WHERE p.participant_id = ").push_bind(participant);
+            query.push(" AND p.id < ").push_bind(before.unwrap_or(Uuid::max()));
+            if let Some(payer) = filter.payer_account {
+                query.push(" AND p.payer_account = ").push_bind(payer.uuid());
+            }
+            if let Some(state) = filter.state {
+                query.push(" AND p.state = ").push_bind(state.name()).push("::payment_state");
+            }
+            if let Some(original) = filter.original {
+                query.push(" AND p.original_id = ").push_bind(original.uuid());
+            }
+            if place.contains("archived") {
+                query.push(" AND NOT EXISTS (SELECT FROM payments b WHERE b.id = p.id)");
+            }
+            query.push(" ORDER BY p.id DESC LIMIT ").push(limit).push(")");
         }
-        if let Some(state) = filter.state {
-            query.push(" AND p.state = ").push_bind(state.name()).push("::payment_state");
-        }
-        if let Some(original) = filter.original {
-            query.push(" AND p.original_id = ").push_bind(original.uuid());
-        }
-        query.push(" ORDER BY p.id DESC LIMIT ").push(limit);
+        query.push(") AS p ORDER BY p.id DESC LIMIT ").push(limit);
         let rows = query.build().fetch_all(self.pool()).await?;
         rows.iter().map(from_row).collect()
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::bench::{funded, run, setup, shop};
 
-async fn put(system: &System, path: &str, body: String) -> Result<(), BenchError> {
+pub async fn put(system: &System, path: &str, body: String) -> Result<(), BenchError> {
     let url = format!("http://{}/aurora/{path}", system.address(Service::Bank));
     let kind = if body.starts_with('[') { "application/json" } else { "text/plain" };
     let request = reqwest::Client::new().put(url).header("content-type", kind).body(body);

@@ -67,6 +67,7 @@ fn every_wrong_setting_is_named_at_once() {
                 ("--ledger-writers", "33"),
                 ("--database-connections", ""),
                 ("--max-clock-skew", "1"),
+                ("--archive-after", "1ms"),
             ],
         )?;
         wrong(

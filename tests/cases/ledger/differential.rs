@@ -50,6 +50,7 @@ struct Ledger {
     /// Whether every other batch is written by somebody else, so that what the book knows of accounts is out of date.
     is_shared: bool,
     commands: usize,
+    archived: u64,
 }
 
 impl Ledger {
@@ -70,7 +71,7 @@ impl Ledger {
         let clock = Clock::manual(UNIX_EPOCH);
         let config = BookConfig { max_waiting: 4096, max_batch: 64, writers: 1 };
         let book = Book::open(&store, &clock, config).0;
-        Self { options, store, connection, book, clock, is_shared, commands: 0 }
+        Self { options, store, connection, book, clock, is_shared, commands: 0, archived: 0 }
     }
 
     /// Commits a batch: by the book, or as others would under locks.
@@ -96,6 +97,12 @@ impl Ledger {
     async fn act(&mut self, act: Act) {
         match act {
             Act::Commit(commands, foretold) => {
+                // The model knows no archive: with one, everything is as without.
+                if self.commands.is_multiple_of(3) {
+                    let closed_before = self.clock.now() + Duration::from_millis(1);
+                    let moved = self.store.move_to_archive(closed_before, None, 1_000).await.unwrap();
+                    self.archived += moved.map_or(0, |moved| moved.payments);
+                }
                 let outcomes = self.commit(&commands).await;
                 for ((command, outcome), foretold) in commands.iter().zip(&outcomes).zip(foretold) {
                     assert_eq!(Reply::of(outcome), foretold, "the reply to {command:?}");
@@ -158,7 +165,8 @@ async fn close(options: &PgConnectOptions, number: u128, closed: bool) {
     sql(options, &format!("UPDATE accounts SET closed_at = {when} WHERE id = '{id}'")).await;
 }
 
-async fn run(steps: &[Step], is_shared: bool) -> usize {
+/// Returns how many commands there were, and how often a payment went to the archive.
+async fn run(steps: &[Step], is_shared: bool) -> (usize, u64) {
     let mut ledger = Ledger::open(is_shared).await;
     let (mut play, first) = Play::begin();
     ledger.act(first).await;
@@ -168,19 +176,22 @@ async fn run(steps: &[Step], is_shared: bool) -> usize {
         }
     }
     ledger.compare(&play.model).await;
-    ledger.commands
+    (ledger.commands, ledger.archived)
 }
 
 #[tokio::test]
 async fn postgresql_says_what_the_model_foretells() {
     let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
     let strategy = steps();
-    let mut commands = 0;
+    let (mut commands, mut archived) = (0, 0);
     for case in 0..CASES {
         let steps = strategy.new_tree(&mut runner).unwrap().current();
         println!("{steps:?}");
-        commands += run(&steps, case % 2 == 0).await;
+        let (made, left) = run(&steps, case % 2 == 0).await;
+        commands += made;
+        archived += left;
     }
     assert!(commands >= ENOUGH, "only {commands} commands");
-    println!("{commands} commands");
+    assert!(archived >= 20, "only {archived} archived");
+    println!("{commands} commands, {archived} payments archived");
 }

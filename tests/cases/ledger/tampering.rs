@@ -10,6 +10,11 @@ use crate::bench::{World, accepted, command, connect, database, rejected, sql, s
 async fn world() -> World {
     let world = World::new().await;
     let book = world.book(1);
+    let gone = submission(write(&book, command(world.pay_bank("gone", 30))).await);
+    write(&book, world.conclude(gone.payment.id, 1, accepted())).await;
+    let back = write(&book, world.refund("alice", "gone back", gone.payment.id, Some(7))).await;
+    world.end_of(&book, back).await;
+    assert_eq!(world.archive().await, 2);
     write(&book, command(world.pay_bank("held", 10))).await;
     write(&book, command(world.pay_on_us("on us", world.bob, 20))).await;
     for (request, evidence) in [("paid", accepted()), ("failed", rejected())] {
@@ -22,7 +27,7 @@ async fn world() -> World {
 
 /// Changes, in which `<paid>` stands for that payment's number and `<deposit>` for Alice's deposit's, and what the trial
 /// balance must name: rows by their names, or words.
-const CHANGES: [(&str, &[&str]); 25] = [
+const CHANGES: [(&str, &[&str]); 38] = [
     ("SELECT 1", &[]),
     ("UPDATE accounts SET credits_posted = credits_posted + 1 WHERE display_name = 'Bob'", &["Bob", "currency EUR"]),
     // Balanced by itself, and yet not what the transfers say.
@@ -60,6 +65,28 @@ const CHANGES: [(&str, &[&str]); 25] = [
         "UPDATE deposits SET account_id = (SELECT id FROM accounts WHERE display_name = 'Bob') WHERE id = <deposit>",
         &["deposit"],
     ),
+    ("UPDATE archived_payments SET amount = amount + 1 WHERE id = <gone>", &["gone"]),
+    ("UPDATE archived_payments SET payer_account = credit_account WHERE id = <gone>", &["gone"]),
+    ("UPDATE archived_payments SET state = 'FAILED', reason_code = 'X' WHERE id = <gone>", &["gone"]),
+    ("UPDATE archived_payments SET state = 'FAILED', reason_code = 'X' WHERE id = <gone back>", &["gone", "gone back"]),
+    ("UPDATE archived_payments SET state = 'INVESTIGATE', reason_code = 'X' WHERE id = <gone>", &["archived payment"]),
+    ("UPDATE archived_payments SET sequence = sequence + 1 WHERE id = <gone>", &["gone"]),
+    ("UPDATE archived_payments SET request_key = gen_random_uuid() WHERE id = <gone>", &["gone"]),
+    ("UPDATE refundable SET refunded = 0", &["gone"]),
+    ("DELETE FROM archived_payments WHERE id = <gone>", &["gone"]),
+    ("DELETE FROM archived_requests WHERE payment_id = <gone>", &["gone"]),
+    ("DELETE FROM archived_payment_events WHERE sequence = 1 AND payment_id = <gone>", &["gone"]),
+    // Half of a family is here, and what is here is not what it was.
+    (
+        "INSERT INTO payments SELECT * FROM archived_payments WHERE id = <gone>;
+         INSERT INTO payment_events SELECT * FROM archived_payment_events WHERE payment_id = <gone>",
+        &["is without its original"],
+    ),
+    (
+        "SELECT bring_back(ARRAY[<gone>]); UPDATE archived_payments SET payee_name = 'x' WHERE id = <gone>;
+         UPDATE archived_payment_events SET bank_message_id = 'x' WHERE payment_id = <gone> AND sequence = 2",
+        &["gone", "event 2"],
+    ),
 ];
 
 #[tokio::test]
@@ -67,7 +94,7 @@ async fn every_change_by_hand_is_found_and_named() {
     let world = world().await;
     let mut connection = connect(&world.options).await;
     let rows: Vec<(String, String, Uuid)> = sqlx::query_as(
-        "SELECT request_id, 'pay_', id FROM payments UNION ALL SELECT display_name, 'acc_', id FROM accounts
+        "SELECT request_id, 'pay_', id FROM all_payments UNION ALL SELECT display_name, 'acc_', id FROM accounts
          UNION ALL SELECT 'deposit', 'dep_', id FROM deposits WHERE participant_id = 'alice'",
     )
     .fetch_all(&mut connection)

@@ -112,8 +112,8 @@ pub struct Open {
 /// The payments of these families: the payment itself, its captures, and the refunds and returns of both.
 const FAMILIES: &str = "\
     WITH RECURSIVE family AS ( \
-      SELECT p.id AS root, p.id FROM payments p WHERE p.request_id = ANY($1) AND p.original_id IS NULL \
-      UNION ALL SELECT f.root, c.id FROM family f JOIN payments c ON c.original_id = f.id \
+      SELECT p.id AS root, p.id FROM all_payments p WHERE p.request_id = ANY($1) AND p.original_id IS NULL \
+      UNION ALL SELECT f.root, c.id FROM family f JOIN all_payments c ON c.original_id = f.id \
     ) SELECT r.request_id AS family, p.id, p.request_id, p.kind::text, p.original_id, p.payer_account, p.credit_account, p.amount, \
       p.currency, p.bank_id, p.uetr, p.state::text, p.sequence, p.closing IS NOT NULL AS is_closing, \
       (extract(epoch FROM p.expires_at) * 1000000)::bigint AS expires_us, p.held, p.capturing, p.captured, b.refunded, \
@@ -121,7 +121,7 @@ const FAMILIES: &str = "\
       CASE WHEN p.is_queued OR p.state <> 'SUBMITTED' THEN d.work::text ELSE 'ENQUIRE' END AS work, \
       ARRAY(SELECT a.kind FROM alarms a WHERE a.payment_id = p.id ORDER BY a.kind) AS alarms, \
       s.succeeded, s.evidence_reference, s.approved_by \
-    FROM family f JOIN payments r ON r.id = f.root JOIN payments p ON p.id = f.id \
+    FROM family f JOIN all_payments r ON r.id = f.root JOIN all_payments p ON p.id = f.id \
       LEFT JOIN dispatches d ON d.payment_id = p.id LEFT JOIN resolutions s ON s.payment_id = p.id \
       LEFT JOIN refundable b ON b.payment_id = p.id ORDER BY p.id";
 
@@ -178,7 +178,7 @@ pub async fn events(
     payments: &[PaymentRow],
 ) -> Result<HashMap<Uuid, Vec<Event>>, BenchError> {
     let ids: Vec<Uuid> = payments.iter().map(|payment| payment.id).collect();
-    let sql = "SELECT payment_id, sequence, state::text, (extract(epoch FROM created_at) * 1000000)::bigint FROM payment_events \
+    let sql = "SELECT payment_id, sequence, state::text, (extract(epoch FROM created_at) * 1000000)::bigint FROM all_payment_events \
                WHERE payment_id = ANY($1) ORDER BY 1, 2";
     let mut by_payment: HashMap<Uuid, Vec<Event>> = HashMap::new();
     for row in sqlx::query(sql).bind(ids).fetch_all(connection).await? {
@@ -236,8 +236,8 @@ pub async fn open(connection: &mut PgConnection) -> Result<Open, BenchError> {
 /// How many payments of each kind are in each state and how many were in doubt before, and how many alarms of each kind there
 /// are, for people.
 pub async fn census(connection: &mut PgConnection) -> Result<Vec<(String, i64)>, BenchError> {
-    let sql = "SELECT lower(kind::text) || ' ' || state, count(*) FROM payments GROUP BY 1 \
-               UNION ALL SELECT 'before ' || state, count(DISTINCT payment_id) FROM payment_events \
+    let sql = "SELECT lower(kind::text) || ' ' || state, count(*) FROM all_payments GROUP BY 1 \
+               UNION ALL SELECT 'before ' || state, count(DISTINCT payment_id) FROM all_payment_events \
                  WHERE state IN ('HELD', 'UNKNOWN', 'INVESTIGATE') GROUP BY state \
                UNION ALL SELECT 'alarm ' || kind, count(*) FROM alarms GROUP BY 1 ORDER BY 1";
     Ok(sqlx::query_as(sql).fetch_all(connection).await?)
@@ -246,11 +246,11 @@ pub async fn census(connection: &mut PgConnection) -> Result<Vec<(String, i64)>,
 /// The ledger's rows about a request, as JSON.
 pub async fn lines_about(connection: &mut PgConnection, request_id: &str) -> Result<Vec<String>, BenchError> {
     let sql = "WITH RECURSIVE p AS ( \
-                 SELECT p.* FROM payments p WHERE p.request_id = $1 \
-                 UNION SELECT r.* FROM p JOIN payments r ON r.original_id = p.id OR r.id = p.original_id \
+                 SELECT p.* FROM all_payments p WHERE p.request_id = $1 \
+                 UNION SELECT r.* FROM p JOIN all_payments r ON r.original_id = p.id OR r.id = p.original_id \
                ) \
                SELECT 'ledger payment ' || to_jsonb(p)::text FROM p \
-               UNION ALL SELECT 'ledger event ' || to_jsonb(e)::text FROM payment_events e JOIN p ON p.id = e.payment_id \
+               UNION ALL SELECT 'ledger event ' || to_jsonb(e)::text FROM all_payment_events e JOIN p ON p.id = e.payment_id \
                UNION ALL SELECT 'ledger transfer ' || to_jsonb(t)::text FROM transfers t JOIN p ON p.id = t.id \
                UNION ALL SELECT 'ledger dispatch ' || to_jsonb(d)::text FROM dispatches d JOIN p ON p.id = d.payment_id";
     Ok(sqlx::query_scalar(sql).bind(request_id).fetch_all(connection).await?)

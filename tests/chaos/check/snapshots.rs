@@ -38,7 +38,7 @@ const RECOMPUTED: [&str; 3] = [
        credits_pending, d, c) FROM accounts LEFT JOIN sums USING (id) \
      WHERE (debits_pending, credits_pending) <> (coalesce(d, 0), coalesce(c, 0))",
     "SELECT format('I13 payment %s: %s of %s captured, refunded or taken back as %s', o.id, sum(c.amount), o.amount, c.kind) \
-     FROM payments c JOIN payments o ON o.id = c.original_id WHERE c.state NOT IN ('FAILED', 'CANCELLED') \
+     FROM all_payments c JOIN all_payments o ON o.id = c.original_id WHERE c.state NOT IN ('FAILED', 'CANCELLED') \
      GROUP BY o.id, o.amount, c.kind HAVING sum(c.amount) > o.amount",
 ];
 

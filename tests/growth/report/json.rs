@@ -35,10 +35,10 @@ pub fn document(results: &Results, pace: &Pace) -> Value {
 
 fn compared(comparison: &Comparison) -> Value {
     let side = |place: usize| {
-        let Size { payments, accounts, banks } = comparison.sizes[place];
+        let Size { payments, accounts, banks, is_archived } = comparison.sizes[place];
         let figures = comparison.rows().into_iter().map(|row| (row.key, json!(row.figures[place])));
         json!({
-            "stored": {"payments": payments, "accounts": accounts, "banks": banks},
+            "stored": {"payments": payments, "accounts": accounts, "banks": banks, "is_archived": is_archived},
             "storing_took_ms": u64::try_from(comparison.stored[place].took.as_millis()).unwrap_or(u64::MAX),
             "database_bytes": comparison.stored[place].database_bytes,
             "figures": figures.collect::<Map<_, _>>(),

@@ -328,6 +328,8 @@ pub enum Outcome {
 pub enum Declined {
     /// The request id was used for other content.
     RequestIdReused,
+    /// The request made a payment that was taken out of the archive.
+    RequestTakenOut,
     /// The payment's state, or what it is, does not allow it.
     NotPermitted(Operation, State),
     /// More than the authorization still holds, in minor units.

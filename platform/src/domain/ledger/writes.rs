@@ -1,7 +1,7 @@
 //! What a decision is made from, and what it wants saved.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
 
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub proposals: BTreeMap<PaymentId, Proposal>,
     /// Payments that have the request ids of commands that make payments.
     pub payment_requests: BTreeMap<RequestKey, Payment>,
+    /// Request ids of commands that once made payments which are no longer kept.
+    pub requests_taken_out: BTreeSet<RequestKey>,
     /// Deposits that have the request ids of [`Arrival`] commands.
     pub deposit_requests: BTreeMap<RequestKey, Deposit>,
 }
