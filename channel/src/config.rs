@@ -23,6 +23,8 @@ const BANKS_FILE: &str = r#"The banks file:
   rail = "iso20022"
   address = "https://aurora.example/iso20022"
   ca_file = "aurora-ca.pem"            # optional, for https: the only certificates that are trusted there
+  http = "1.1"                         # optional: 1.1 (default) or 2, which carries many payments on one connection;
+                                       # over https the bank must agree to it (ALPN), over http it must know it
   answer_timeout_ms = 5000             # how long to wait for its answer
   enquire_after_ms = 8000              # how long after acceptance the first enquiry makes sense
   valid_for_ms = 20000                 # how long after acceptance it takes a payment; it refuses later ones

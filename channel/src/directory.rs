@@ -82,11 +82,12 @@ impl DirectorySource {
     }
 
     fn bank(&self, entry: BankEntry) -> Result<Bank, String> {
-        let RailEntry::Iso20022 { address, ca } = &entry.rail;
+        let RailEntry::Iso20022 { address, ca, http } = &entry.rail;
         let correspondents = Correspondents { sender: self.sender.clone(), bank: entry.bic.clone() };
         let rail = Iso20022::new(
             correspondents,
             address,
+            *http,
             ca.as_deref(),
             entry.times.answer_timeout(),
             self.clock.clone(),

@@ -155,7 +155,9 @@ impl Bank {
             Err(why) => Reply::Unreadable(why.0),
         };
         match &reply {
-            Reply::Silence | Reply::HangUp => count(&self.counters.unanswered),
+            Reply::Silence | Reply::HangUp | Reply::Cut | Reply::GoAway | Reply::Refusal => {
+                count(&self.counters.unanswered)
+            }
             Reply::Unreadable(_) => count(&self.counters.unreadable),
             _ => {}
         }
@@ -171,6 +173,7 @@ impl Bank {
         match behaviour {
             Behaviour::Silent => return Ok(Reply::Silence),
             Behaviour::DropBefore => return Ok(Reply::HangUp),
+            Behaviour::Refuse => return Ok(Reply::Refusal),
             Behaviour::HttpError { status, executed: false, retry_after_s } => {
                 return Ok(Reply::HttpError { status, retry_after_s });
             }

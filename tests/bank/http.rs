@@ -1,25 +1,36 @@
 //! The banks over HTTP: one address per bank, and a few more for whoever tests against it.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::body::Bytes;
+use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde::Serialize;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::{NOTICE_URL_FORM, read_notice_url};
 use crate::conversation::{Bank, Reply};
-use crate::line::{BankListener, Link, Wire};
+use crate::line::{BankListener, Line, Link};
 use crate::script::{Rule, Script};
-use crate::{gate, raw};
+
+mod http1;
+mod http2;
+mod raw;
+
+/// What every HTTP/2 connection begins with, as far as it takes to know one.
+const PREFACE: &[u8] = b"PRI * HTTP/2";
+/// The media type of every message.
+const XML: &str = "application/xml; charset=utf-8";
+/// The media type of everything that is for people.
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// How long answers in progress may take once the end is asked for.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -27,27 +38,48 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Banks by their ids.
 pub type Banks = Arc<HashMap<String, Arc<Bank>>>;
 
+/// What there is behind a listener.
+struct Desk {
+    banks: Banks,
+    /// For whatever is no message.
+    router: Router,
+    /// Messages that one HTTP/2 connection may have under way.
+    max_streams: u32,
+}
+
 /// Serves each listener's banks until `shutdown` is cancelled, then answers what is in progress for at most two seconds.
-pub async fn serve(places: Vec<(BankListener, Banks)>, shutdown: CancellationToken) -> std::io::Result<()> {
-    let mut servers = JoinSet::new();
-    for (listener, banks) in places {
-        let app = router(banks).into_make_service_with_connect_info::<Wire>();
-        let server = axum::serve(listener, app).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-        servers.spawn(server.into_future());
+/// An HTTP/2 connection may have `max_streams` messages under way.
+pub async fn serve(places: Vec<(BankListener, Banks)>, max_streams: u32, shutdown: CancellationToken) {
+    let connections = TaskTracker::new();
+    for (mut listener, banks) in places {
+        let desk = Arc::new(Desk { router: router(Arc::clone(&banks)), banks, max_streams });
+        let (connections, shutdown) = (connections.clone(), shutdown.clone());
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move {
+            loop {
+                let line = listener.accept().await;
+                connections.spawn(converse(line, Arc::clone(&desk), shutdown.clone()));
+            }
+        }));
     }
-    tokio::select! {
-        ended = servers.join_all() => ended.into_iter().collect(),
-        () = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
-        } => Ok(()),
+    shutdown.cancelled().await;
+    connections.close();
+    // What is not through by then is cut off.
+    let _ = tokio::time::timeout(DRAIN, connections.wait()).await;
+}
+
+/// Serves a connection over whichever HTTP the caller speaks.
+async fn converse(mut line: Line, desk: Arc<Desk>, shutdown: CancellationToken) {
+    let begun = shutdown.run_until_cancelled(line.begins_with(PREFACE)).await;
+    match begun {
+        Some(Ok(true)) => http2::serve(line, desk, shutdown).await,
+        Some(Ok(false)) => http1::serve(line, desk, shutdown).await,
+        Some(Err(_)) | None => {}
     }
 }
 
 fn router(banks: Banks) -> Router {
     Router::new()
         .route("/", get(list))
-        .route("/{bank}", post(message))
         .route("/{bank}/books", get(credits))
         .route("/{bank}/rejections", get(rejections))
         .route("/{bank}/returns", get(returns))
@@ -83,28 +115,32 @@ async fn list(State(banks): State<Banks>) -> Response {
     Json(banks.into_iter().map(one).collect::<Vec<_>>()).into_response()
 }
 
+/// The bank that a request is a message to.
+fn message_to(method: &Method, uri: &Uri, banks: &Banks) -> Option<Arc<Bank>> {
+    let id = uri.path().strip_prefix('/').filter(|_| method == Method::POST)?;
+    banks.get(id).cloned()
+}
+
+/// What the bank has to say to a message, or why it never reached the bank's judgement.
 async fn message(
-    State(banks): State<Banks>,
-    Path(id): Path<String>,
-    ConnectInfo(wire): ConnectInfo<Wire>,
-    request: Request,
-) -> Result<Response, Refused> {
-    let bank = find(&banks, &id)?;
-    if !is_reachable(&bank).await {
+    bank: &Arc<Bank>,
+    headers: &HeaderMap,
+    body: impl Future<Output = Option<Bytes>>,
+) -> Result<Reply, Refused> {
+    if !is_reachable(bank).await {
         bank.is_missed();
-        wire.hang_up();
-        return Ok(Body::empty().into_response());
+        return Ok(Reply::HangUp);
     }
-    if !is_xml(request.headers()) {
+    if !is_xml(headers) {
         return Err(Refused(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "the body must be application/xml".to_owned(),
         ));
     }
-    let Ok(body) = to_bytes(request.into_body(), gate::MAX_BYTES).await else {
+    let Some(body) = body.await else {
         return Err(Refused(StatusCode::BAD_REQUEST, "the body is larger than 64 KiB".to_owned()));
     };
-    respond(bank.answer(&body).await, &wire).await
+    Ok(bank.answer(&body).await)
 }
 
 /// Waits as long as the bank hangs; false if it is down. A listener that the bank shares cannot go down with it, and a
@@ -115,35 +151,31 @@ async fn is_reachable(bank: &Bank) -> bool {
     settled.is_ok_and(|link| *link == Link::Up)
 }
 
-async fn respond(reply: Reply, wire: &Wire) -> Result<Response, Refused> {
-    let written = match reply {
-        Reply::Message(xml) => {
-            return Ok(([(CONTENT_TYPE, "application/xml; charset=utf-8")], xml).into_response());
+/// What is said in a plain answer; any other reply is for the connection to carry out.
+fn plain(reply: Result<Reply, Refused>) -> Result<Response<Bytes>, Reply> {
+    let (status, media_type, text) = match reply {
+        Ok(Reply::Message(xml)) => (StatusCode::OK, XML, xml),
+        Ok(Reply::Garbage) => {
+            (StatusCode::OK, "text/html", "<html><body>Welcome to your bank!<br></html>".to_owned())
         }
-        Reply::Garbage => {
-            let page = "<html><body>Welcome to your bank!<br></html>";
-            return Ok(([(CONTENT_TYPE, "text/html")], page).into_response());
+        Ok(Reply::HttpError { status, retry_after_s }) => {
+            let mut response = Response::new(Bytes::new());
+            *response.status_mut() =
+                StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            if let Some(seconds) = retry_after_s {
+                response.headers_mut().insert(RETRY_AFTER, seconds.into());
+            }
+            return Ok(response);
         }
-        Reply::HttpError { status, retry_after_s } => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let later = retry_after_s.map(|seconds| [(RETRY_AFTER, seconds.to_string())]);
-            return Ok(later.map_or_else(|| status.into_response(), |later| (status, later).into_response()));
-        }
-        // The server drops this future when the peer closes the connection.
-        Reply::Silence => std::future::pending().await,
-        Reply::Unreadable(why) => return Err(Refused(StatusCode::BAD_REQUEST, why)),
-        Reply::Broken => {
-            return Err(Refused(StatusCode::INTERNAL_SERVER_ERROR, "the books are broken".to_owned()));
-        }
-        Reply::HangUp => Ok(()),
-        Reply::Drip { xml, pause, head } => raw::drip(wire, &xml, pause, head).await,
-        Reply::EndlessHeaders => raw::endless_headers(wire).await,
-        Reply::HugeBody { xml, mib, length_told } => raw::huge_body(wire, &xml, mib, length_told).await,
+        Ok(Reply::Unreadable(why)) => (StatusCode::BAD_REQUEST, TEXT, why + "\n"),
+        Ok(Reply::Broken) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the books are broken\n".to_owned()),
+        Err(Refused(status, why)) => (status, TEXT, why + "\n"),
+        Ok(misbehaviour) => return Err(misbehaviour),
     };
-    // Whether all of it was written or the peer went away, the connection has served its purpose.
-    drop(written);
-    wire.hang_up();
-    Ok(Body::empty().into_response())
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    Ok(response)
 }
 
 /// Whether the one content type says XML in UTF-8; two of them could be read in two ways.

@@ -6,13 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+pub mod outbox;
 
 /// Connections that the system queues before they are accepted.
 const BACKLOG: u32 = 1_024;
@@ -56,6 +56,30 @@ impl BankListener {
         self.address
     }
 
+    /// The next connection, which comes about only while the bank is up.
+    pub async fn accept(&mut self) -> Line {
+        loop {
+            let link = *self.link.borrow_and_update();
+            if link == Link::Hung {
+                changed(&mut self.link).await;
+            } else if let (Link::Up, Some(socket)) = (link, &mut self.socket) {
+                tokio::select! {
+                    accepted = socket.accept() => match accepted {
+                        Ok((stream, _)) => {
+                            // A connection that refuses the option is slower, not wrong.
+                            drop(stream.set_nodelay(true));
+                            return Line::new(stream, self.up.child_token());
+                        }
+                        Err(_) => pause().await,
+                    },
+                    () = changed(&mut self.link) => {}
+                }
+            } else if self.stay_down().await.is_err() {
+                pause().await;
+            }
+        }
+    }
+
     /// Refuses connections until the link changes. The port is kept by a socket that does not listen, so that nobody
     /// else can take it meanwhile.
     async fn stay_down(&mut self) -> io::Result<()> {
@@ -84,6 +108,11 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
+/// Where connections or the port cannot be had, the system is short of something that may come back.
+async fn pause() {
+    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+}
+
 /// Waits until the link changes; for ever where nobody can change it.
 async fn changed(link: &mut watch::Receiver<Link>) {
     if link.changed().await.is_err() {
@@ -91,40 +120,12 @@ async fn changed(link: &mut watch::Receiver<Link>) {
     }
 }
 
-impl Listener for BankListener {
-    type Io = Line;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Line, SocketAddr) {
-        loop {
-            let link = *self.link.borrow_and_update();
-            if link == Link::Hung {
-                changed(&mut self.link).await;
-            } else if let (Link::Up, Some(socket)) = (link, &mut self.socket) {
-                tokio::select! {
-                    (stream, address) = Listener::accept(socket) => {
-                        // A connection that refuses the option is slower, not wrong.
-                        drop(stream.set_nodelay(true));
-                        return (Line::new(stream, self.up.child_token()), address);
-                    }
-                    () = changed(&mut self.link) => {}
-                }
-            } else if self.stay_down().await.is_err() {
-                // Where the port cannot be kept or had back, the system is short of something that may come back.
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
-
 /// One connection.
 #[derive(Debug)]
 pub struct Line {
     reader: OwnedReadHalf,
+    /// Bytes that were read already, to be read again.
+    begun: Vec<u8>,
     wire: Wire,
     /// Wakes whoever waits for bytes when the connection is to end.
     end: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -134,7 +135,26 @@ impl Line {
     fn new(stream: TcpStream, end: CancellationToken) -> Self {
         let waits = Box::pin(end.clone().cancelled_owned());
         let (reader, writer) = stream.into_split();
-        Self { reader, wire: Wire { writer: Arc::new(writer), end }, end: waits }
+        Self { reader, begun: Vec::new(), wire: Wire { writer: Arc::new(writer), end }, end: waits }
+    }
+
+    /// The way past HTTP.
+    pub fn wire(&self) -> Wire {
+        self.wire.clone()
+    }
+
+    /// Whether the first bytes are `preface`. Reads no more than it takes to see that, and leaves them to be read again.
+    pub async fn begins_with(&mut self, preface: &[u8]) -> io::Result<bool> {
+        let mut begun = Vec::new();
+        while preface.starts_with(&begun) && begun.len() < preface.len() {
+            let mut byte = [0];
+            if self.read(&mut byte).await? == 0 {
+                break;
+            }
+            begun.extend(byte);
+        }
+        self.begun = begun;
+        Ok(self.begun == preface)
     }
 }
 
@@ -165,14 +185,20 @@ impl Wire {
         Ok(())
     }
 
+    /// Writes what there is room for.
+    fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            self.check()?;
+            ready!(self.writer.as_ref().as_ref().poll_write_ready(cx))?;
+            match self.writer.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
     fn check(&self) -> io::Result<()> {
         if self.end.is_cancelled() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
-    }
-}
-
-impl Connected<IncomingStream<'_, BankListener>> for Wire {
-    fn connect_info(stream: IncomingStream<'_, BankListener>) -> Self {
-        stream.io().wire.clone()
     }
 }
 
@@ -186,20 +212,19 @@ impl AsyncRead for Line {
         if self.end.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
+        if !self.begun.is_empty() {
+            let count = self.begun.len().min(buffer.remaining());
+            buffer.put_slice(self.begun.get(..count).unwrap_or_default());
+            self.begun.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.reader).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Line {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        loop {
-            self.wire.check()?;
-            ready!(self.wire.writer.as_ref().as_ref().poll_write_ready(cx))?;
-            match self.wire.writer.try_write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
-            }
-        }
+        self.wire.poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(

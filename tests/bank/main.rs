@@ -15,7 +15,6 @@ mod line;
 mod messages;
 mod notices;
 mod rates;
-mod raw;
 #[cfg(test)]
 mod sample;
 mod script;
@@ -56,6 +55,9 @@ struct Arguments {
     /// File of rules for misbehaviour (TOML); without it every bank does its plain duty.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+    /// Messages that an HTTP/2 connection may have under way at once.
+    #[arg(long, default_value_t = 1_000, value_name = "NUMBER")]
+    max_streams: u32,
 }
 
 const HELP: &str = include_str!("help.txt");
@@ -96,7 +98,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         asked.cancel();
     });
-    http::serve(places, shutdown).await.map_err(|error| error.to_string())
+    http::serve(places, arguments.max_streams, shutdown).await;
+    Ok(())
 }
 
 /// Which banks are served where.

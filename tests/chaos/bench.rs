@@ -35,6 +35,8 @@ pub use outages::{Outages, Recovered};
 pub const TIMES: BankTimes = BankTimes { answer_timeout_ms: 400, enquire_after_ms: 500, valid_for_ms: 3_000 };
 /// Banks whose payments wait for them while they are down.
 const QUEUEING: [&str; 1] = ["meridian"];
+/// The bank that is reached over HTTP/2, so that what cuts the ways to the banks cuts both kinds of connection.
+const OVER_HTTP2: &str = "aurora";
 /// What the programs are built with.
 pub const FEATURES: [&str; 2] = ["tests/chaos", "tests/planted"];
 /// How often the keeper looks whether something has died.
@@ -124,6 +126,7 @@ impl Bench {
         setup.features = FEATURES.to_vec();
         setup.notice_listen = Some(free_address()?);
         setup.queueing = &QUEUEING;
+        setup.bank_settings.push((OVER_HTTP2, "http = \"2\"".to_owned()));
         let detours: Arc<dyn Detours> = net.clone();
         setup.detours = Some(detours);
         fs::create_dir_all(orders_below(&folder))?;

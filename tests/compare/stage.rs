@@ -58,7 +58,7 @@ impl Stage {
         let setup_in = |name: &str| Setup {
             times: TIMES,
             database_settings: DATABASE_SETTINGS.map(str::to_owned).to_vec(),
-            ..Setup::new(folder.join(name))
+            ..Setup::new(folder.join(name)).over_http2()
         };
         bar.set_message("starting Rialto");
         let mut system = System::start(setup_in("rialto")).await?;

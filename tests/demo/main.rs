@@ -60,7 +60,7 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<bool, BenchError> {
     let folder = own_folder(args.resume)?;
-    let mut setup = Setup::new(folder.clone());
+    let mut setup = Setup::new(folder.clone()).over_http2();
     setup.gateway_listen.clone_from(&args.listen);
     setup.script = scenes::script();
     say("Starting PostgreSQL, three banks, channel, platform and gateway …");

@@ -82,14 +82,14 @@ impl Side {
         let banks = banks(size.banks);
         let folder = own_folder("growth")?;
         let tables = Tables(folder.join("postgres/data"));
-        let system = System::start(Setup {
+        let setup = Setup {
             banks: banks.clone(),
             times: TIMES,
             max_in_flight: PLACES_AT_A_BANK,
             database_settings: DATABASE_SETTINGS.map(str::to_owned).to_vec(),
             ..Setup::new(folder)
-        })
-        .await?;
+        };
+        let system = System::start(setup.over_http2()).await?;
         let caller = (system.address(Service::Gateway), system.credential(0));
         let client = Client::new(caller.0, caller.1)?;
         let account = client.open_account("account", "Ada Buyer", CURRENCY, "").await?.id;

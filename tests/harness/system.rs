@@ -82,6 +82,13 @@ impl Setup {
             detours: None,
         }
     }
+
+    /// Has every bank reached over HTTP/2.
+    #[must_use]
+    pub fn over_http2(mut self) -> Self {
+        self.bank_settings.extend(self.banks.iter().map(|bank| (bank.id, "http = \"2\"".to_owned())));
+        self
+    }
 }
 
 /// One of the system's services.

@@ -37,7 +37,7 @@ impl Stage {
         banks: &[usize],
         change: impl FnOnce(&mut Setup),
     ) -> Result<Self, BenchError> {
-        let mut setup = Setup::new(own_folder(purpose)?);
+        let mut setup = Setup::new(own_folder(purpose)?).over_http2();
         setup.times = TIMES;
         change(&mut setup);
         let system = System::start(setup).await?;

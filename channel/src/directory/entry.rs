@@ -91,7 +91,18 @@ pub enum RailEntry {
         address: Url,
         /// The certificates (PEM) that alone are trusted there; none for those that the machine trusts.
         ca: Option<Vec<u8>>,
+        /// What is spoken there.
+        http: HttpVersion,
     },
+}
+
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1: one message at a time on a connection.
+    Http1,
+    /// HTTP/2: many messages at once on a connection; over TLS agreed on by ALPN, otherwise known beforehand.
+    Http2,
 }
 
 impl RailEntry {
@@ -170,6 +181,7 @@ fn entry(
     let rail = table.text("rail", "the one there is: iso20022", |rail| (rail == "iso20022").then_some(()));
     let address = table.text("address", "an address such as https://bank.example/iso20022", address);
     let ca = ca(&mut table, address.as_ref(), folder);
+    let http = http_version(&mut table);
     let times = times(&mut table);
     let limits = limits(&mut table);
     let offline_policy = offline_policy(&mut table);
@@ -182,7 +194,7 @@ fn entry(
         bic: bic?,
         iban_bank_codes: codes?,
         currencies: currencies?,
-        rail: RailEntry::Iso20022 { address, ca: ca? },
+        rail: RailEntry::Iso20022 { address, ca: ca?, http: http? },
         times: times?,
         limits: limits?,
         offline_policy: offline_policy?,
@@ -238,6 +250,17 @@ fn offline_policy(table: &mut BankTable<'_>) -> Option<OfflinePolicy> {
     table.text("offline_policy", "refuse or queue", |policy| match policy {
         "refuse" => Some(OfflinePolicy::Refuse),
         "queue" => Some(OfflinePolicy::Queue),
+        _ => None,
+    })
+}
+
+fn http_version(table: &mut BankTable<'_>) -> Option<HttpVersion> {
+    if !table.has("http") {
+        return Some(HttpVersion::Http1);
+    }
+    table.text("http", "\"1.1\" or \"2\"", |version| match version {
+        "1.1" => Some(HttpVersion::Http1),
+        "2" => Some(HttpVersion::Http2),
         _ => None,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::*;
+use super::{entry::HttpVersion, *};
 use crate::instruction::tests::{return_enquiry, return_request};
 
 const GOOD: &str = r#"
@@ -84,9 +84,14 @@ fn what_has_a_default_can_be_said() {
     let said = GOOD.replace(
         "max_in_flight = 8",
         "max_in_flight = 8\nmax_instructions_per_s = 70\nmax_enquiries_per_s = 3\noffline_policy = \"queue\"\n\
-         takes_return_requests = false\noverdue_after_ms = 20_001",
+         takes_return_requests = false\noverdue_after_ms = 20_001\nhttp = \"2\"",
     );
     let file = File::new("said", &said);
+    let versions = entry::read(&file.0).expect("good").into_iter().map(|entry| {
+        let RailEntry::Iso20022 { http, .. } = entry.rail;
+        http
+    });
+    assert_eq!(versions.collect::<Vec<_>>(), [HttpVersion::Http1, HttpVersion::Http2]);
     let directory = file.source().load(&Directory::default()).expect("good").to_wire();
     let borealis = directory.banks.last().expect("a bank");
     assert_eq!(
@@ -173,6 +178,12 @@ fn each_problem_is_reported_with_line_bank_and_field() {
             "valid_for_ms = 20_000\nca_file = \"x\"",
             "ca_file: makes sense only with an https",
         ),
+        (
+            "max_in_flight = 8",
+            "http = \"3\"",
+            ":25: bank \"borealis\": http: expected \"1.1\" or \"2\", got \"3\"",
+        ),
+        ("max_in_flight = 8", "http = 2", "http: expected \"1.1\" or \"2\", got 2"),
         ("max_in_flight = 8", "ca_file = \"no-such.pem\"", ":25: bank \"borealis\": ca_file: cannot read"),
         ("[[bank]]\nid = \"aurora\"", "colour = 1\n[[bank]]\nid = \"aurora\"", ":2: colour: unknown key"),
         ("valid_for_ms = 20_000", "valid_for_ms = 20_000\nid = \"b\"", ":13: "),

@@ -23,7 +23,10 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{Carried, Contact, not_sent, unknown};
-use crate::instruction::{Instruction, Message};
+use crate::{
+    directory::entry::HttpVersion,
+    instruction::{Instruction, Message},
+};
 use answer::Answer;
 use http::{BankClient, NoAnswer};
 use message::Correspondents;
@@ -38,7 +41,7 @@ pub struct Iso20022 {
 }
 
 impl Iso20022 {
-    /// Prepares the way to the bank at `address`. With `ca` (PEM) only certificates under those are trusted, otherwise
+    /// Prepares the way to the bank at `address`, which speaks that `version` of HTTP. With `ca` (PEM) only certificates under those are trusted, otherwise
     /// the machine's. `answer_timeout` is for everything from the connection to the end of the answer.
     ///
     /// # Errors
@@ -46,11 +49,12 @@ impl Iso20022 {
     pub fn new(
         correspondents: Correspondents,
         address: &Url,
+        version: HttpVersion,
         ca: Option<&[u8]>,
         answer_timeout: Duration,
         clock: Clock,
     ) -> Result<Self, String> {
-        Ok(Self { client: BankClient::new(address, ca, answer_timeout)?, correspondents, clock })
+        Ok(Self { client: BankClient::new(address, version, ca, answer_timeout)?, correspondents, clock })
     }
 
     /// Carries an instruction and says what is known of the result.

@@ -49,8 +49,19 @@ pub enum Reply {
     },
     /// Nothing, with the connection left open.
     Silence,
-    /// Nothing, and the connection is closed.
+    /// Nothing, and the connection is closed, or under HTTP/2 the stream.
     HangUp,
+    /// Nothing, and the connection is closed with all that is under way on it.
+    Cut,
+    /// Nothing, and the connection is closed with a GOAWAY.
+    GoAway,
+    /// The word that the message was not looked at: a stream refused.
+    Refusal,
+    /// The beginning of a message, after which the connection is closed, or under HTTP/2 the stream.
+    Half {
+        /// The message.
+        xml: String,
+    },
     /// The body could not be read, and why.
     Unreadable(String),
     /// The books are broken, so that nothing can be said of any payment.
@@ -92,12 +103,15 @@ impl Bank {
             Behaviour::Garbage => Reply::Garbage,
             Behaviour::HttpError { status, retry_after_s, .. } => Reply::HttpError { status, retry_after_s },
             Behaviour::EndlessHeaders => Reply::EndlessHeaders,
+            Behaviour::Cut => Reply::Cut,
+            Behaviour::GoAway => Reply::GoAway,
             behaviour => {
                 let xml = self.write(&answer).await?;
                 return Ok(match behaviour {
                     Behaviour::Drip { ms_per_byte, head } => {
                         Reply::Drip { xml, pause: Duration::from_millis(ms_per_byte), head }
                     }
+                    Behaviour::HalfAnswer => Reply::Half { xml },
                     Behaviour::HugeBody { mib, length_told } => Reply::HugeBody { xml, mib, length_told },
                     _ => Reply::Message(xml),
                 });

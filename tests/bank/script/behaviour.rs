@@ -26,10 +26,19 @@ pub enum Behaviour {
     SilentExecuted,
     /// Neither executes nor answers.
     Silent,
-    /// Closes the connection without executing or answering.
+    /// Closes the connection without executing or answering; under HTTP/2 resets the stream.
     DropBefore,
-    /// Executes, then closes the connection without answering. Payments and return requests only.
+    /// Executes, then closes the connection without answering; under HTTP/2 resets the stream. Payments and return
+    /// requests only.
     DropAfter,
+    /// Does its plain duty without telling, then closes the connection with all that is under way on it.
+    Cut,
+    /// Does its plain duty without telling, then says GOAWAY and closes the connection; under HTTP/1.1 as `Cut`.
+    GoAway,
+    /// Neither executes nor answers, and says so: refuses the stream. Under HTTP/1.1 as `DropBefore`.
+    Refuse,
+    /// Does its plain duty, and closes the connection in the middle of its answer; under HTTP/2 resets the stream.
+    HalfAnswer,
     /// Executes and answers `200` with HTML.
     Garbage,
     /// Executes and answers PDNG or PDCR. A later enquiry hears the result.

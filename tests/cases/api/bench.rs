@@ -1,7 +1,8 @@
 //! The one system that the tests of this target share, and what they all need of it.
 //!
-//! How a bank misbehaves is said once, at the start, by the payee's account: see [`Trick`]. Only `sakura` is told
-//! something else while tests run, by whoever holds [`Bench::sakura`].
+//! How a bank misbehaves is said once, at the start, by the payee's account: see [`Trick`]. `aurora` is reached over HTTP/1.1,
+//! `meridian` over HTTP/2, and both know every trick. Only `sakura` is told something else while tests run, by whoever
+//! holds [`Bench::sakura`].
 
 use std::{
     future::Future,
@@ -16,7 +17,7 @@ use harness::{
     BenchError,
     client::{Answer, Client, order, payee_by_iban},
     postgres::own_folder,
-    system::{BANKS, BankTimes, Service, Setup, System},
+    system::{BANKS, BankSetup, BankTimes, Service, Setup, System},
     wait,
 };
 use platform::trial_balance::TrialBalance;
@@ -45,11 +46,11 @@ pub struct Bench {
     pub sakura: Mutex<()>,
 }
 
-/// How aurora misbehaves towards one payee account: the rules of its script, without the account.
+/// How a bank misbehaves towards one payee account: the rules of its script, without the account.
 pub struct Trick {
     /// What the trick is called.
     pub name: &'static str,
-    /// The payee's account at aurora.
+    /// The payee's account.
     pub account: u32,
     /// `on`, `times` and `behaviour` of each rule, as TOML lines.
     pub rules: &'static [&'static str],
@@ -91,6 +92,27 @@ pub const TRICKS: &[Trick] = &[
     trick("slow for deadlines", 123, &["behaviour = { delay = { ms = 700 } }"], Succeeded, (Succeeded, "")),
 ];
 
+/// What goes wrong below messages, on a connection or a stream, with something good in between, so that the bank does not
+/// count as offline. The last ones end whatever else is on the connection, by when nobody waits for that.
+#[rustfmt::skip]
+pub const TRICKS_OF_THE_WIRE: &[Trick] = &[
+    trick("breaks off amid the answer", 126, &["behaviour = \"half_answer\"\ntimes = 1"], Unknown, (Succeeded, "")),
+    trick("answers a byte a second", 128, &["behaviour = { drip = {} }\ntimes = 1"], Unknown, (Succeeded, "")),
+    trick("answers without end", 130, &["behaviour = { huge_body = {} }\ntimes = 1"], Unknown, (Succeeded, "")),
+    trick("answers with a huge head", 131, &["behaviour = \"endless_headers\"\ntimes = 1"], Unknown, (Succeeded, "")),
+    trick("accepts in between", 135, &["behaviour = \"accept\""], Succeeded, (Succeeded, "")),
+    trick("is cut off", 138, &["behaviour = \"cut\"\ntimes = 1"], Unknown, (Succeeded, "")),
+    trick("accepts once more", 142, &["behaviour = \"accept\""], Succeeded, (Succeeded, "")),
+    trick("goes away", 145, &["behaviour = \"go_away\"\ntimes = 1"], Unknown, (Succeeded, "")),
+];
+
+/// Tricks that only a bank over HTTP/2 knows: it says of a message that it left it alone.
+#[rustfmt::skip]
+pub const TRICKS_OF_STREAMS: &[Trick] = &[
+    trick("refuses the stream once", 127, &["behaviour = \"refuse\"\ntimes = 1"], Succeeded, (Succeeded, "")),
+    trick("refuses the stream for a while", 129, &["behaviour = \"refuse\"\ntimes = 4"], Succeeded, (Succeeded, "")),
+];
+
 /// Tricks that work once, for tests of other things.
 #[rustfmt::skip]
 const SPARE: &[Trick] = &[
@@ -115,14 +137,14 @@ pub fn account_of(name: &str) -> String {
     BANKS[0].account(number.unwrap_or_else(|| panic!("no trick {name}")))
 }
 
+/// Every trick, at both banks.
 fn script() -> String {
-    let rules =
-        TRICKS.iter().chain(SPARE).flat_map(|trick| trick.rules.iter().map(move |rule| (trick, rule)));
-    rules
-        .map(|(trick, rule)| {
-            format!("[[aurora]]\naccount = \"{}\"\n{rule}\n\n", BANKS[0].account(trick.account))
-        })
-        .collect()
+    let tricks = TRICKS.iter().chain(TRICKS_OF_THE_WIRE).chain(TRICKS_OF_STREAMS).chain(SPARE);
+    let rules = tricks.flat_map(|trick| trick.rules.iter().map(move |rule| (trick, rule)));
+    let at = |bank: &BankSetup, trick: &Trick, rule| {
+        format!("[[{}]]\naccount = \"{}\"\n{rule}\n\n", bank.id, bank.account(trick.account))
+    };
+    rules.map(|(trick, rule)| at(&BANKS[0], trick, rule) + &at(&BANKS[1], trick, rule)).collect()
 }
 
 /// Runs a test on the shared system, which the first one starts.
@@ -133,6 +155,7 @@ pub fn run<F: Future<Output = Done>>(test: impl FnOnce(&'static Bench) -> F) {
         let mut setup = Setup::new(own_folder("api").unwrap());
         setup.times = TIMES;
         setup.script = script();
+        setup.bank_settings.push((BANKS[1].id, "http = \"2\"".to_owned()));
         setup.flags = vec![(Service::Platform, "--max-clock-skew=500ms".to_owned())];
         let system = runtime.block_on(System::start(setup)).unwrap_or_else(|error| panic!("{error}"));
         Bench { runtime, system, sakura: Mutex::default() }

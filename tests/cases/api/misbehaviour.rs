@@ -2,19 +2,30 @@
 
 use std::time::Duration;
 
-use harness::{BenchError, system::BANKS, wait};
+use harness::{
+    BenchError,
+    system::{BANKS, BankSetup},
+    wait,
+};
 use proto::payments::{Payment, PaymentState};
 
-use crate::bench::{Bench, IN_THE_END, TRICKS, Trick, euros, run, unique};
+use crate::bench::{
+    Bench, IN_THE_END, TRICKS, TRICKS_OF_STREAMS, TRICKS_OF_THE_WIRE, Trick, euros, run, unique,
+};
 
 /// Longer than the channel waits for an answer, shorter than until the first enquiry.
 const CALL: Duration = Duration::from_millis(1_150);
 
 /// Pays the trick's account and follows the payment to its end; none if it has none.
-async fn play(bench: &Bench, trick: &Trick, amount: i64) -> Result<Option<Payment>, BenchError> {
+async fn play(
+    bench: &Bench,
+    bank: &BankSetup,
+    trick: &Trick,
+    amount: i64,
+) -> Result<Option<Payment>, BenchError> {
     let shop = bench.client(0);
     let payer = bench.funded(&shop, "EUR", 10_000).await?;
-    let request = euros(&unique("trick"), &payer, &BANKS[0].account(trick.account), amount);
+    let request = euros(&unique("trick"), &payer, &bank.account(trick.account), amount);
     let payment =
         shop.pay(request, Some(CALL)).await.map_err(|status| format!("{}: {status}", trick.name))?;
     let payment = payment.payment;
@@ -47,17 +58,16 @@ async fn play(bench: &Bench, trick: &Trick, amount: i64) -> Result<Option<Paymen
     Ok(Some(payment))
 }
 
-#[test]
-fn every_misbehaviour_ends_well() {
+/// Plays tricks at a bank, and requires that all end well.
+fn play_all(bank: &'static BankSetup, tricks: impl Iterator<Item = &'static Trick>) {
     run(async |bench| {
-        let tricks: Vec<_> = TRICKS
-            .iter()
+        let tricks: Vec<_> = tricks
             .zip(1_000_i64..)
             .map(|(trick, amount)| {
                 tokio::spawn(async move {
                     // One after the other, so that they do not all come to an end in the same moment.
                     tokio::time::sleep(Duration::from_millis(150) * (trick.account - 100)).await;
-                    play(bench, trick, amount).await
+                    play(bench, bank, trick, amount).await
                 })
             })
             .collect();
@@ -71,4 +81,14 @@ fn every_misbehaviour_ends_well() {
         assert!(problems.is_empty(), "{}", problems.join("\n"));
         bench.check(&payments).await
     });
+}
+
+#[test]
+fn every_misbehaviour_ends_well() {
+    play_all(&BANKS[0], TRICKS.iter().chain(TRICKS_OF_THE_WIRE));
+}
+
+#[test]
+fn every_misbehaviour_over_http2_ends_well() {
+    play_all(&BANKS[1], TRICKS.iter().chain(TRICKS_OF_THE_WIRE).chain(TRICKS_OF_STREAMS));
 }

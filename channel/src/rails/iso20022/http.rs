@@ -1,23 +1,31 @@
-//! One message to a bank and its answer, over HTTP/1.1.
+//! One message to a bank and its answer, over HTTP/1.1 or HTTP/2.
 //!
 //! What matters most here is to tell "not a byte of the request left" from everything else: the first may be tried
 //! again, the rest may have reached the bank.
 
-mod connections;
+mod dial;
+mod http1;
+mod http2;
 
 use std::time::Duration;
 
 use common::planted;
-use http_body_util::{BodyExt, Full};
 use hyper::{
-    Request, StatusCode, Uri,
-    body::{Bytes, Incoming},
-    header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderValue},
+    Method, Request, Response, StatusCode, Uri,
+    body::Bytes,
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
-use url::{Position, Url};
+use url::Url;
 
 use super::gate::{self, Unreadable};
-use connections::Connections;
+use crate::directory::entry::HttpVersion;
+use dial::Dialer;
+use http1::Http1;
+use http2::Http2;
+
+/// Shorter than servers commonly keep an idle connection (5 s and more), so that a bank rarely closes one at the moment
+/// it is used again.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -45,71 +53,84 @@ pub(super) enum NoAnswer {
     Unreadable(Unreadable),
 }
 
-/// A bank's address, with connections of its own.
+/// The way to one bank, with connections of its own.
 #[derive(Debug)]
 pub(super) struct BankClient {
-    connections: Connections,
-    host: HeaderValue,
-    path: Uri,
+    way: Way,
     answer_timeout: Duration,
+}
+
+#[derive(Debug)]
+enum Way {
+    Http1(Http1),
+    Http2(Http2),
 }
 
 impl BankClient {
     /// Prepares to call `address`. With `ca` only certificates under those are trusted, otherwise the machine's.
-    pub(super) fn new(address: &Url, ca: Option<&[u8]>, answer_timeout: Duration) -> Result<Self, String> {
-        let host = &address[Position::BeforeHost..Position::AfterPort];
-        let path = &address[Position::BeforePath..Position::AfterQuery];
-        Ok(Self {
-            connections: Connections::new(address, ca, answer_timeout / 2)?,
-            host: host.parse().map_err(|_| "has a host that HTTP can't name")?,
-            path: path.parse().map_err(|_| "has a path that HTTP can't name")?,
-            answer_timeout,
-        })
+    pub(super) fn new(
+        address: &Url,
+        version: HttpVersion,
+        ca: Option<&[u8]>,
+        answer_timeout: Duration,
+    ) -> Result<Self, String> {
+        let dialer = Dialer::new(address, version, ca, answer_timeout)?;
+        let way = match version {
+            HttpVersion::Http1 => Way::Http1(Http1::new(address, dialer)?),
+            HttpVersion::Http2 => Way::Http2(Http2::new(address, dialer)?),
+        };
+        Ok(Self { way, answer_timeout })
     }
 
     /// Sends a document and returns the body of the answer.
     pub(super) async fn post(&self, document: String) -> Result<Vec<u8>, NoAnswer> {
-        match tokio::time::timeout(self.answer_timeout, self.converse(document)).await {
+        let document = Bytes::from(document);
+        let answer = async {
+            match &self.way {
+                Way::Http1(way) => way.post(document).await,
+                Way::Http2(way) => way.post(document).await,
+            }
+        };
+        match tokio::time::timeout(self.answer_timeout, answer).await {
+            Ok(Err(NoAnswer::Broken(causes))) if planted::is("X11") => Err(NoAnswer::Unreachable(causes)),
             Ok(answer) => answer,
             Err(_) => Err(NoAnswer::TimedOut(self.answer_timeout)),
         }
     }
+}
 
-    async fn converse(&self, document: String) -> Result<Vec<u8>, NoAnswer> {
-        let mut request = Request::new(Full::new(Bytes::from(document)));
-        *request.method_mut() = hyper::Method::POST;
-        *request.uri_mut() = self.path.clone();
-        let headers = request.headers_mut();
-        headers.insert(HOST, self.host.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/xml"));
-        let mut answered = self.connections.send(request).await.map_err(|no_answer| match no_answer {
-            NoAnswer::Broken(causes) if planted::is("X11") => NoAnswer::Unreachable(causes),
-            no_answer => no_answer,
-        })?;
-        if answered.response.status() != StatusCode::OK {
-            return Err(NoAnswer::Status(answered.response.status().as_u16()));
-        }
-        if !is_xml(answered.response.headers()) {
-            return Err(NoAnswer::MediaType);
-        }
-        let body = answered.connection.drive(body(answered.response.body_mut())).await?;
-        self.connections.keep(answered.connection);
-        Ok(body)
+/// A request with what every message needs.
+fn post_to<B>(uri: &Uri, body: B) -> Request<B> {
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri.clone();
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
+    headers.insert(ACCEPT, HeaderValue::from_static("application/xml"));
+    request
+}
+
+/// Whether an answer's head lets its body be read.
+fn check_head<B>(response: &Response<B>) -> Result<(), NoAnswer> {
+    match response.status() {
+        StatusCode::OK if is_xml(response.headers()) => Ok(()),
+        StatusCode::OK => Err(NoAnswer::MediaType),
+        status => Err(NoAnswer::Status(status.as_u16())),
     }
 }
 
-async fn body(incoming: &mut Incoming) -> Result<Vec<u8>, NoAnswer> {
-    let mut body = Vec::new();
-    while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(|error| NoAnswer::Broken(connections::causes(&error)))?;
-        let chunk = frame.into_data().unwrap_or_default();
-        if body.len() + chunk.len() > gate::MAX_BYTES {
+/// An answer's body, as far as it has come.
+#[derive(Debug, Default)]
+struct Body(Vec<u8>);
+
+impl Body {
+    fn add(&mut self, chunk: &[u8]) -> Result<(), NoAnswer> {
+        if self.0.len() + chunk.len() > gate::MAX_BYTES {
             return Err(NoAnswer::TooLong);
         }
-        body.extend_from_slice(&chunk);
+        self.0.extend_from_slice(chunk);
+        Ok(())
     }
-    Ok(body)
 }
 
 /// Whether the media type is XML's, and its charset, if any, UTF-8.

@@ -18,6 +18,9 @@ use tokio::{
 use super::*;
 use crate::instruction::tests::{credit_transfer, return_enquiry, return_request, status_enquiry};
 
+mod frames;
+mod http2;
+
 const REPORT: &str = "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pacs.002.001.10\"><FIToFIPmtStsRpt>\
     <GrpHdr><MsgId>BANK-1</MsgId><CreDtTm>2026-11-23T10:00:00.000Z</CreDtTm></GrpHdr><TxInfAndSts>\
     <OrgnlUETR>8a562c67-ca16-48ba-b074-65581be6f001</OrgnlUETR><TxSts>ACSC</TxSts>\
@@ -84,10 +87,14 @@ pub(crate) async fn bank_that_says(bytes: impl Into<Vec<u8>>) -> Url {
 }
 
 fn way(address: &Url, answer_timeout_ms: u64) -> Iso20022 {
+    way_over(HttpVersion::Http1, address, answer_timeout_ms)
+}
+
+fn way_over(version: HttpVersion, address: &Url, answer_timeout_ms: u64) -> Iso20022 {
     let bic = |text| Bic::parse(text).expect("a BIC");
     let correspondents = Correspondents { sender: bic("RLTOITV0XXX"), bank: bic("AURODEFF") };
-    Iso20022::new(correspondents, address, None, Duration::from_millis(answer_timeout_ms), Clock::system())
-        .expect("a client")
+    let answer_timeout = Duration::from_millis(answer_timeout_ms);
+    Iso20022::new(correspondents, address, version, None, answer_timeout, Clock::system()).expect("a client")
 }
 
 fn instruction() -> Instruction {

@@ -23,6 +23,12 @@ pub async fn drip(wire: &Wire, xml: &str, pause: Duration, head_too: bool) -> io
     Ok(())
 }
 
+/// The beginning of the answer.
+pub async fn half(wire: &Wire, xml: &str) -> io::Result<()> {
+    let half = xml.get(..xml.len() / 2).unwrap_or_default();
+    wire.send((head(&format!("content-length: {}", xml.len())) + half).as_bytes()).await
+}
+
 /// A head that never ends.
 pub async fn endless_headers(wire: &Wire) -> io::Result<()> {
     wire.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/xml; charset=utf-8\r\n").await?;
