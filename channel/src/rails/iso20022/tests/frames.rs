@@ -25,6 +25,8 @@ pub(super) const HEAD: &[u8] = b"\x88\x0f\x10\x08text/xml";
 pub(super) struct Peer {
     stream: TcpStream,
     read: Vec<u8>,
+    /// Whether what it says is taken.
+    pub(super) is_open: bool,
 }
 
 /// A frame that the channel sent.
@@ -42,7 +44,7 @@ impl Peer {
         let mut preface = [0; 24];
         stream.read_exact(&mut preface).await.expect("a preface");
         assert_eq!(&preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        let mut peer = Self { stream, read: Vec::new() };
+        let mut peer = Self { stream, read: Vec::new(), is_open: true };
         let settings =
             settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat());
         peer.say(SETTINGS, 0, 0, &settings.collect::<Vec<_>>()).await;
@@ -50,10 +52,10 @@ impl Peer {
     }
 
     /// Sends a frame; a connection that is gone is for the test to see.
-    pub(super) async fn say(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {
+    pub(super) async fn say(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
         let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-        self.stream.write_all(&[&head, payload].concat()).await.is_ok()
+        self.is_open = self.stream.write_all(&[&head, payload].concat()).await.is_ok();
     }
 
     /// The next frame; none if the connection ends first.
@@ -93,6 +95,11 @@ impl Peer {
     pub(super) async fn credit(&mut self, stream: u32) {
         self.say(HEADERS, END_HEADERS, stream, HEAD).await;
         self.say(DATA, END_STREAM, stream, REPORT.as_bytes()).await;
+    }
+
+    /// Closes the connection without a word.
+    pub(super) async fn hang_up(&mut self) {
+        self.is_open = self.stream.shutdown().await.is_err();
     }
 
     pub(super) async fn reset(&mut self, stream: u32, reason: u32) {
