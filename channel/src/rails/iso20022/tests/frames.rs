@@ -11,6 +11,7 @@ pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
 pub(super) const SETTINGS: u8 = 4;
+pub(super) const PUSH_PROMISE: u8 = 5;
 pub(super) const GO_AWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 pub(super) const CONTINUATION: u8 = 9;
@@ -51,11 +52,14 @@ impl Peer {
         peer
     }
 
-    /// Sends a frame; a connection that is gone is for the test to see.
+    /// Sends a frame.
     pub(super) async fn say(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-        self.is_open = self.stream.write_all(&[&head, payload].concat()).await.is_ok();
+        self.write(&frame(kind, flags, stream, payload)).await;
+    }
+
+    /// Sends bytes at once.
+    pub(super) async fn write(&mut self, bytes: &[u8]) {
+        self.is_open = self.stream.write_all(bytes).await.is_ok();
     }
 
     /// The next frame; none if the connection ends first.
@@ -108,6 +112,17 @@ impl Peer {
 
     /// Says which is the last stream that it deals with, and why.
     pub(super) async fn go_away(&mut self, last: u32, reason: u32) {
-        self.say(GO_AWAY, 0, 0, &[last.to_be_bytes(), reason.to_be_bytes()].concat()).await;
+        self.write(&go_away(last, reason)).await;
     }
+}
+
+/// A frame as it is sent.
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// The word which stream is the last that is dealt with, and why.
+pub(super) fn go_away(last: u32, reason: u32) -> Vec<u8> {
+    frame(GO_AWAY, 0, 0, &[last.to_be_bytes(), reason.to_be_bytes()].concat())
 }

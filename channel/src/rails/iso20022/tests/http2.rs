@@ -3,8 +3,8 @@
 use std::{future::Future, pin::Pin};
 
 use super::frames::{
-    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GO_AWAY, HEAD, HEADERS, Peer, REFUSED_STREAM,
-    RST_STREAM,
+    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GO_AWAY, HEAD, HEADERS, PUSH_PROMISE, Peer,
+    REFUSED_STREAM, RST_STREAM, frame, go_away,
 };
 use super::*;
 
@@ -254,8 +254,8 @@ async fn a_connection_that_is_cut_makes_all_that_is_on_it_unknown() {
 
 #[tokio::test]
 async fn only_what_came_after_the_last_one_was_left_alone() {
-    // Having said that stream 1 is the last, it speaks on stream 3 all the same: that error is the connection's, and must
-    // not be taken for the word that stream 1 was left alone.
+    // Having said that stream 1 is the last, it promises something on stream 3 all the same, which ends the connection: that
+    // is not the word that stream 1 was left alone.
     let connections = Arc::new(AtomicUsize::new(0));
     let address = bank(move |stream| {
         let number = connections.fetch_add(1, Ordering::SeqCst);
@@ -263,9 +263,9 @@ async fn only_what_came_after_the_last_one_was_left_alone() {
             let mut peer = Peer::greet(stream, &[]).await;
             if number == 0 {
                 assert_eq!((peer.request().await, peer.request().await), (Some(1), Some(3)));
-                peer.go_away(1, NO_ERROR).await;
-                peer.say(HEADERS, END_HEADERS, 3, HEAD).await;
-                peer.say(DATA, 0, 3, b"<").await;
+                let promise = b"\0\0\0\x02\x82\x86\x84\x41\x01a";
+                let promise = frame(PUSH_PROMISE, END_HEADERS, 3, promise);
+                peer.write(&[go_away(1, NO_ERROR), promise].concat()).await;
                 return until_it_ends(peer).await;
             }
             while let Some(request) = peer.request().await {
