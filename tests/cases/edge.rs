@@ -12,6 +12,8 @@ mod database;
 mod direct;
 #[path = "edge/floods.rs"]
 mod floods;
+#[path = "edge/http2.rs"]
+mod http2;
 #[path = "edge/keys.rs"]
 mod keys;
 #[path = "edge/load.rs"]

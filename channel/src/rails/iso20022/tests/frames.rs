@@ -11,6 +11,7 @@ pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
 pub(super) const SETTINGS: u8 = 4;
+pub(super) const PUSH_PROMISE: u8 = 5;
 pub(super) const GO_AWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 pub(super) const CONTINUATION: u8 = 9;
@@ -25,6 +26,8 @@ pub(super) const HEAD: &[u8] = b"\x88\x0f\x10\x08text/xml";
 pub(super) struct Peer {
     stream: TcpStream,
     read: Vec<u8>,
+    /// Whether what it says is taken.
+    pub(super) is_open: bool,
 }
 
 /// A frame that the channel sent.
@@ -42,18 +45,21 @@ impl Peer {
         let mut preface = [0; 24];
         stream.read_exact(&mut preface).await.expect("a preface");
         assert_eq!(&preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        let mut peer = Self { stream, read: Vec::new() };
+        let mut peer = Self { stream, read: Vec::new(), is_open: true };
         let settings =
             settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat());
         peer.say(SETTINGS, 0, 0, &settings.collect::<Vec<_>>()).await;
         peer
     }
 
-    /// Sends a frame; a connection that is gone is for the test to see.
-    pub(super) async fn say(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {
-        let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-        self.stream.write_all(&[&head, payload].concat()).await.is_ok()
+    /// Sends a frame.
+    pub(super) async fn say(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        self.write(&frame(kind, flags, stream, payload)).await;
+    }
+
+    /// Sends bytes at once.
+    pub(super) async fn write(&mut self, bytes: &[u8]) {
+        self.is_open = self.stream.write_all(bytes).await.is_ok();
     }
 
     /// The next frame; none if the connection ends first.
@@ -95,12 +101,28 @@ impl Peer {
         self.say(DATA, END_STREAM, stream, REPORT.as_bytes()).await;
     }
 
+    /// Closes the connection without a word.
+    pub(super) async fn hang_up(&mut self) {
+        self.is_open = self.stream.shutdown().await.is_err();
+    }
+
     pub(super) async fn reset(&mut self, stream: u32, reason: u32) {
         self.say(RST_STREAM, 0, stream, &reason.to_be_bytes()).await;
     }
 
     /// Says which is the last stream that it deals with, and why.
     pub(super) async fn go_away(&mut self, last: u32, reason: u32) {
-        self.say(GO_AWAY, 0, 0, &[last.to_be_bytes(), reason.to_be_bytes()].concat()).await;
+        self.write(&go_away(last, reason)).await;
     }
+}
+
+/// A frame as it is sent.
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// The word which stream is the last that is dealt with, and why.
+pub(super) fn go_away(last: u32, reason: u32) -> Vec<u8> {
+    frame(GO_AWAY, 0, 0, &[last.to_be_bytes(), reason.to_be_bytes()].concat())
 }

@@ -270,3 +270,60 @@ impl Frames {
         self.begun.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_gathered_and_not_written_never_is_once_that_was_said() {
+        let (ours, mut theirs) = tokio::io::duplex(1_024);
+        let mut wire = Wire::new(ours);
+        wire.write_all(b"first").await.expect("gathered");
+        poll_fn(|cx| wire.state().poll_write_gathered(cx)).await.expect("written");
+        let mark = wire.mark();
+        wire.write_all(b"request").await.expect("gathered");
+        assert!(wire.shut_unless_written(mark));
+        assert!(wire.is_shut() && poll_fn(|cx| wire.state().poll_write_gathered(cx)).await.is_err());
+        let mut heard = String::new();
+        theirs.read_to_string(&mut heard).await.expect("closed");
+        assert_eq!(heard, "first");
+    }
+
+    #[tokio::test]
+    async fn of_what_was_written_since_nothing_is_certain() {
+        let (ours, _theirs) = tokio::io::duplex(4);
+        let mut wire = Wire::new(ours);
+        let mark = wire.mark();
+        wire.write_all(b"request").await.expect("gathered");
+        // The other side takes a part, and no more.
+        let written = poll_fn(|cx| Poll::Ready(wire.state().poll_write_gathered(cx))).await;
+        assert!(written.is_pending());
+        assert!(!wire.shut_unless_written(mark) && !wire.is_shut());
+    }
+
+    #[test]
+    fn a_go_away_is_found_however_it_is_cut() {
+        let frame = |kind, payload: &[u8]| {
+            let length = u8::try_from(payload.len()).expect("short");
+            [&[0, 0, length, kind, 0, 0, 0, 0, 0], payload].concat()
+        };
+        // The body of the first looks like a GOAWAY.
+        let inside = frame(Frames::GO_AWAY, &[0, 0, 0, 1, 0, 0, 0, 0]);
+        let go_away = |last: u8| frame(Frames::GO_AWAY, &[0x80, 0, 0, last, 0, 0, 0, 0, b'x']);
+        let all =
+            [frame(0, &inside), frame(4, &[]), go_away(9), frame(0, b"x"), go_away(5), go_away(7)].concat();
+        for cut in 1..all.len() {
+            let mut frames = Frames::default();
+            all.chunks(cut).for_each(|part| frames.follow(part));
+            assert_eq!(frames.last, Some(5), "{cut}");
+        }
+        let mut frames = Frames::default();
+        frames.follow(&frame(0, &inside));
+        assert_eq!(frames.last, None);
+    }
+}
