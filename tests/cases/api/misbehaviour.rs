@@ -58,9 +58,21 @@ async fn play(
     Ok(Some(payment))
 }
 
+/// Ordinary custom, so that the bank does not count as offline for what it does in between. What becomes of it is not looked at: now and
+/// then a trick takes its connection away.
+async fn pay_on_and_on(bench: &Bench, bank: &BankSetup) -> Result<(), BenchError> {
+    let shop = bench.client(0);
+    let payer = bench.funded(&shop, "EUR", 1_000_000).await?;
+    loop {
+        let _ = shop.pay(euros(&unique("custom"), &payer, &bank.account(900), 1), Some(CALL)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Plays tricks at a bank, and requires that all end well.
 fn play_all(bank: &'static BankSetup, tricks: impl Iterator<Item = &'static Trick>) {
     run(async |bench| {
+        let custom = tokio::spawn(pay_on_and_on(bench, bank));
         let tricks: Vec<_> = tricks
             .zip(1_000_i64..)
             .map(|(trick, amount)| {
@@ -78,6 +90,7 @@ fn play_all(bank: &'static BankSetup, tricks: impl Iterator<Item = &'static Tric
                 Err(problem) => problems.push(problem.to_string()),
             }
         }
+        custom.abort();
         assert!(problems.is_empty(), "{}", problems.join("\n"));
         bench.check(&payments).await
     });

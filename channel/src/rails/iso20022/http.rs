@@ -39,6 +39,9 @@ pub(super) enum NoAnswer {
     /// The connection broke after it was used.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// The same, of a connection of which another request on it has told already: that is one failure of the bank, not many.
+    #[error("the connection broke: {0}")]
+    BrokenBesides(String),
     /// The bank answered with something other than 200.
     #[error("HTTP status {0}")]
     Status(u16),
@@ -92,7 +95,9 @@ impl BankClient {
             }
         };
         match tokio::time::timeout(self.answer_timeout, answer).await {
-            Ok(Err(NoAnswer::Broken(causes))) if planted::is("X11") => Err(NoAnswer::Unreachable(causes)),
+            Ok(Err(NoAnswer::Broken(causes) | NoAnswer::BrokenBesides(causes))) if planted::is("X11") => {
+                Err(NoAnswer::Unreachable(causes))
+            }
             Ok(answer) => answer,
             Err(_) => Err(NoAnswer::TimedOut(self.answer_timeout)),
         }

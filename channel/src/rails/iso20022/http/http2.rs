@@ -119,7 +119,8 @@ impl Http2 {
                 Ok(mut response) => {
                     place.is_answered = true;
                     check_head(&response)?;
-                    return body(response.body_mut()).await;
+                    let read = body(response.body_mut()).await;
+                    return read.map_err(|error| place.connection.broken(&error))?;
                 }
                 Err(NoAnswer::Unreachable(_)) if attempts < MAX_ATTEMPTS => attempts += 1,
                 Err(no_answer) => return Err(no_answer),
@@ -204,7 +205,15 @@ impl Connection {
         let is_untouched = is_refused
             || self.wire.is_turned_away(request.as_u32())
             || (!error.is_reset() && self.wire.shut_unless_written(mark));
-        if is_untouched { NoAnswer::Unreachable(causes(error)) } else { NoAnswer::Broken(causes(error)) }
+        if is_untouched { NoAnswer::Unreachable(causes(error)) } else { self.broken(error) }
+    }
+
+    /// What ends a connection is told of by the first of the requests on it.
+    fn broken(&self, error: &h2::Error) -> NoAnswer {
+        match error.is_reset() || self.wire.is_first_to_tell() {
+            true => NoAnswer::Broken(causes(error)),
+            false => NoAnswer::BrokenBesides(causes(error)),
+        }
     }
 }
 
@@ -297,13 +306,14 @@ async fn close_idle(pool: Weak<Pool>) {
     }
 }
 
-async fn body(incoming: &mut RecvStream) -> Result<Vec<u8>, NoAnswer> {
-    let broken = |error| NoAnswer::Broken(causes(&error));
+async fn body(incoming: &mut RecvStream) -> Result<Result<Vec<u8>, NoAnswer>, h2::Error> {
     let mut body = Body::default();
     while let Some(chunk) = incoming.data().await {
-        let chunk = chunk.map_err(broken)?;
-        body.add(&chunk)?;
-        incoming.flow_control().release_capacity(chunk.len()).map_err(broken)?;
+        let chunk = chunk?;
+        if let Err(too_long) = body.add(&chunk) {
+            return Ok(Err(too_long));
+        }
+        incoming.flow_control().release_capacity(chunk.len())?;
     }
-    Ok(body.0)
+    Ok(Ok(body.0))
 }

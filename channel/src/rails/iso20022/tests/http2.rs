@@ -28,16 +28,24 @@ fn over_http2(address: &Url, answer_timeout_ms: u64) -> Arc<Iso20022> {
 
 /// Carries so many instructions at once, and returns the verdicts.
 async fn carried_at_once(way: &Arc<Iso20022>, count: usize) -> Vec<String> {
+    told_at_once(way, count).await.into_iter().map(|(verdict, _)| verdict).collect()
+}
+
+/// Carries so many instructions at once, and returns the verdicts and what each says of the bank.
+async fn told_at_once(way: &Arc<Iso20022>, count: usize) -> Vec<(String, Contact)> {
     let carried = |_| {
         let way = Arc::clone(way);
-        tokio::spawn(async move { short(way.carry(&instruction()).await.verdict) })
+        tokio::spawn(async move {
+            let carried = way.carry(&instruction()).await;
+            (short(carried.verdict), carried.contact)
+        })
     };
     let carried: Vec<_> = (0..count).map(carried).collect();
-    let mut verdicts = Vec::new();
-    for verdict in carried {
-        verdicts.push(verdict.await.expect("a verdict"));
+    let mut told = Vec::new();
+    for one in carried {
+        told.push(one.await.expect("a verdict"));
     }
-    verdicts
+    told
 }
 
 /// A bank that does `act` on every connection with its first request.
@@ -249,7 +257,10 @@ async fn a_connection_that_is_cut_makes_all_that_is_on_it_unknown() {
     })
     .await;
     let way = over_http2(&address, 2_000);
-    assert_eq!(carried_at_once(&way, 10).await, ["unknown: CONNECTION_BROKEN"; 10]);
+    let told = told_at_once(&way, 10).await;
+    assert!(told.iter().all(|(verdict, _)| verdict == "unknown: CONNECTION_BROKEN"), "{told:?}");
+    // A bank is not offline for having cut one connection, whatever was on it.
+    assert_eq!(told.iter().filter(|(_, contact)| *contact == Contact::Failed).count(), 1, "{told:?}");
 }
 
 #[tokio::test]

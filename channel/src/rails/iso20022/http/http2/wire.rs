@@ -38,6 +38,8 @@ struct State<S> {
     /// Since when something is awaited, and nothing was heard.
     awaits_since: Option<Instant>,
     takes_requests: bool,
+    /// Whether somebody has told that it is broken.
+    is_told_of: bool,
     frames: Frames,
 }
 
@@ -63,6 +65,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             heard_at: Instant::now(),
             awaits_since: None,
             takes_requests: true,
+            is_told_of: false,
             frames: Frames::default(),
         })))
     }
@@ -90,6 +93,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// No request is sent here any more.
     pub(super) fn take_no_more(&self) {
         self.state().takes_requests = false;
+    }
+
+    /// Whether nobody has told yet that it is broken.
+    pub(super) fn is_first_to_tell(&self) -> bool {
+        !std::mem::replace(&mut self.state().is_told_of, true)
     }
 
     /// How long nothing was heard.
