@@ -122,6 +122,11 @@ impl Bench {
         // Several writers, so that batches race for locks.
         let flags = ["--max-clock-skew=500ms", "--ledger-writers=3"];
         setup.flags = flags.map(|flag| (Service::Platform, flag.to_owned())).to_vec();
+        if planted.is_none() {
+            // So short that payments are refunded, repeated and spoken of by their banks while they leave and when they have left. What
+            // bugs are planted into stays as they know it.
+            setup.flags.push((Service::Platform, "--archive-after=2s".to_owned()));
+        }
         setup.database_settings.extend(database_settings);
         setup.features = FEATURES.to_vec();
         setup.notice_listen = Some(free_address()?);
