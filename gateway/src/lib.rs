@@ -11,7 +11,7 @@ pub mod platform_link;
 
 use std::{error::Error, sync::Arc};
 
-use common::{lifecycle::Lifecycle, rpc_client, rpc_server};
+use common::{lifecycle::Lifecycle, rpc_server};
 use proto::{
     accounts::account_service_server::{self, AccountServiceServer},
     operations::operations_service_server::{self, OperationsServiceServer},
@@ -50,7 +50,7 @@ pub async fn run(
     let own_settings = operations_service::own_settings(&config);
     let participants = Arc::new(config.participants);
     tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, Arc::clone(&participants)));
-    let platform = platform_link::open(rpc_client::connect(&config.platform)?, config.max_waiting);
+    let platform = platform_link::open(config.platform.connect(), config.max_waiting);
     let front = Front::new(participants, platform);
     let payments = PaymentServiceServer::new(Payments::new(front.clone()));
     let accounts = AccountServiceServer::new(Accounts::new(front.clone()));

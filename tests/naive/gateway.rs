@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use common::{
     deadline::Deadline,
     fault::{Fault, Violation},
-    rpc_client,
+    rpc_client::Route,
 };
 use gateway::{caller::Action, participant::Participants};
 use proto::{
@@ -50,7 +50,7 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<(), Failure> {
     let gateway = Gateway {
         participants: Arc::new(Participants::read(args.api_keys)?),
-        platform: LedgerServiceClient::new(rpc_client::connect(&args.platform)?),
+        platform: LedgerServiceClient::new(Route::to(&args.platform, None)?.connect()),
     };
     let services = &[payment_service_server::SERVICE_NAME, account_service_server::SERVICE_NAME];
     let serve = args.service.serve("naive-gateway", services, |routes| {

@@ -86,7 +86,7 @@ impl Shop {
         }
         let keys = two_operators(&setup)?;
         let system = System::start(setup).await?;
-        let [ada, bea] = keys.map(|key| Client::new(system.address(Service::Gateway), &key));
+        let [ada, bea] = keys.map(|key| Client::new(&system.gateway().unwrap(), &key));
         let (ada, bea) = (ada?, bea?);
         let account = ada.open_account("account", "Ada Buyer", "EUR", "").await?.id;
         ada.deposit("deposit", &account, 10_000, "EUR", "aurora").await?;

@@ -65,7 +65,7 @@ fn keys_are_read_again_and_a_bad_file_changes_nothing() {
         let file = gateway.folder.join("keys");
         // Without a platform, a known caller hears UNAVAILABLE.
         let code = async |key: &str| {
-            let client = Client::new(&gateway.address, key).unwrap();
+            let client = Client::new(&gateway.route(), key).unwrap();
             client.payment("pay_0").await.map_err(|status| status.code()).map(drop)
         };
         let becomes = async |key: &str, wanted: Code| {
