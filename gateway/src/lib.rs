@@ -1,6 +1,7 @@
 //! The gateway: knows who is calling, turns a request into a checked one, passes it on, and returns the result.
 
 pub mod account_service;
+pub mod audit_service;
 pub mod caller;
 pub mod config;
 pub mod front;
@@ -14,6 +15,7 @@ use std::{error::Error, sync::Arc};
 use common::{lifecycle::Lifecycle, rpc_server};
 use proto::{
     accounts::account_service_server::{self, AccountServiceServer},
+    audit::audit_service_server::{self, AuditServiceServer},
     operations::operations_service_server::{self, OperationsServiceServer},
     payments::payment_service_server::{self, PaymentServiceServer},
 };
@@ -23,8 +25,8 @@ use tokio::{
 };
 
 use crate::{
-    account_service::Accounts, config::Config, front::Front, operations_service::Operations,
-    participant::Participants, payment_service::Payments,
+    account_service::Accounts, audit_service::Audit, config::Config, front::Front,
+    operations_service::Operations, participant::Participants, payment_service::Payments,
 };
 
 const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
@@ -33,6 +35,7 @@ const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
         payment_service_server::SERVICE_NAME,
         account_service_server::SERVICE_NAME,
         operations_service_server::SERVICE_NAME,
+        audit_service_server::SERVICE_NAME,
     ],
 };
 /// The largest request that is read.
@@ -54,11 +57,13 @@ pub async fn run(
     let front = Front::new(participants, platform);
     let payments = PaymentServiceServer::new(Payments::new(front.clone()));
     let accounts = AccountServiceServer::new(Accounts::new(front.clone()));
-    let operations = OperationsServiceServer::new(Operations::new(front, own_settings));
+    let operations = OperationsServiceServer::new(Operations::new(front.clone(), own_settings));
+    let audit = AuditServiceServer::new(Audit::new(front));
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(payments.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(accounts.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(operations.max_decoding_message_size(MAX_REQUEST_BYTES));
+        routes.add_service(audit.max_decoding_message_size(MAX_REQUEST_BYTES));
     };
     rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await
 }

@@ -1,6 +1,7 @@
 //! What the gateway may ask for, carried out: the one piece of code behind the stream and the unary call.
 
 mod accounts;
+mod audit;
 mod operations;
 mod payments;
 
@@ -18,6 +19,7 @@ use uuid::Uuid;
 pub use operations::own_settings;
 
 use crate::{
+    audit::note::Signer,
     domain::payment::Fingerprint,
     flow::{Flow, intake::Caller},
     page_token::PageTokens,
@@ -29,15 +31,21 @@ pub struct Commands {
     flow: Arc<Flow>,
     page_tokens: PageTokens,
     own_settings: Settings,
+    signer: Option<Arc<Signer>>,
 }
 
 /// What came of a command, and whether an earlier one with the same request id did it.
 type Done = Result<(reply::Result, bool), Fault>;
 
 impl Commands {
-    /// Commands over a flow, in a platform with these settings of its own.
-    pub fn new(flow: Arc<Flow>, page_tokens: PageTokens, own_settings: Settings) -> Self {
-        Self { flow, page_tokens, own_settings }
+    /// Commands over a flow, in a platform with these settings of its own, whose checkpoints `signer` signs.
+    pub fn new(
+        flow: Arc<Flow>,
+        page_tokens: PageTokens,
+        own_settings: Settings,
+        signer: Option<Arc<Signer>>,
+    ) -> Self {
+        Self { flow, page_tokens, own_settings, signer }
     }
 
     /// Carries out one command.
@@ -70,6 +78,10 @@ impl Commands {
             Operation::ResolvePayment(request) => self.resolve_payment(caller, request).await,
             Operation::ListAlarms(request) => self.list_alarms(caller, request).await,
             Operation::GetSettings(_) => self.get_settings().await,
+            Operation::GetCheckpoint(_) => self.get_checkpoint().await,
+            Operation::GetInclusionProof(request) => self.get_inclusion_proof(request).await,
+            Operation::GetConsistencyProof(request) => self.get_consistency_proof(request).await,
+            Operation::GetPaymentReceipt(request) => self.get_payment_receipt(caller, request).await,
         }
     }
 

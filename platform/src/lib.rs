@@ -1,5 +1,7 @@
 //! The platform: owns payments, accounts, transfers and events; decides; the only writer of money.
 
+pub mod audit;
+pub mod audit_check;
 pub mod channel_link;
 pub mod commands;
 pub mod config;
@@ -13,7 +15,7 @@ pub mod store;
 pub mod trial_balance;
 pub mod wire;
 
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use common::{clock::Clock, lifecycle::Lifecycle, rpc_server};
 use proto::platform::platform_service_server::{self, PlatformServiceServer};
@@ -61,7 +63,7 @@ pub async fn run(
     let parts = Parts { store, clock, directory, channel, book, submissions, notices, limits };
     let flow = Flow::start(parts, &lifecycle);
 
-    let commands = Commands::new(flow.clone(), page_tokens, own_settings);
+    let commands = Commands::new(flow.clone(), page_tokens, own_settings, config.signer.map(Arc::new));
     let server = CommandServer::new(commands, lifecycle.clone(), config.limits.max_under_way);
     let service = PlatformServiceServer::new(server).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let add = |routes: &mut tonic::service::RoutesBuilder| {

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod alarms;
 pub mod archive;
+pub mod audit;
 pub mod deposits;
 pub mod dispatches;
 pub mod durability;

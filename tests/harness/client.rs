@@ -8,6 +8,7 @@ use proto::{
         Account, CreateAccountRequest, Deposit, DepositRequest, GetAccountRequest,
         account_service_client::AccountServiceClient,
     },
+    audit::audit_service_client::AuditServiceClient,
     money::Money,
     operations::operations_service_client::OperationsServiceClient,
     payments::{
@@ -32,6 +33,8 @@ pub struct Client {
     pub accounts: AccountServiceClient<Channel>,
     /// The operators' service, for calls that have no shortcut here.
     pub operations: OperationsServiceClient<Channel>,
+    /// The audit log's service.
+    pub audit: AuditServiceClient<Channel>,
     authorization: Option<MetadataValue<Ascii>>,
 }
 
@@ -55,7 +58,8 @@ impl Client {
         Ok(Self {
             payments: PaymentServiceClient::new(channel.clone()),
             accounts: AccountServiceClient::new(channel.clone()),
-            operations: OperationsServiceClient::new(channel),
+            operations: OperationsServiceClient::new(channel.clone()),
+            audit: AuditServiceClient::new(channel),
             authorization,
         })
     }

@@ -1,9 +1,28 @@
 //! The participants' API keys.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use platform::audit::note::Signer;
 
 use super::PARTICIPANTS;
 use crate::BenchError;
+
+/// The key that checkpoints of the audit log are signed with, made if there is none, and its public half.
+pub(super) fn audit_key(folder: &Path) -> Result<(PathBuf, String), BenchError> {
+    let (file, public) = (folder.join("audit.key"), folder.join("audit.public"));
+    if !file.is_file() {
+        let key = Signer::new_key().ok_or("the system gives no randomness")?;
+        fs::write(&public, Signer::new("rialto", &key)?.public_key().to_string())?;
+        let pem =
+            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(key));
+        fs::write(&file, pem)?;
+    }
+    Ok((file, fs::read_to_string(public)?))
+}
 
 /// Makes the participants' API keys, and one more for a second operator of the first; or reads those of an earlier start.
 pub(super) fn made(folder: &Path) -> Result<Vec<String>, BenchError> {
