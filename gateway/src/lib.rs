@@ -9,6 +9,7 @@ pub mod operations_service;
 pub mod participant;
 pub mod payment_service;
 pub mod platform_link;
+pub mod quota;
 
 use std::{error::Error, sync::Arc};
 

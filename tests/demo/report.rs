@@ -49,6 +49,11 @@ impl Report {
             && self.orders.open.is_empty()
     }
 
+    /// The first payment that was made; empty if none was.
+    pub fn first_payment(&self) -> &str {
+        self.played.iter().map(|played| played.id.as_str()).find(|id| !id.is_empty()).unwrap_or_default()
+    }
+
     /// For programs.
     ///
     /// # Errors
@@ -119,17 +124,18 @@ pub fn orders(paid: &Paid, report: &Path) -> String {
 }
 
 /// What the calls that can be pasted need, for a shell to read.
-pub fn environment(system: &System, account: &str) -> String {
+pub fn environment(system: &System, account: &str, payment: &str) -> String {
     format!(
-        "GATEWAY={}\nCA={}\nKEY={}\nOTHER_KEY={}\nACCOUNT={account}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n\
-         export RIALTO_INSECURE_DATABASE=true\n",
+        "GATEWAY={}\nCA={}\nKEY={}\nOTHER_KEY={}\nACCOUNT={account}\nPAYMENT={payment}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n\
+         export RIALTO_INSECURE_DATABASE=true\nAUDIT_KEY={}\n",
         system.address(Service::Gateway),
         system.certificates().ca().display(),
         system.credential(0),
         system.credential(1),
         BANKS[0].account(1),
         system.address(Service::Bank),
-        system.database_url()
+        system.database_url(),
+        system.audit_public_key()
     )
 }
 
@@ -152,6 +158,7 @@ pub fn lines_to_paste(system: &System, environment: &Path) -> String {
         call(r#"{"account": "$ACCOUNT"}"#, "rialto.accounts.v1.AccountService/ListEntries"),
         call("{}", "rialto.payments.v1.PaymentService/CreatePayment"),
         "target/release/platform trial-balance\n".to_owned(),
+        "target/release/platform verify-audit\n".to_owned(),
         format!("\n$OTHER_KEY is another participant's ({}), who sees none of this.\n", PARTICIPANTS[1]),
     ]
     .concat()
