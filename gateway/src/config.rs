@@ -9,7 +9,10 @@ use common::{
     telemetry::{TelemetryArgs, TelemetryConfig},
 };
 
-use crate::{caller::Role, participant::Participants};
+use crate::{
+    caller::Role,
+    participant::{KeyFile, KeyHasher, Participants},
+};
 
 /// Rialto's gateway: takes payments from buyers and merchants over gRPC and returns their results.
 ///
@@ -20,6 +23,8 @@ pub struct Args {
     /// What to do; without one, serve.
     #[command(subcommand)]
     pub command: Option<Job>,
+    #[command(flatten)]
+    api_key_secret: ApiKeySecretArgs,
     #[command(flatten)]
     serve: ServeArgs,
 }
@@ -38,6 +43,15 @@ pub enum Job {
         #[arg(long = "role", required = true, value_enum)]
         roles: Vec<Role>,
     },
+}
+
+#[derive(clap::Args, Debug)]
+struct ApiKeySecretArgs {
+    /// A file that holds the secret under which API keys are hashed: at least 32 bytes, the same for all gateways, kept for
+    /// ever, since without it no key is known any more. Or set RIALTO_API_KEY_SECRET to the secret itself; it has no flag, since
+    /// arguments are visible to every user of the machine.
+    #[arg(long, env = "RIALTO_API_KEY_SECRET_FILE", global = true)]
+    api_key_secret_file: Option<PathBuf>,
 }
 
 #[derive(clap::Args, Debug)]
@@ -73,6 +87,16 @@ pub struct Config {
 }
 
 impl Args {
+    /// Checks the one setting that making keys needs.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn key_hasher(&self) -> Result<KeyHasher, SettingsError> {
+        let mut problems = Problems::new();
+        let hasher = self.api_key_secret.check(&mut problems);
+        problems.finish(|| hasher)
+    }
+
     /// Checks the settings that serving needs.
     ///
     /// # Errors
@@ -88,8 +112,9 @@ impl Args {
             )
             .and_then(|url| problems.url("platform", url));
         let keys = "the file of hashed API keys; make keys with `gateway new-key`";
-        let participants = problems.required("api-keys", serve.api_keys.as_ref(), keys).and_then(|file| {
-            Participants::read(file.clone()).map_err(|problem| problems.add("api-keys", problem)).ok()
+        let hasher = self.api_key_secret.check(&mut problems);
+        let key_file = problems.required("api-keys", serve.api_keys.as_ref(), keys).and_then(|file| {
+            KeyFile::read(file.clone()).map_err(|problem| problems.add("api-keys", problem)).ok()
         });
         let max_waiting = problems.number("max-waiting", &serve.max_waiting, 1, 1_000_000);
         let server = serve.server.check(&mut problems);
@@ -98,13 +123,23 @@ impl Args {
             let telemetry = telemetry?;
             let config = Config {
                 platform: platform?,
-                participants: participants?,
+                participants: Participants::new(hasher?, key_file?),
                 max_waiting: max_waiting?,
                 traces_per_mille: telemetry.traces_per_mille(),
                 server: server?,
             };
             Some((config, telemetry))
         })
+    }
+}
+
+impl ApiKeySecretArgs {
+    fn check(&self, problems: &mut Problems) -> Option<KeyHasher> {
+        let value = std::env::var("RIALTO_API_KEY_SECRET").ok();
+        let secret =
+            problems.secret("api-key-secret", value.as_deref(), self.api_key_secret_file.as_ref())?;
+        let hasher = KeyHasher::new(&secret);
+        hasher.map_err(|problem| problems.add_free(format_args!("api-key-secret: {problem}"))).ok()
     }
 }
 

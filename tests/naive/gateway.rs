@@ -6,8 +6,12 @@ use common::{
     deadline::Deadline,
     fault::{Fault, Violation},
     rpc_client,
+    settings::Secret,
 };
-use gateway::{caller::Action, participant::Participants};
+use gateway::{
+    caller::Action,
+    participant::{KeyFile, KeyHasher, Participants},
+};
 use proto::{
     accounts::{
         CreateAccountRequest, CreateAccountResponse, DepositRequest, DepositResponse, GetAccountRequest,
@@ -48,8 +52,10 @@ pub struct Args {
 /// # Errors
 /// When a setting is wrong or serving fails.
 pub async fn run(args: Args) -> Result<(), Failure> {
+    let secret = Secret::new(std::env::var("RIALTO_API_KEY_SECRET").unwrap_or_default());
+    let hasher = KeyHasher::new(&secret).map_err(|problem| format!("RIALTO_API_KEY_SECRET {problem}"))?;
     let gateway = Gateway {
-        participants: Arc::new(Participants::read(args.api_keys)?),
+        participants: Arc::new(Participants::new(hasher, KeyFile::read(args.api_keys)?)),
         platform: LedgerServiceClient::new(rpc_client::connect(&args.platform)?),
     };
     let services = &[payment_service_server::SERVICE_NAME, account_service_server::SERVICE_NAME];

@@ -10,7 +10,7 @@ use harness::{
     BenchError,
     client::{Client, money},
     postgres::own_folder,
-    system::{BANKS, PARTICIPANTS, Service, Setup, System},
+    system::{BANKS, PARTICIPANTS, Service, Setup, System, new_key},
     wait,
 };
 use platform::trial_balance::TrialBalance;
@@ -171,9 +171,9 @@ impl Shop {
 /// Keys for the participants, and one more for the first of them.
 fn two_operators(setup: &Setup) -> Result<[String; 2], BenchError> {
     fs::create_dir_all(&setup.folder)?;
-    let roles = ["payer-app", "merchant", "operator"].map(str::to_owned);
+    let roles = ["payer-app", "merchant", "operator"];
     let made = PARTICIPANTS.into_iter().chain([PARTICIPANTS[0]]);
-    let made = made.map(|participant| gateway::participant::new_key(participant, &roles));
+    let made = made.map(|participant| new_key(participant, &roles));
     let (keys, entries): (Vec<_>, String) = made.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     fs::write(setup.folder.join("api-keys.toml"), entries)?;
     fs::write(setup.folder.join("api-keys.secret"), keys[..PARTICIPANTS.len()].join("\n"))?;

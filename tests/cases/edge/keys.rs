@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
-use harness::{client::Client, postgres::own_folder, wait};
+use harness::{
+    client::Client,
+    postgres::own_folder,
+    system::{API_KEY_SECRET, new_key},
+    wait,
+};
 use tonic::Code;
 
 use crate::bench::{Alone, finish, program, run};
 
-const HASH: &str = "blake3:0000000000000000000000000000000000000000000000000000000000000000";
+const HASH: &str = "blake3-keyed:0000000000000000000000000000000000000000000000000000000000000000";
 
 #[test]
 fn a_file_that_is_not_good_is_refused_with_all_that_is_wrong() {
@@ -80,7 +85,7 @@ fn keys_are_read_again_and_a_bad_file_changes_nothing() {
         })
         .await?;
         assert_eq!(code(&gateway.key).await, Err(Code::Unavailable));
-        let (second, entry) = gateway::participant::new_key("new-shop", &["auditor".to_owned()])?;
+        let (second, entry) = new_key("new-shop", &["auditor"])?;
         assert_eq!(code(&second).await, Err(Code::Unauthenticated));
         std::fs::write(&file, entry)?;
         gateway.process.signal("HUP")?;
@@ -95,6 +100,7 @@ fn a_new_key_is_printed_once_with_its_entry() {
     run(async || {
         let mut command = program("gateway");
         command.args(["new-key", "--participant", "some-shop", "--role", "payer-app", "--role", "auditor"]);
+        command.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
         let ended = finish(command)?;
         assert_eq!(ended.code, Some(0), "{}", ended.err);
         let key = ended.out.lines().next().and_then(|line| line.rsplit(' ').next()).unwrap_or_default();
@@ -107,7 +113,17 @@ fn a_new_key_is_printed_once_with_its_entry() {
         for participant in ["ab", "Shop", "rialto-house", "-shop", "a b", "x\"y"] {
             let mut command = program("gateway");
             command.args(["new-key", "--role", "auditor", "--participant"]).arg(format!("={participant}"));
+            command.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
             assert_ne!(finish(command)?.code, Some(0), "{participant}");
+        }
+        // Hashes are worth nothing without a secret that nobody guesses.
+        for (secret, complaint) in [(None, "missing"), (Some(&API_KEY_SECRET[..31]), "at least 32 bytes")] {
+            let mut command = program("gateway");
+            command.args(["new-key", "--role", "auditor", "--participant", "some-shop"]);
+            command.envs(secret.map(|secret| ("RIALTO_API_KEY_SECRET", secret)));
+            let ended = finish(command)?;
+            assert_ne!(ended.code, Some(0), "{complaint}");
+            assert!(ended.err.contains("api-key-secret") && ended.err.contains(complaint), "{}", ended.err);
         }
         Ok(())
     });
