@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use common::{
+    clock::Clock,
     rpc_server::{ServerArgs, ServerConfig},
     settings::{Problems, SettingsError},
     telemetry::{TelemetryArgs, TelemetryConfig},
@@ -62,6 +63,9 @@ struct ServeArgs {
     /// The file of hashed API keys (TOML, made of what `gateway new-key` prints).
     #[arg(long, env = "RIALTO_API_KEYS")]
     api_keys: Option<PathBuf>,
+    /// The participant whose operators administer the others.
+    #[arg(long, env = "RIALTO_HOUSE_PARTICIPANT", default_value = "house")]
+    house_participant: String,
     /// Requests that may wait for the platform; more are refused.
     #[arg(long, env = "RIALTO_MAX_WAITING", default_value = "8192")]
     max_waiting: String,
@@ -116,6 +120,7 @@ impl Args {
         let key_file = problems.required("api-keys", serve.api_keys.as_ref(), keys).and_then(|file| {
             KeyFile::read(file.clone()).map_err(|problem| problems.add("api-keys", problem)).ok()
         });
+        let house = problems.participant("house-participant", &serve.house_participant);
         let max_waiting = problems.number("max-waiting", &serve.max_waiting, 1, 1_000_000);
         let server = serve.server.check(&mut problems);
         let telemetry = serve.telemetry.check(&mut problems);
@@ -123,7 +128,7 @@ impl Args {
             let telemetry = telemetry?;
             let config = Config {
                 platform: platform?,
-                participants: Participants::new(hasher?, key_file?),
+                participants: Participants::new(hasher?, key_file?, house?, Clock::system()),
                 max_waiting: max_waiting?,
                 traces_per_mille: telemetry.traces_per_mille(),
                 server: server?,

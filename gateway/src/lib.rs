@@ -6,6 +6,7 @@ pub mod config;
 pub mod front;
 pub mod operations_service;
 pub mod participant;
+pub mod participant_service;
 pub mod payment_service;
 pub mod platform_link;
 
@@ -15,6 +16,7 @@ use common::{lifecycle::Lifecycle, rpc_client, rpc_server};
 use proto::{
     accounts::account_service_server::{self, AccountServiceServer},
     operations::operations_service_server::{self, OperationsServiceServer},
+    participants::participant_service_server::{self, ParticipantServiceServer},
     payments::payment_service_server::{self, PaymentServiceServer},
 };
 use tokio::{
@@ -24,7 +26,7 @@ use tokio::{
 
 use crate::{
     account_service::Accounts, config::Config, front::Front, operations_service::Operations,
-    participant::Participants, payment_service::Payments,
+    participant::Participants, participant_service::ParticipantAdministration, payment_service::Payments,
 };
 
 const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
@@ -33,6 +35,7 @@ const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
         payment_service_server::SERVICE_NAME,
         account_service_server::SERVICE_NAME,
         operations_service_server::SERVICE_NAME,
+        participant_service_server::SERVICE_NAME,
     ],
 };
 /// The largest request that is read.
@@ -50,14 +53,19 @@ pub async fn run(
     let own_settings = operations_service::own_settings(&config);
     let participants = Arc::new(config.participants);
     tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, Arc::clone(&participants)));
-    let platform = platform_link::open(rpc_client::connect(&config.platform)?, config.max_waiting);
+    let platform = rpc_client::connect(&config.platform)?;
+    let platform = platform_link::open(platform, config.max_waiting, Arc::clone(&participants));
+    let hasher = participants.hasher().clone();
     let front = Front::new(participants, platform);
     let payments = PaymentServiceServer::new(Payments::new(front.clone()));
     let accounts = AccountServiceServer::new(Accounts::new(front.clone()));
+    let administration = ParticipantAdministration::new(front.clone(), hasher);
+    let administration = ParticipantServiceServer::new(administration);
     let operations = OperationsServiceServer::new(Operations::new(front, own_settings));
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(payments.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(accounts.max_decoding_message_size(MAX_REQUEST_BYTES));
+        routes.add_service(administration.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(operations.max_decoding_message_size(MAX_REQUEST_BYTES));
     };
     rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await

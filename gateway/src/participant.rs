@@ -1,32 +1,95 @@
-//! Who is calling: API keys (`rk_…`), of which only keyed hashes are kept.
+//! Who is calling: API keys (`rk_…`), of which only keyed hashes are kept. Some stand in a file, which lets operators in when
+//! nothing else does; the others are on record in the ledger's database, and the platform says which of them work.
 
 mod api_key;
+mod heard;
 mod key_file;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
 
+use common::{clock::Clock, fault::Fault};
+use proto::platform;
 use tonic::metadata::MetadataMap;
 
 pub use api_key::{KeyHasher, MIN_SECRET_BYTES, new_key};
 pub use key_file::KeyFile;
 
 use crate::caller::Caller;
+use heard::Heard;
 
-/// The participants' API keys.
+/// How long what the platform saw counts: with a second between its looks and one for the way, a revoked key is refused
+/// after 5 s, even by a gateway that hears nothing.
+const COUNTS_FOR: Duration = Duration::from_secs(4);
+
+/// The participants' credentials.
 #[derive(Debug)]
 pub struct Participants {
     hasher: KeyHasher,
-    file: RwLock<Arc<KeyFile>>,
+    house: String,
+    clock: Clock,
+    known: RwLock<Arc<Known>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    file: Arc<KeyFile>,
+    heard: Arc<Heard>,
+    /// Until when what was heard counts; nothing was heard if there is none.
+    heard_counts_until: Option<Instant>,
+}
+
+/// Why a caller is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotLetIn {
+    /// The credential is none that works. The reason is for the log, never for the caller.
+    Unknown(&'static str),
+    /// Whether the credential works is not known at present.
+    NotSure,
+}
+
+impl From<NotLetIn> for Fault {
+    fn from(not_let_in: NotLetIn) -> Self {
+        match not_let_in {
+            NotLetIn::Unknown(reason) => {
+                tracing::debug!(reason, "a caller is not let in");
+                Fault::unauthenticated()
+            }
+            NotLetIn::NotSure => Fault::unavailable(
+                "IDENTITY_UNAVAILABLE",
+                "whether this credential works is not known at present; nothing was begun: send the same request again",
+            ),
+        }
+    }
 }
 
 impl Participants {
-    /// The participants whose keys the file holds, hashed by the hasher.
-    pub fn new(hasher: KeyHasher, file: KeyFile) -> Self {
-        Self { hasher, file: RwLock::new(Arc::new(file)) }
+    /// The participants whose keys the file holds or the platform will name, hashed by the hasher; the operators of `house`
+    /// administer the others.
+    pub fn new(hasher: KeyHasher, file: KeyFile, house: String, clock: Clock) -> Self {
+        let known = Known { file: Arc::new(file), heard: Arc::default(), heard_counts_until: None };
+        Self { hasher, house, clock, known: RwLock::new(Arc::new(known)) }
     }
 
-    fn file(&self) -> Arc<KeyFile> {
-        Arc::clone(&self.file.read().unwrap_or_else(PoisonError::into_inner))
+    /// What hashes their API keys.
+    pub fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    /// Whether the caller's participant is the one whose operators administer the others.
+    pub fn is_house(&self, caller: &Caller) -> bool {
+        caller.participant == self.house
+    }
+
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Known)) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut known));
     }
 
     /// Reads the file again; a bad one changes nothing. Returns how many keys there are now.
@@ -34,28 +97,63 @@ impl Participants {
     /// # Errors
     /// What is wrong with the file, all of it.
     pub fn reload(&self) -> Result<usize, String> {
-        let file = self.file().read_again()?;
+        let file = self.known().file.read_again()?;
         let count = file.keys().len();
-        *self.file.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(file);
+        self.change(|known| known.file = Arc::new(file));
         Ok(count)
     }
 
-    /// Who sent this metadata: exactly one `authorization: Bearer rk_…` whose key is known.
-    pub fn identify(&self, metadata: &MetadataMap) -> Option<Arc<Caller>> {
+    /// Takes what the platform says of who may call.
+    pub fn hear(&self, callers: platform::Callers) {
+        let heard = callers.known.map(|known| Arc::new(Heard::new(known)));
+        let age = Duration::from_millis(callers.age_ms.into());
+        let counts_until = COUNTS_FOR.checked_sub(age).map(|rest| Instant::now() + rest);
+        self.change(|known| {
+            known.heard_counts_until = counts_until;
+            if let Some(heard) = heard {
+                known.heard = heard;
+            }
+        });
+    }
+
+    /// Who sent this metadata: exactly one `authorization: Bearer rk_…` whose key works.
+    ///
+    /// # Errors
+    /// When nobody known did, or it can't be told at present.
+    pub fn identify(&self, metadata: &MetadataMap) -> Result<Arc<Caller>, NotLetIn> {
         let mut values = metadata.get_all("authorization").iter();
-        let (value, None) = (values.next()?, values.next()) else { return None };
-        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return None;
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(NotLetIn::Unknown("not exactly one authorization"));
+        };
+        let value = value.to_str().unwrap_or_default().split_once(' ');
+        let bearer = value.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let (_, credential) = bearer.ok_or(NotLetIn::Unknown("no bearer"))?;
+        let hash = self.hasher.hash(credential).ok_or(NotLetIn::Unknown("no API key"))?;
+        let known = self.known();
+        let caller = match known.file.keys().get(&hash) {
+            Some(caller) => caller,
+            None => known.on_record(&hash, &self.clock)?,
+        };
+        if known.heard.is_disabled(&caller.participant) {
+            return Err(NotLetIn::Unknown("the participant is disabled"));
         }
-        let hash = self.hasher.hash(key)?;
-        self.file().keys().get(&hash).cloned()
+        Ok(Arc::clone(caller))
+    }
+}
+
+impl Known {
+    fn on_record(&self, hash: &blake3::Hash, clock: &Clock) -> Result<&Arc<Caller>, NotLetIn> {
+        if self.heard_counts_until.is_none_or(|until| until <= Instant::now()) {
+            return Err(NotLetIn::NotSure);
+        }
+        self.heard.caller(hash, clock.now()).ok_or(NotLetIn::Unknown("no API key that works"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use common::settings::Secret;
+    use proto::platform::{KnownApiKey, KnownCallers};
 
     use super::*;
     use crate::caller::Role;
@@ -67,7 +165,8 @@ mod tests {
     fn participants(text: &str) -> Result<Participants, String> {
         let file = std::env::temp_dir().join(format!("rialto-keys-{}.toml", blake3::hash(text.as_bytes())));
         std::fs::write(&file, text).expect("write");
-        Ok(Participants::new(hasher(), KeyFile::read(file)?))
+        let keys = KeyFile::read(file)?;
+        Ok(Participants::new(hasher(), keys, "house".to_owned(), Clock::system()))
     }
 
     fn metadata(values: &[&str]) -> MetadataMap {
@@ -97,9 +196,77 @@ mod tests {
             vec![&good, &good],
             vec!["Basic rk_x"],
         ] {
-            assert_eq!(participants.identify(&metadata(&bad)), None, "{bad:?}");
+            let refused = participants.identify(&metadata(&bad));
+            assert!(matches!(refused, Err(NotLetIn::Unknown(_) | NotLetIn::NotSure)), "{bad:?}");
         }
         assert!(!entry.contains(&key[3..]));
+    }
+
+    /// Participants with one key in the file (`shop`), another on record (`desk`, until `end`), and a clock.
+    fn on_record(end: Option<Duration>) -> (Participants, [MetadataMap; 2], KnownCallers, Clock) {
+        let now = std::time::UNIX_EPOCH + Duration::from_secs(1_000);
+        let clock = Clock::manual(now);
+        let (in_file, entry) = new_key(&hasher(), "shop", &["operator".to_owned()]).expect("key");
+        let participants = Participants { clock: clock.clone(), ..participants(&entry).expect("good") };
+        let (key, hash) = hasher().make().expect("randomness");
+        let known = KnownCallers {
+            api_keys: vec![KnownApiKey {
+                hash: hash.as_bytes().to_vec(),
+                participant: "desk".to_owned(),
+                roles: vec!["auditor".to_owned()],
+                credential: "key_1".to_owned(),
+                expire_time: end.map(|end| (now + end).into()),
+            }],
+            disabled_participants: Vec::new(),
+        };
+        let bearer = |key: String| metadata(&[&format!("Bearer {key}")]);
+        (participants, [bearer(in_file), bearer(key)], known, clock)
+    }
+
+    fn say(age_ms: u32, known: Option<KnownCallers>) -> platform::Callers {
+        platform::Callers { age_ms, known }
+    }
+
+    #[tokio::test]
+    async fn keys_on_record_count_as_long_as_the_platform_is_heard() {
+        let (participants, [in_file, on_record], known, _) = on_record(None);
+        assert_eq!(participants.identify(&on_record), Err(NotLetIn::NotSure), "nothing was heard");
+        participants.hear(say(0, Some(known.clone())));
+        let name = participants.identify(&on_record).map(|caller| caller.participant.clone());
+        assert_eq!(name, Ok("desk".to_owned()));
+        // A word that was long on its way counts for less; then the platform is silent.
+        participants.hear(say(3_000, None));
+        assert!(participants.identify(&on_record).is_ok());
+        tokio::time::sleep(Duration::from_millis(1_010)).await;
+        assert_eq!(participants.identify(&on_record), Err(NotLetIn::NotSure), "4 s without a word");
+        assert!(participants.identify(&in_file).is_ok(), "the file's keys need nobody");
+        participants.hear(say(0, None));
+        assert!(participants.identify(&on_record).is_ok());
+        participants.hear(say(4_000, None));
+        assert_eq!(participants.identify(&on_record), Err(NotLetIn::NotSure));
+        participants.hear(say(0, Some(KnownCallers::default())));
+        assert!(matches!(participants.identify(&on_record), Err(NotLetIn::Unknown(_))), "revoked");
+    }
+
+    #[tokio::test]
+    async fn a_disabled_participant_is_not_let_in_by_any_key() {
+        let (participants, [in_file, on_record], known, _) = on_record(None);
+        participants.hear(say(0, Some(known.clone())));
+        assert!(participants.identify(&in_file).is_ok() && participants.identify(&on_record).is_ok());
+        let disabled_participants = vec!["shop".to_owned(), "desk".to_owned()];
+        participants.hear(say(0, Some(KnownCallers { disabled_participants, ..known })));
+        for metadata in [in_file, on_record] {
+            assert!(matches!(participants.identify(&metadata), Err(NotLetIn::Unknown(_))));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_ends_by_this_clock_too() {
+        let (participants, [_, on_record], known, clock) = on_record(Some(Duration::from_secs(10)));
+        participants.hear(say(0, Some(known)));
+        assert!(participants.identify(&on_record).is_ok());
+        clock.advance(Duration::from_secs(10));
+        assert!(matches!(participants.identify(&on_record), Err(NotLetIn::Unknown(_))));
     }
 
     #[test]

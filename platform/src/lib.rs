@@ -1,5 +1,6 @@
 //! The platform: owns payments, accounts, transfers and events; decides; the only writer of money.
 
+pub mod callers;
 pub mod channel_link;
 pub mod commands;
 pub mod config;
@@ -20,6 +21,7 @@ use proto::platform::platform_service_server::{self, PlatformServiceServer};
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::{
+    callers::Callers,
     commands::Commands,
     config::Config,
     directory::Directory,
@@ -57,13 +59,14 @@ pub async fn run(
     let (channel, news) =
         channel_link::open(rpc_client::connect(&config.channel)?, config.limits.max_under_way);
     tokio::spawn(follow_directory(directory.clone(), news.directories, store.clone(), clock.clone()));
+    let callers = Callers::watch(store.clone(), clock.clone());
     let (book, submissions) = Book::open(&store, &clock, config.book);
     let (notices, limits) = (news.notices, config.limits);
     let parts = Parts { store, clock, directory, channel, book, submissions, notices, limits };
     let flow = Flow::start(parts, &lifecycle);
 
-    let commands = Commands::new(flow.clone(), page_tokens, own_settings);
-    let server = CommandServer::new(commands, lifecycle.clone(), config.limits.max_under_way);
+    let commands = Commands::new(flow.clone(), callers.clone(), page_tokens, own_settings);
+    let server = CommandServer::new(commands, callers, lifecycle.clone(), config.limits.max_under_way);
     let service = PlatformServiceServer::new(server).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(service);

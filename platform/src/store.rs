@@ -1,13 +1,16 @@
 //! SQL and nothing else: loads what the rules need, saves what they decide.
 
 pub mod accounts;
+pub mod acts;
 pub mod alarms;
+pub mod api_keys;
 pub mod archive;
 pub mod deposits;
 pub mod dispatches;
 pub mod durability;
 pub mod known;
 pub mod load;
+pub mod participants;
 pub mod payments;
 pub mod refunds;
 pub mod resolutions;

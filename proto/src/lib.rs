@@ -31,6 +31,11 @@ mod generated {
             tonic::include_proto!("rialto.operations.v1");
         }
     }
+    pub mod participants {
+        pub mod v1 {
+            tonic::include_proto!("rialto.participants.v1");
+        }
+    }
     pub mod platform {
         pub mod v1 {
             tonic::include_proto!("rialto.platform.v1");
@@ -45,7 +50,7 @@ mod generated {
 
 pub use generated::{
     accounts::v1 as accounts, channel::v1 as channel, common::v1 as money, operations::v1 as operations,
-    payments::v1 as payments, platform::v1 as platform,
+    participants::v1 as participants, payments::v1 as payments, platform::v1 as platform,
 };
 
 /// The descriptors of every contract here, as a serialized `FileDescriptorSet`.

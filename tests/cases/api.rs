@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "api/administration.rs"]
+mod administration;
 #[path = "api/bad_payments.rs"]
 mod bad_payments;
 #[path = "api/bad_requests.rs"]

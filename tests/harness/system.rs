@@ -137,6 +137,9 @@ pub const PARTICIPANTS: [&str; 3] = ["demo-shop", "other-shop", "demo-audit"];
 /// The participant whose operators administer the others.
 pub const HOUSE: &str = "house";
 
+/// A participant with an operator's key in the file and nothing else, which may be done away with.
+pub const SPARE: &str = "spare-shop";
+
 impl System {
     /// Builds and starts everything, and waits until the gateway serves.
     ///
@@ -300,6 +303,11 @@ impl System {
     /// The API key of an operator of the house.
     pub fn house_operator(&self) -> &str {
         self.credential(PARTICIPANTS.len() + 1)
+    }
+
+    /// The API key of the operator of [`SPARE`].
+    pub fn spare_operator(&self) -> &str {
+        self.credential(PARTICIPANTS.len() + 2)
     }
 
     /// How to connect to the ledger's database.

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use common::{
+    clock::Clock,
     deadline::Deadline,
     fault::{Fault, Violation},
     rpc_client,
@@ -55,7 +56,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let secret = Secret::new(std::env::var("RIALTO_API_KEY_SECRET").unwrap_or_default());
     let hasher = KeyHasher::new(&secret).map_err(|problem| format!("RIALTO_API_KEY_SECRET {problem}"))?;
     let gateway = Gateway {
-        participants: Arc::new(Participants::new(hasher, KeyFile::read(args.api_keys)?)),
+        participants: Arc::new(Participants::new(
+            hasher,
+            KeyFile::read(args.api_keys)?,
+            "house".to_owned(),
+            Clock::system(),
+        )),
         platform: LedgerServiceClient::new(rpc_client::connect(&args.platform)?),
     };
     let services = &[payment_service_server::SERVICE_NAME, account_service_server::SERVICE_NAME];
@@ -82,8 +88,8 @@ impl Gateway {
         ask: impl FnOnce(String, Option<Q>) -> A,
     ) -> Result<Request<A>, Fault> {
         let deadline = Deadline::of_request(&request);
-        let caller = self.participants.identify(request.metadata()).ok_or_else(Fault::unauthenticated)?;
-        if !caller.may(action) {
+        let caller = self.participants.identify(request.metadata()).map_err(|_| Fault::unauthenticated())?;
+        if !caller.may(action, false) {
             return Err(Fault::permission_denied(format!("no role of this API key allows {action:?}")));
         }
         check(request.get_ref()).map_err(Fault::invalid)?;

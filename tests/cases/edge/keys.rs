@@ -5,10 +5,12 @@ use std::time::Duration;
 use harness::{
     client::Client,
     postgres::own_folder,
-    system::{API_KEY_SECRET, new_key},
+    system::{API_KEY_SECRET, Service, System, new_key},
     wait,
 };
+use proto::accounts::GetAccountRequest;
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use crate::bench::{Alone, finish, program, run};
 
@@ -68,29 +70,33 @@ fn keys_are_read_again_and_a_bad_file_changes_nothing() {
     run(async || {
         let gateway = Alone::gateway(&[])?;
         let file = gateway.folder.join("keys");
-        // Without a platform, a known caller hears UNAVAILABLE.
-        let code = async |key: &str| {
+        // Without a platform, a known caller hears that; of any other key the gateway can't tell.
+        const KNOWN: &str = "PLATFORM_UNAVAILABLE";
+        const NOT_SURE: &str = "IDENTITY_UNAVAILABLE";
+        let reason = async |key: &str| {
             let client = Client::new(&gateway.address, key).unwrap();
-            client.payment("pay_0").await.map_err(|status| status.code()).map(drop)
+            let status = client.payment("pay_0").await.err();
+            let status = status.filter(|status| status.code() == Code::Unavailable);
+            status.and_then(|status| status.get_error_details().error_info().map(|info| info.reason.clone()))
         };
-        let becomes = async |key: &str, wanted: Code| {
-            let look = || async { (code(key).await == Err(wanted)).then_some(()) };
-            wait::until(&format!("{wanted:?}"), Duration::from_secs(5), look).await
+        let becomes = async |key: &str, wanted: &str| {
+            let look = || async { (reason(key).await.as_deref() == Some(wanted)).then_some(()) };
+            wait::until(wanted, Duration::from_secs(5), look).await
         };
-        assert_eq!(code(&gateway.key).await, Err(Code::Unavailable));
+        assert_eq!(reason(&gateway.key).await.as_deref(), Some(KNOWN));
         std::fs::write(&file, "[[key]")?;
         gateway.process.signal("HUP")?;
         wait::until("the bad file is reported", Duration::from_secs(5), || async {
             gateway.log().contains("the old ones stay").then_some(())
         })
         .await?;
-        assert_eq!(code(&gateway.key).await, Err(Code::Unavailable));
+        assert_eq!(reason(&gateway.key).await.as_deref(), Some(KNOWN));
         let (second, entry) = new_key("new-shop", &["auditor"])?;
-        assert_eq!(code(&second).await, Err(Code::Unauthenticated));
+        assert_eq!(reason(&second).await.as_deref(), Some(NOT_SURE));
         std::fs::write(&file, entry)?;
         gateway.process.signal("HUP")?;
-        becomes(&second, Code::Unavailable).await?;
-        becomes(&gateway.key, Code::Unauthenticated).await?;
+        becomes(&second, KNOWN).await?;
+        becomes(&gateway.key, NOT_SURE).await?;
         Ok(())
     });
 }
@@ -126,5 +132,38 @@ fn a_new_key_is_printed_once_with_its_entry() {
             assert!(ended.err.contains("api-key-secret") && ended.err.contains(complaint), "{}", ended.err);
         }
         Ok(())
+    });
+}
+
+#[test]
+fn a_gateway_that_hears_nothing_lets_in_no_key_that_may_have_been_revoked() {
+    run(async || {
+        let mut system = System::start(crate::bench::setup("keys-unheard")?).await?;
+        let address = system.address(Service::Gateway).to_owned();
+        let house = Client::new(&address, system.house_operator())?;
+        let made = house.create_api_key("key", "demo-shop", &["auditor"]).await;
+        assert_eq!(made.map(drop).map_err(|status| status.code()), Err(Code::NotFound), "no record yet");
+        crate::bench::shop(&system).open_account("account", "Ada", "EUR", "").await?;
+        let on_record = house.create_api_key("key", "demo-shop", &["auditor"]).await?.key;
+        // What a caller hears within a short deadline: what the gateway says itself, or that time ran out.
+        let said = async |key: &str| {
+            let client = Client::new(&address, key).unwrap();
+            let message = GetAccountRequest { id: format!("acc_{}", "1".repeat(32)) };
+            let request = client.request(message, Some(Duration::from_millis(300)));
+            let status = client.accounts.clone().get_account(request).await.err();
+            let info = status.and_then(|status| status.get_error_details().error_info().cloned());
+            info.map(|info| info.reason).unwrap_or_default()
+        };
+        let becomes = async |key: &str, wanted: &str| {
+            let look = || async { (said(key).await == wanted).then_some(()) };
+            wait::until(wanted, Duration::from_secs(5), look).await
+        };
+        becomes(&on_record, "NOT_FOUND").await?;
+        system.process(Service::Platform).signal("STOP")?;
+        becomes(&on_record, "IDENTITY_UNAVAILABLE").await?;
+        let of_file = said(system.credential(0)).await;
+        assert!(of_file != "IDENTITY_UNAVAILABLE" && of_file != "UNAUTHENTICATED", "{of_file}");
+        system.process(Service::Platform).signal("CONT")?;
+        becomes(&on_record, "NOT_FOUND").await
     });
 }

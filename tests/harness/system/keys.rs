@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use common::settings::Secret;
 use gateway::participant::KeyHasher;
 
-use super::{HOUSE, PARTICIPANTS};
+use super::{HOUSE, PARTICIPANTS, SPARE};
 use crate::BenchError;
 
 /// The secret under which the bench's gateways hash API keys.
@@ -21,8 +21,8 @@ pub fn new_key(participant: &str, roles: &[&str]) -> Result<(String, String), Be
     Ok(gateway::participant::new_key(&hasher, participant, &roles)?)
 }
 
-/// Makes the participants' API keys, one more for a second operator of the first, and one for the house's operator; or reads
-/// those of an earlier start.
+/// Makes the participants' API keys, one more for a second operator of the first, one for the house's operator and one for a
+/// participant that may be done away with; or reads those of an earlier start.
 pub(super) fn made(folder: &Path) -> Result<Vec<String>, BenchError> {
     let secrets = folder.join("api-keys.secret");
     if let Ok(text) = fs::read_to_string(&secrets) {
@@ -33,7 +33,7 @@ pub(super) fn made(folder: &Path) -> Result<Vec<String>, BenchError> {
         "demo-audit" => (participant, &["auditor"][..]),
         _ => (participant, &["payer-app", "merchant", "operator"][..]),
     });
-    let operators = [PARTICIPANTS[0], HOUSE].map(|participant| (participant, &["operator"][..]));
+    let operators = [PARTICIPANTS[0], HOUSE, SPARE].map(|participant| (participant, &["operator"][..]));
     for (participant, roles) in one_each.into_iter().chain(operators) {
         let (key, entry) = new_key(participant, roles)?;
         entries.push_str(&entry);
