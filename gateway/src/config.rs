@@ -1,6 +1,6 @@
 //! The gateway's settings.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use common::{
@@ -12,7 +12,7 @@ use common::{
 
 use crate::{
     caller::Role,
-    participant::{KeyFile, KeyHasher, Participants},
+    participant::{KeyFile, KeyHasher, KeySource, Participants, Tokens},
 };
 
 /// Rialto's gateway: takes payments from buyers and merchants over gRPC and returns their results.
@@ -70,9 +70,49 @@ struct ServeArgs {
     #[arg(long, env = "RIALTO_MAX_WAITING", default_value = "8192")]
     max_waiting: String,
     #[command(flatten)]
+    tokens: TokenArgs,
+    #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
     telemetry: TelemetryArgs,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(
+    next_help_heading = "Tokens of an identity provider (OpenID Connect); all three, or none are taken"
+)]
+struct TokenArgs {
+    /// The provider, as its tokens name it (`iss`), e.g. `https://id.example`. A token also has `sub`, `exp`, and who is calling:
+    /// `rialto_participant`, a name, and `rialto_roles`, an array of `payer-app`, `merchant`, `operator` and `auditor`.
+    #[arg(long, env = "RIALTO_JWT_ISSUER")]
+    jwt_issuer: Option<String>,
+    /// What the tokens must be for (`aud`), e.g. `rialto`.
+    #[arg(long, env = "RIALTO_JWT_AUDIENCE")]
+    jwt_audience: Option<String>,
+    /// The provider's public keys (JWKS): a file, or a URL, read again every five minutes, on SIGHUP, and for a token with a key
+    /// that is not among them; https:// unless it is on this machine. Each has a `kid`, and is for ES256, EdDSA or RS256.
+    #[arg(long, env = "RIALTO_JWT_JWKS")]
+    jwt_jwks: Option<String>,
+}
+
+impl TokenArgs {
+    fn check(&self, problems: &mut Problems) -> Option<Tokens> {
+        if self.jwt_issuer.is_none() && self.jwt_audience.is_none() && self.jwt_jwks.is_none() {
+            return None;
+        }
+        let issuer = problems.required("jwt-issuer", self.jwt_issuer.as_ref(), "who issues tokens");
+        let audience = problems.required("jwt-audience", self.jwt_audience.as_ref(), "whom tokens are for");
+        let keys = problems.required("jwt-jwks", self.jwt_jwks.as_ref(), "where the issuer's keys are");
+        for (flag, value) in [("jwt-issuer", issuer), ("jwt-audience", audience)] {
+            if value.is_some_and(String::is_empty) {
+                problems.add(flag, "must not be empty");
+            }
+        }
+        let source = KeySource::parse(keys?);
+        let source = source.map_err(|problem| problems.add("jwt-jwks", problem)).ok()?;
+        let tokens = Tokens::new(issuer?.clone(), audience?.clone(), source);
+        tokens.map_err(|problem| problems.add("jwt-jwks", problem)).ok()
+    }
 }
 
 /// Checked settings for serving.
@@ -121,6 +161,7 @@ impl Args {
             KeyFile::read(file.clone()).map_err(|problem| problems.add("api-keys", problem)).ok()
         });
         let house = problems.participant("house-participant", &serve.house_participant);
+        let tokens = serve.tokens.check(&mut problems).map(Arc::new);
         let max_waiting = problems.number("max-waiting", &serve.max_waiting, 1, 1_000_000);
         let server = serve.server.check(&mut problems);
         let telemetry = serve.telemetry.check(&mut problems);
@@ -128,7 +169,7 @@ impl Args {
             let telemetry = telemetry?;
             let config = Config {
                 platform: platform?,
-                participants: Participants::new(hasher?, key_file?, house?, Clock::system()),
+                participants: Participants::new(hasher?, key_file?, tokens, house?, Clock::system()),
                 max_waiting: max_waiting?,
                 traces_per_mille: telemetry.traces_per_mille(),
                 server: server?,

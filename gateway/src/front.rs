@@ -49,7 +49,7 @@ impl Front {
         response: impl FnOnce(reply::Result) -> Option<A>,
     ) -> Result<Response<A>, Status> {
         let deadline = Deadline::of_request(&request);
-        let caller = self.participants.identify(request.metadata()).map_err(Fault::from)?;
+        let caller = self.participants.identify(request.metadata()).await.map_err(Fault::from)?;
         let is_house = self.participants.is_house(&caller);
         if !caller.may(action, is_house) {
             return Err(

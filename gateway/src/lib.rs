@@ -56,6 +56,9 @@ pub async fn run(
     let platform = rpc_client::connect(&config.platform)?;
     let platform = platform_link::open(platform, config.max_waiting, Arc::clone(&participants));
     let hasher = participants.hasher().clone();
+    if let Some(tokens) = participants.tokens() {
+        tokio::spawn(Arc::clone(tokens).keep_fresh());
+    }
     let front = Front::new(participants, platform);
     let payments = PaymentServiceServer::new(Payments::new(front.clone()));
     let accounts = AccountServiceServer::new(Accounts::new(front.clone()));
@@ -73,7 +76,7 @@ pub async fn run(
 
 async fn reload_on_hangup(mut hangup: Signal, participants: Arc<Participants>) {
     while hangup.recv().await.is_some() {
-        match participants.reload() {
+        match participants.reload().await {
             Ok(keys) => tracing::info!(keys, "API keys read again"),
             Err(problem) => tracing::error!(%problem, "API keys not read again; the old ones stay"),
         }

@@ -1,9 +1,13 @@
-//! Who is calling: API keys (`rk_…`), of which only keyed hashes are kept. Some stand in a file, which lets operators in when
-//! nothing else does; the others are on record in the ledger's database, and the platform says which of them work.
+//! Who is calling: API keys (`rk_…`), of which only keyed hashes are kept, and tokens of an identity provider. Some keys stand in
+//! a file, which lets operators in when nothing else does; the others are on record in the ledger's database, and the platform
+//! says which of them work, and which participants are let in at all.
 
 mod api_key;
 mod heard;
 mod key_file;
+mod key_set;
+mod key_source;
+mod token;
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -16,6 +20,8 @@ use tonic::metadata::MetadataMap;
 
 pub use api_key::{KeyHasher, MIN_SECRET_BYTES, new_key};
 pub use key_file::KeyFile;
+pub use key_source::KeySource;
+pub use token::Tokens;
 
 use crate::caller::Caller;
 use heard::Heard;
@@ -30,6 +36,7 @@ pub struct Participants {
     hasher: KeyHasher,
     house: String,
     clock: Clock,
+    tokens: Option<Arc<Tokens>>,
     known: RwLock<Arc<Known>>,
 }
 
@@ -46,6 +53,8 @@ struct Known {
 pub enum NotLetIn {
     /// The credential is none that works. The reason is for the log, never for the caller.
     Unknown(&'static str),
+    /// The credential is a token whose key the identity provider did not have when it was last asked.
+    KeyNotKnown,
     /// Whether the credential works is not known at present.
     NotSure,
 }
@@ -57,6 +66,7 @@ impl From<NotLetIn> for Fault {
                 tracing::debug!(reason, "a caller is not let in");
                 Fault::unauthenticated()
             }
+            NotLetIn::KeyNotKnown => Self::from(NotLetIn::Unknown("the token's key is not the provider's")),
             NotLetIn::NotSure => Fault::unavailable(
                 "IDENTITY_UNAVAILABLE",
                 "whether this credential works is not known at present; nothing was begun: send the same request again",
@@ -68,9 +78,15 @@ impl From<NotLetIn> for Fault {
 impl Participants {
     /// The participants whose keys the file holds or the platform will name, hashed by the hasher; the operators of `house`
     /// administer the others.
-    pub fn new(hasher: KeyHasher, file: KeyFile, house: String, clock: Clock) -> Self {
+    pub fn new(
+        hasher: KeyHasher,
+        file: KeyFile,
+        tokens: Option<Arc<Tokens>>,
+        house: String,
+        clock: Clock,
+    ) -> Self {
         let known = Known { file: Arc::new(file), heard: Arc::default(), heard_counts_until: None };
-        Self { hasher, house, clock, known: RwLock::new(Arc::new(known)) }
+        Self { hasher, house, clock, tokens, known: RwLock::new(Arc::new(known)) }
     }
 
     /// What hashes their API keys.
@@ -92,11 +108,25 @@ impl Participants {
         change(Arc::make_mut(&mut known));
     }
 
-    /// Reads the file again; a bad one changes nothing. Returns how many keys there are now.
+    /// What verifies tokens, if anything does.
+    pub fn tokens(&self) -> Option<&Arc<Tokens>> {
+        self.tokens.as_ref()
+    }
+
+    /// Reads the file again, and then the identity provider's keys; what is bad changes nothing. Returns how many keys of the
+    /// file there are now.
     ///
     /// # Errors
     /// What is wrong with the file, all of it.
-    pub fn reload(&self) -> Result<usize, String> {
+    pub async fn reload(&self) -> Result<usize, String> {
+        let count = self.reload_file();
+        if let Some(tokens) = &self.tokens {
+            tokens.reload().await;
+        }
+        count
+    }
+
+    fn reload_file(&self) -> Result<usize, String> {
         let file = self.known().file.read_again()?;
         let count = file.keys().len();
         self.change(|known| known.file = Arc::new(file));
@@ -116,11 +146,28 @@ impl Participants {
         });
     }
 
-    /// Who sent this metadata: exactly one `authorization: Bearer rk_…` whose key works.
+    /// Who sent this metadata: exactly one `authorization: Bearer …` with an API key that works or a valid token.
     ///
     /// # Errors
     /// When nobody known did, or it can't be told at present.
-    pub fn identify(&self, metadata: &MetadataMap) -> Result<Arc<Caller>, NotLetIn> {
+    pub async fn identify(&self, metadata: &MetadataMap) -> Result<Arc<Caller>, NotLetIn> {
+        match (self.identify_at_once(metadata), &self.tokens) {
+            (Err(NotLetIn::KeyNotKnown), Some(tokens)) => {
+                // In a place of its own: it is rare, and would be carried along with every call.
+                if Box::pin(tokens.look_for_new_key()).await {
+                    return self.identify_at_once(metadata);
+                }
+                Err(NotLetIn::KeyNotKnown)
+            }
+            (identified, _) => identified,
+        }
+    }
+
+    /// As [`Participants::identify`], without asking the identity provider whether it has a new key.
+    ///
+    /// # Errors
+    /// When nobody known did, or it can't be told at present.
+    pub fn identify_at_once(&self, metadata: &MetadataMap) -> Result<Arc<Caller>, NotLetIn> {
         let mut values = metadata.get_all("authorization").iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(NotLetIn::Unknown("not exactly one authorization"));
@@ -128,25 +175,38 @@ impl Participants {
         let value = value.to_str().unwrap_or_default().split_once(' ');
         let bearer = value.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let (_, credential) = bearer.ok_or(NotLetIn::Unknown("no bearer"))?;
-        let hash = self.hasher.hash(credential).ok_or(NotLetIn::Unknown("no API key"))?;
         let known = self.known();
-        let caller = match known.file.keys().get(&hash) {
-            Some(caller) => caller,
-            None => known.on_record(&hash, &self.clock)?,
+        let caller = match (self.hasher.hash(credential), &self.tokens) {
+            (Some(hash), _) => self.caller_by_key(&known, &hash)?,
+            (None, Some(tokens)) => {
+                let caller = tokens.verify(credential)?;
+                // Whether its participant is disabled must be known.
+                known.heard_counts()?;
+                Arc::new(caller)
+            }
+            (None, None) => return Err(NotLetIn::Unknown("no API key")),
         };
         if known.heard.is_disabled(&caller.participant) {
             return Err(NotLetIn::Unknown("the participant is disabled"));
         }
-        Ok(Arc::clone(caller))
+        Ok(caller)
+    }
+
+    fn caller_by_key(&self, known: &Known, hash: &blake3::Hash) -> Result<Arc<Caller>, NotLetIn> {
+        if let Some(caller) = known.file.keys().get(hash) {
+            return Ok(Arc::clone(caller));
+        }
+        known.heard_counts()?;
+        let caller = known.heard.caller(hash, self.clock.now());
+        caller.cloned().ok_or(NotLetIn::Unknown("no API key that works"))
     }
 }
 
 impl Known {
-    fn on_record(&self, hash: &blake3::Hash, clock: &Clock) -> Result<&Arc<Caller>, NotLetIn> {
-        if self.heard_counts_until.is_none_or(|until| until <= Instant::now()) {
-            return Err(NotLetIn::NotSure);
-        }
-        self.heard.caller(hash, clock.now()).ok_or(NotLetIn::Unknown("no API key that works"))
+    /// Whether what was heard still counts.
+    fn heard_counts(&self) -> Result<(), NotLetIn> {
+        let counts = self.heard_counts_until.is_some_and(|until| Instant::now() < until);
+        if counts { Ok(()) } else { Err(NotLetIn::NotSure) }
     }
 }
 
@@ -166,7 +226,7 @@ mod tests {
         let file = std::env::temp_dir().join(format!("rialto-keys-{}.toml", blake3::hash(text.as_bytes())));
         std::fs::write(&file, text).expect("write");
         let keys = KeyFile::read(file)?;
-        Ok(Participants::new(hasher(), keys, "house".to_owned(), Clock::system()))
+        Ok(Participants::new(hasher(), keys, None, "house".to_owned(), Clock::system()))
     }
 
     fn metadata(values: &[&str]) -> MetadataMap {
@@ -182,7 +242,7 @@ mod tests {
         let roles = ["payer-app".to_owned(), "operator".to_owned()];
         let (key, entry) = new_key(&hasher(), "shop", &roles).expect("key");
         let participants = participants(&entry).expect("good");
-        let caller = participants.identify(&metadata(&[&format!("Bearer {key}")])).expect("known");
+        let caller = participants.identify_at_once(&metadata(&[&format!("Bearer {key}")])).expect("known");
         assert_eq!(caller.participant, "shop");
         assert_eq!(caller.roles, [Role::PayerApp, Role::Operator]);
         assert!(entry.contains(&caller.credential));
@@ -196,7 +256,7 @@ mod tests {
             vec![&good, &good],
             vec!["Basic rk_x"],
         ] {
-            let refused = participants.identify(&metadata(&bad));
+            let refused = participants.identify_at_once(&metadata(&bad));
             assert!(matches!(refused, Err(NotLetIn::Unknown(_) | NotLetIn::NotSure)), "{bad:?}");
         }
         assert!(!entry.contains(&key[3..]));
@@ -230,33 +290,36 @@ mod tests {
     #[tokio::test]
     async fn keys_on_record_count_as_long_as_the_platform_is_heard() {
         let (participants, [in_file, on_record], known, _) = on_record(None);
-        assert_eq!(participants.identify(&on_record), Err(NotLetIn::NotSure), "nothing was heard");
+        assert_eq!(participants.identify_at_once(&on_record), Err(NotLetIn::NotSure), "nothing was heard");
         participants.hear(say(0, Some(known.clone())));
-        let name = participants.identify(&on_record).map(|caller| caller.participant.clone());
+        let name = participants.identify_at_once(&on_record).map(|caller| caller.participant.clone());
         assert_eq!(name, Ok("desk".to_owned()));
         // A word that was long on its way counts for less; then the platform is silent.
         participants.hear(say(3_000, None));
-        assert!(participants.identify(&on_record).is_ok());
+        assert!(participants.identify_at_once(&on_record).is_ok());
         tokio::time::sleep(Duration::from_millis(1_010)).await;
-        assert_eq!(participants.identify(&on_record), Err(NotLetIn::NotSure), "4 s without a word");
-        assert!(participants.identify(&in_file).is_ok(), "the file's keys need nobody");
+        assert_eq!(participants.identify_at_once(&on_record), Err(NotLetIn::NotSure), "4 s without a word");
+        assert!(participants.identify_at_once(&in_file).is_ok(), "the file's keys need nobody");
         participants.hear(say(0, None));
-        assert!(participants.identify(&on_record).is_ok());
+        assert!(participants.identify_at_once(&on_record).is_ok());
         participants.hear(say(4_000, None));
-        assert_eq!(participants.identify(&on_record), Err(NotLetIn::NotSure));
+        assert_eq!(participants.identify_at_once(&on_record), Err(NotLetIn::NotSure));
         participants.hear(say(0, Some(KnownCallers::default())));
-        assert!(matches!(participants.identify(&on_record), Err(NotLetIn::Unknown(_))), "revoked");
+        assert!(matches!(participants.identify_at_once(&on_record), Err(NotLetIn::Unknown(_))), "revoked");
     }
 
     #[tokio::test]
     async fn a_disabled_participant_is_not_let_in_by_any_key() {
         let (participants, [in_file, on_record], known, _) = on_record(None);
         participants.hear(say(0, Some(known.clone())));
-        assert!(participants.identify(&in_file).is_ok() && participants.identify(&on_record).is_ok());
+        assert!(
+            participants.identify_at_once(&in_file).is_ok()
+                && participants.identify_at_once(&on_record).is_ok()
+        );
         let disabled_participants = vec!["shop".to_owned(), "desk".to_owned()];
         participants.hear(say(0, Some(KnownCallers { disabled_participants, ..known })));
         for metadata in [in_file, on_record] {
-            assert!(matches!(participants.identify(&metadata), Err(NotLetIn::Unknown(_))));
+            assert!(matches!(participants.identify_at_once(&metadata), Err(NotLetIn::Unknown(_))));
         }
     }
 
@@ -264,9 +327,9 @@ mod tests {
     async fn a_key_ends_by_this_clock_too() {
         let (participants, [_, on_record], known, clock) = on_record(Some(Duration::from_secs(10)));
         participants.hear(say(0, Some(known)));
-        assert!(participants.identify(&on_record).is_ok());
+        assert!(participants.identify_at_once(&on_record).is_ok());
         clock.advance(Duration::from_secs(10));
-        assert!(matches!(participants.identify(&on_record), Err(NotLetIn::Unknown(_))));
+        assert!(matches!(participants.identify_at_once(&on_record), Err(NotLetIn::Unknown(_))));
     }
 
     #[test]

@@ -36,6 +36,8 @@ mod settings;
 mod states;
 #[path = "api/tenancy.rs"]
 mod tenancy;
+#[path = "api/tokens.rs"]
+mod tokens;
 #[path = "api/validate_only.rs"]
 mod validate_only;
 #[path = "api/verbatim.rs"]

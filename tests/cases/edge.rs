@@ -36,3 +36,5 @@ mod settings;
 mod shutdown;
 #[path = "edge/tcp.rs"]
 mod tcp;
+#[path = "edge/tokens.rs"]
+mod tokens;

@@ -21,12 +21,13 @@ use crate::bench::{Bench, Done, Refused, refused, run, unique};
 const EVERYWHERE: Duration = Duration::from_secs(5);
 
 impl Bench {
-    fn house(&self) -> Client {
+    /// An operator of the house.
+    pub fn house(&self) -> Client {
         self.keyed(self.system.house_operator())
     }
 
     /// What a caller with this key is told: nothing if it is let in.
-    async fn let_in(&self, key: &str) -> Result<(), Refused> {
+    pub async fn let_in(&self, key: &str) -> Result<(), Refused> {
         match self.keyed(key).account(&format!("acc_{}", "1".repeat(32))).await {
             Err(status) if status.code() == Code::NotFound => Ok(()),
             Err(status) => Err(Refused::of(&status)),
@@ -35,7 +36,7 @@ impl Bench {
     }
 
     /// Waits until a key is let in, or no more; says how long that took.
-    async fn until(&self, key: &str, let_in: bool) -> Result<Duration, BenchError> {
+    pub async fn until(&self, key: &str, let_in: bool) -> Result<Duration, BenchError> {
         let began = Instant::now();
         let unknown = Err(Refused::new(Code::Unauthenticated, "UNAUTHENTICATED"));
         let look = || async {
@@ -63,12 +64,12 @@ async fn create(client: &Client, name: &str) -> Result<bool, Status> {
     Ok(response.metadata().contains_key("idempotent-replayed"))
 }
 
-async fn disable(client: &Client, name: &str) -> Result<(), Status> {
+pub async fn disable(client: &Client, name: &str) -> Result<(), Status> {
     let request = client.request(DisableParticipantRequest { participant: name.to_owned() }, None);
     client.participants.clone().disable_participant(request).await.map(drop)
 }
 
-async fn enable(client: &Client, name: &str) -> Result<(), Status> {
+pub async fn enable(client: &Client, name: &str) -> Result<(), Status> {
     let request = client.request(EnableParticipantRequest { participant: name.to_owned() }, None);
     client.participants.clone().enable_participant(request).await.map(drop)
 }
