@@ -4,6 +4,8 @@
 
 #[path = "api/administration.rs"]
 mod administration;
+#[path = "api/authority.rs"]
+mod authority;
 #[path = "api/bad_payments.rs"]
 mod bad_payments;
 #[path = "api/bad_requests.rs"]

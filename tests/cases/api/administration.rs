@@ -58,7 +58,7 @@ impl Bench {
     }
 }
 
-async fn create(client: &Client, name: &str) -> Result<bool, Status> {
+pub async fn create(client: &Client, name: &str) -> Result<bool, Status> {
     let request = client.request(CreateParticipantRequest { participant: name.to_owned() }, None);
     let response = client.participants.clone().create_participant(request).await?;
     Ok(response.metadata().contains_key("idempotent-replayed"))
