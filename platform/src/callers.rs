@@ -10,10 +10,15 @@ use common::clock::Clock;
 use proto::{convert, platform};
 use tokio::sync::{Notify, watch};
 
-use crate::store::{Store, StoreError, acts::WorkingKey};
+use crate::store::{
+    Store, StoreError,
+    acts::{Callers as Found, Lookout, WorkingKey},
+};
 
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a look may take: what it saw would hardly count any more.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Who may call. Clones share it.
 #[derive(Clone, Debug)]
@@ -54,20 +59,24 @@ impl Callers {
 }
 
 async fn keep_looking(store: Store, clock: Clock, sender: watch::Sender<Option<Seen>>, look: Arc<Notify>) {
+    let mut lookout = Lookout::new(store);
     let mut is_failing = false;
     while !sender.is_closed() {
         let last = sender.borrow().clone();
-        match see(&store, &clock, last).await {
-            Ok(seen) => {
+        let looking = see(&mut lookout, &clock, last);
+        let problem = match tokio::time::timeout(LOOK_TIMEOUT, looking).await {
+            Ok(Ok(seen)) => {
                 is_failing = false;
                 sender.send_replace(Some(seen));
+                None
             }
-            // Gateways notice that they hear nothing.
-            Err(error) if !is_failing => {
-                is_failing = true;
-                tracing::warn!(%error, "cannot see who may call; trying again each second");
-            }
-            Err(_) => {}
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("no answer in time".to_owned()),
+        };
+        // Gateways notice that they hear nothing.
+        if let Some(problem) = problem.filter(|_| !is_failing) {
+            is_failing = true;
+            tracing::warn!(problem, "cannot see who may call; trying again each second");
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -76,23 +85,20 @@ async fn keep_looking(store: Store, clock: Clock, sender: watch::Sender<Option<S
     }
 }
 
-/// Reads the count first: whatever is committed meanwhile is read now or at the next look, never missed.
-async fn see(store: &Store, clock: &Clock, last: Option<Seen>) -> Result<Seen, StoreError> {
+async fn see(lookout: &mut Lookout, clock: &Clock, last: Option<Seen>) -> Result<Seen, StoreError> {
     let looked_at = Instant::now();
-    let acts = store.acts().await?;
-    if let Some(last) = last.filter(|last| last.acts == acts) {
-        return Ok(Seen { looked_at, ..last });
+    let found = lookout.look(last.as_ref().map(|last| last.acts), clock.now()).await?;
+    match (found, last) {
+        (None, Some(last)) => Ok(Seen { looked_at, ..last }),
+        (found, _) => Ok(seen(found.unwrap_or_default(), looked_at)),
     }
-    let (keys, disabled_participants) = store.callers(clock.now()).await?;
-    tracing::info!(
-        acts,
-        keys = keys.len(),
-        disabled = disabled_participants.len(),
-        "who may call has changed"
-    );
+}
+
+fn seen(Found { acts, keys, disabled }: Found, looked_at: Instant) -> Seen {
+    tracing::info!(acts, keys = keys.len(), disabled = disabled.len(), "who may call has changed");
     let api_keys = keys.into_iter().map(known_key).collect();
-    let known = Arc::new(platform::KnownCallers { api_keys, disabled_participants });
-    Ok(Seen { acts, known, looked_at })
+    let known = platform::KnownCallers { api_keys, disabled_participants: disabled };
+    Seen { acts, known: Arc::new(known), looked_at }
 }
 
 fn known_key(key: WorkingKey) -> platform::KnownApiKey {

@@ -81,26 +81,61 @@ pub struct WorkingKey {
     pub expires_at: Option<OffsetDateTime>,
 }
 
-impl Store {
+/// Who may call, as the database has it.
+#[derive(Clone, Debug, Default)]
+pub struct Callers {
     /// How many acts there are: whoever has seen as many knows who may call.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn acts(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT acts FROM installation").fetch_one(self.pool()).await?)
+    pub acts: i64,
+    /// Every API key that works.
+    pub keys: Vec<WorkingKey>,
+    /// Every disabled participant.
+    pub disabled: Vec<String>,
+}
+
+/// Looks who may call, over a connection of its own: however much is being read, credentials must not go stale.
+#[derive(Debug)]
+pub struct Lookout {
+    store: Store,
+    connection: Option<PgConnection>,
+}
+
+impl Lookout {
+    /// Looks into the store's database.
+    pub fn new(store: Store) -> Self {
+        Self { store, connection: None }
     }
 
-    /// Every API key that works at a time, and every disabled participant.
+    /// Who may call at a time; nothing if there are as many acts as were `seen`.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn callers(&self, now: SystemTime) -> Result<(Vec<WorkingKey>, Vec<String>), StoreError> {
-        let keys = sqlx::query_as(
-            "SELECT hash, participant_id, roles, credential, expires_at FROM api_keys \
-             WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1)",
-        );
-        let keys = keys.bind(to_sql(now)).fetch_all(self.pool()).await?;
-        let disabled = sqlx::query_scalar("SELECT id FROM participants WHERE disabled_at IS NOT NULL");
-        Ok((keys, disabled.fetch_all(self.pool()).await?))
+    /// When the database fails; the next look is over a new connection.
+    pub async fn look(&mut self, seen: Option<i64>, now: SystemTime) -> Result<Option<Callers>, StoreError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.store.connect().await?,
+        };
+        let callers = callers(&mut connection, seen, now).await?;
+        self.connection = Some(connection);
+        Ok(callers)
     }
+}
+
+/// Reads the count first: whatever is committed meanwhile is read now or at the next look, never missed.
+async fn callers(
+    connection: &mut PgConnection,
+    seen: Option<i64>,
+    now: SystemTime,
+) -> Result<Option<Callers>, StoreError> {
+    let acts: i64 = sqlx::query_scalar("SELECT acts FROM installation").fetch_one(&mut *connection).await?;
+    if seen == Some(acts) {
+        return Ok(None);
+    }
+    let keys = sqlx::query_as(
+        "SELECT hash, participant_id, roles, credential, expires_at FROM api_keys \
+         WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1)",
+    );
+    let keys = keys.bind(to_sql(now)).fetch_all(&mut *connection).await?;
+    let disabled = sqlx::query_scalar("SELECT id FROM participants WHERE disabled_at IS NOT NULL");
+    let disabled = disabled.fetch_all(&mut *connection).await?;
+    Ok(Some(Callers { acts, keys, disabled }))
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use harness::{
     client::Client,
     postgres::own_folder,
+    process::{KILLED_WITH_PARENT, Process},
     system::{API_KEY_SECRET, Service, System, new_key},
     wait,
 };
-use proto::accounts::GetAccountRequest;
+use proto::{accounts::GetAccountRequest, participants::RevokeApiKeyRequest};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -165,5 +166,53 @@ fn a_gateway_that_hears_nothing_lets_in_no_key_that_may_have_been_revoked() {
         assert!(of_file != "IDENTITY_UNAVAILABLE" && of_file != "UNAUTHENTICATED", "{of_file}");
         system.process(Service::Platform).signal("CONT")?;
         becomes(&on_record, "NOT_FOUND").await
+    });
+}
+
+#[test]
+fn what_one_gateway_is_told_counts_at_another_with_a_platform_of_its_own() {
+    run(async || {
+        let system = System::start(crate::bench::setup("keys-twice")?).await?;
+        let folder = harness::postgres::own_folder("keys-second")?;
+        let start = |name: &'static str, mut command: std::process::Command| {
+            let address = folder.join(format!("{name}.address"));
+            command.args(["--listen", "127.0.0.1:0", "--address-file"]).arg(&address);
+            let log = folder.join(format!("{name}.log"));
+            let mut process = Process::start(name, command, KILLED_WITH_PARENT, &log)?;
+            let address = process.wait_for_file(&address)?;
+            Ok::<_, harness::BenchError>((process, address.trim().to_owned()))
+        };
+        let mut platform = program("platform");
+        platform.args(["--channel", &format!("http://{}", system.address(Service::Channel))]);
+        platform.env("RIALTO_DATABASE_URL", system.database_url());
+        let (_platform, platform) = start("platform", platform)?;
+        let mut gateway = program("gateway");
+        gateway.args(["--platform", &format!("http://{platform}"), "--api-keys"]);
+        gateway.arg(system.folder().join("api-keys.toml")).env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
+        let (_gateway, second) = start("gateway", gateway)?;
+        let first = system.address(Service::Gateway).to_owned();
+
+        crate::bench::shop(&system).open_account("account", "Ada", "EUR", "").await?;
+        let house = Client::new(&first, system.house_operator())?;
+        let made = house.create_api_key("key", "demo-shop", &["auditor"]).await?;
+        let becomes = async |address: &str, wanted: Code| {
+            let client = Client::new(address, &made.key).unwrap();
+            let began = std::time::Instant::now();
+            let look = || async {
+                let status = client.account(&format!("acc_{}", "1".repeat(32))).await.err()?;
+                (status.code() == wanted).then(|| began.elapsed())
+            };
+            wait::until(&format!("{wanted:?}"), Duration::from_secs(5), look).await
+        };
+        for address in [&first, &second] {
+            becomes(address, Code::NotFound).await?;
+        }
+        let message = RevokeApiKeyRequest { api_key: made.api_key.unwrap_or_default().id };
+        house.participants.clone().revoke_api_key(house.request(message, None)).await?;
+        for address in [&second, &first] {
+            let took = becomes(address, Code::Unauthenticated).await?;
+            assert!(took < Duration::from_secs(5), "{took:?}");
+        }
+        Ok(())
     });
 }
