@@ -28,6 +28,9 @@ expected=(
     '"field": "payee"'
     'PAYMENT_STATE_AUTHORIZED'
     'trial balance: OK'
+    '"name": "new-shop"'
+    '"key": "rk_'
+    '"label": "web shop"'
 )
 passed=0
 while IFS= read -r line; do

@@ -17,7 +17,8 @@ use crate::{
 
 /// Rialto's gateway: takes payments from buyers and merchants over gRPC and returns their results.
 ///
-/// It knows who is calling and what a good request is; the platform decides. SIGHUP makes it read the API keys again.
+/// It knows who is calling and what a good request is; the platform decides. SIGHUP makes it read the API keys and the
+/// identity provider's keys again.
 #[derive(Parser, Debug)]
 #[command(version, propagate_version = true)]
 pub struct Args {

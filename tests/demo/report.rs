@@ -119,10 +119,11 @@ pub fn orders(paid: &Paid, report: &Path) -> String {
 /// What the calls that can be pasted need, for a shell to read.
 pub fn environment(system: &System, account: &str) -> String {
     format!(
-        "GATEWAY={}\nKEY={}\nOTHER_KEY={}\nACCOUNT={account}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n",
+        "GATEWAY={}\nKEY={}\nOTHER_KEY={}\nHOUSE_KEY={}\nACCOUNT={account}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n",
         system.address(Service::Gateway),
         system.credential(0),
         system.credential(1),
+        system.house_operator(),
         BANKS[0].account(1),
         system.address(Service::Bank),
         system.database_url()
@@ -148,7 +149,8 @@ pub fn lines_to_paste(system: &System, environment: &Path) -> String {
         call(r#"{"account": "$ACCOUNT"}"#, "rialto.accounts.v1.AccountService/ListEntries"),
         call("{}", "rialto.payments.v1.PaymentService/CreatePayment"),
         "target/release/platform trial-balance\n".to_owned(),
-        format!("\n$OTHER_KEY is another participant's ({}), who sees none of this.\n", PARTICIPANTS[1]),
+        format!("\n$OTHER_KEY is another participant's ({}), who sees none of this; ", PARTICIPANTS[1]),
+        "$HOUSE_KEY lets people in and out.\n".to_owned(),
     ]
     .concat()
 }

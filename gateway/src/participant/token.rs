@@ -68,11 +68,11 @@ impl Tokens {
         Ok(Self { issuer, audience, source, keys: RwLock::new(keys), asked: Mutex::default() })
     }
 
-    /// Reads the keys now and every few minutes, as long as the process lives.
+    /// Reads the keys now and every few minutes, sooner when they could not be had, as long as the process lives.
     pub async fn keep_fresh(self: Arc<Self>) {
         loop {
-            self.read_again(Duration::ZERO).await;
-            tokio::time::sleep(REFRESH_EVERY).await;
+            let is_read = self.read_again(Duration::ZERO).await;
+            tokio::time::sleep(if is_read { REFRESH_EVERY } else { MIN_PAUSE }).await;
         }
     }
 

@@ -325,7 +325,8 @@ fn every_role_can_do_what_it_is_for_with_its_own_and_nothing_else() {
                             (Err(refused), true, true, HouseOnly) if !is_house => *refused == not_found(),
                             (Ok(answer), true, true, Hidden) => !foreign.are_in(answer),
                             // Of one's own, and the house of everybody: it is done, or does not fit the state of things.
-                            (Ok(_), true, false, _) | (Ok(_), true, true, HouseOnly | Denied) => true,
+                            (Ok(_), true, false, _) => true,
+                            (Ok(_), true, true, HouseOnly | Denied) => *is_house,
                             (Err(refused), true, ..) if !is_foreign || *is_house => {
                                 refused.code == Code::FailedPrecondition
                             }
