@@ -5,9 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use common::{
     bic::Bic,
     clock::Clock,
-    rpc_server::{ServerArgs, ServerConfig},
+    rpc_server::{PeersArgs, ServerArgs, ServerConfig},
     settings::{Problems, SettingsError},
     telemetry::{TelemetryArgs, TelemetryConfig},
+    tls::IdentityArgs,
 };
 
 use crate::directory::{Directory, DirectorySource, entry};
@@ -63,6 +64,10 @@ pub struct Args {
     #[arg(long, env = "RIALTO_NOTICE_ADDRESS_FILE", value_name = "FILE")]
     notice_address_file: Option<PathBuf>,
     #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
+    peers: PeersArgs,
+    #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
     telemetry: TelemetryArgs,
@@ -99,7 +104,9 @@ impl Args {
     /// All that is wrong with either.
     pub fn config(&self) -> Result<(Config, TelemetryConfig), SettingsError> {
         let mut problems = Problems::new();
-        let server = self.server.check(&mut problems);
+        let identity = self.identity.check(&mut problems);
+        let door = self.peers.check(identity.as_ref(), &mut problems);
+        let server = self.server.check(door, &mut problems);
         let telemetry = self.telemetry.check(&mut problems);
         let max_in_flight = problems.number("max-in-flight", &self.max_in_flight, 1, 1_000_000);
         let notices = self.notices(&mut problems);

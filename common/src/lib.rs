@@ -19,4 +19,5 @@ pub mod rpc_server;
 pub mod settings;
 pub mod telemetry;
 pub mod text;
+pub mod tls;
 pub mod trace;

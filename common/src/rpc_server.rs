@@ -5,6 +5,7 @@
 //! the HTTP/2 preface.
 
 mod connection;
+mod door;
 
 use std::{
     collections::HashMap,
@@ -23,11 +24,13 @@ use tonic::{
     codegen::http::Response,
     service::{Routes, RoutesBuilder},
 };
-use tower::util::MapResponseLayer;
+use tower::{filter::FilterLayer, util::MapResponseLayer};
 
 use crate::{fault::Fault, lifecycle::Lifecycle, listener, settings::Problems};
 
 use connection::Connection;
+pub use connection::Peer;
+pub use door::{Door, PeersArgs, PublicArgs};
 
 /// How long a connection may take to send the HTTP/2 preface.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -82,18 +85,20 @@ pub struct ServerConfig {
     pub max_connections_per_address: usize,
     /// Calls at once on one connection.
     pub max_streams: u32,
+    /// How callers come in.
+    pub door: Door,
 }
 
 impl ServerConfig {
-    /// Whether callers reach the server over TLS. It has no certificate to serve with.
+    /// Whether callers reach the server over TLS.
     pub fn is_encrypted(&self) -> bool {
-        false
+        self.door.tls().is_some()
     }
 }
 
 impl ServerArgs {
-    /// Checks the settings.
-    pub fn check(&self, problems: &mut Problems) -> Option<ServerConfig> {
+    /// Checks the settings of a server behind this door.
+    pub fn check(&self, door: Option<Door>, problems: &mut Problems) -> Option<ServerConfig> {
         let listen = problems.address("listen", &self.listen);
         let drain_timeout =
             problems.duration("drain-timeout", &self.drain_timeout, Duration::ZERO, Duration::from_secs(600));
@@ -117,6 +122,7 @@ impl ServerArgs {
             max_connections: max_connections?,
             max_connections_per_address: per_address?,
             max_streams: max_streams?,
+            door: door?,
         })
     }
 }
@@ -158,6 +164,11 @@ pub async fn serve(
         routes.add_service(contracts.reflection().build_v1alpha()?);
     }
     add_services(&mut routes);
+    contracts.know(&config.door)?;
+    if let Some(tls) = config.door.tls() {
+        tls.keep_current();
+    }
+    let door = config.door.clone();
     let address = listener.local_addr()?;
     let (connections, accepted) = mpsc::channel(16);
     let accepting = tokio::spawn(accept(listener, config.clone(), connections, lifecycle.clone()));
@@ -171,6 +182,7 @@ pub async fn serve(
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(1 << 21)
         .layer(MapResponseLayer::new(blame_the_sender))
+        .layer(FilterLayer::new(move |request| door.admit(request)))
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(ReceiverStream::new(accepted), lifecycle.draining());
     tracing::info!(%address, "serving");
@@ -189,6 +201,20 @@ pub async fn serve(
 }
 
 impl Contracts {
+    /// Whether everything that the door lets through is served here: what is not would be a slip of the pen.
+    fn know(self, door: &Door) -> Result<(), String> {
+        let Door::Peers(_, allowed) = door else { return Ok(()) };
+        let known = |service: &&str| {
+            self.services.contains(service)
+                || service.starts_with("grpc.health.")
+                || service.starts_with("grpc.reflection.")
+        };
+        match allowed.services().find(|service| !known(service)) {
+            Some(service) => Err(format!("--allow-client speaks of {service}, which is not served here")),
+            None => Ok(()),
+        }
+    }
+
     fn reflection(self) -> tonic_reflection::server::Builder<'static> {
         let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(self.descriptors)
@@ -235,8 +261,10 @@ async fn accept(
             continue;
         };
         let connections = connections.clone();
+        let tls = config.door.tls().map(|tls| tls.current());
+        let begun = Connection::begin(stream, peer, tls, place);
         tokio::spawn(async move {
-            match tokio::time::timeout(PREFACE_TIMEOUT, Connection::begin(stream, place)).await {
+            match tokio::time::timeout(PREFACE_TIMEOUT, begun).await {
                 Ok(Ok(connection)) => drop(connections.send(Ok(connection)).await),
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "connection refused"),
                 Err(_) => tracing::debug!(%peer, "connection closed: no HTTP/2 preface in time"),

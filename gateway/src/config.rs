@@ -5,9 +5,11 @@ use std::{path::PathBuf, sync::Arc};
 use clap::{Parser, Subcommand, ValueEnum};
 use common::{
     clock::Clock,
-    rpc_server::{ServerArgs, ServerConfig},
+    rpc_client::Route,
+    rpc_server::{PublicArgs, ServerArgs, ServerConfig},
     settings::{Problems, SettingsError},
     telemetry::{TelemetryArgs, TelemetryConfig},
+    tls::IdentityArgs,
 };
 
 use crate::{
@@ -58,9 +60,12 @@ struct ApiKeySecretArgs {
 
 #[derive(clap::Args, Debug)]
 struct ServeArgs {
-    /// Where the platform is, e.g. `http://127.0.0.1:8081`.
-    #[arg(long, env = "RIALTO_PLATFORM")]
+    /// Where the platform is, e.g. `https://platform:8081`.
+    #[arg(long, env = "RIALTO_PLATFORM", value_name = "URL")]
     platform: Option<String>,
+    /// Call the platform without TLS, at an http:// URL: for a machine of one's own, never for real money.
+    #[arg(long, env = "RIALTO_INSECURE_PLATFORM")]
+    insecure_platform: bool,
     /// The file of hashed API keys (TOML, made of what `gateway new-key` prints).
     #[arg(long, env = "RIALTO_API_KEYS")]
     api_keys: Option<PathBuf>,
@@ -72,6 +77,10 @@ struct ServeArgs {
     max_waiting: String,
     #[command(flatten)]
     tokens: TokenArgs,
+    #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
+    public: PublicArgs,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -120,7 +129,7 @@ impl TokenArgs {
 #[derive(Debug)]
 pub struct Config {
     /// Where the platform is.
-    pub platform: String,
+    pub platform: Route,
     /// Who may call.
     pub participants: Participants,
     /// Requests that may wait for the platform.
@@ -149,13 +158,9 @@ impl Args {
     pub fn config(&self) -> Result<(Config, TelemetryConfig), SettingsError> {
         let mut problems = Problems::new();
         let serve = &self.serve;
-        let platform = problems
-            .required(
-                "platform",
-                serve.platform.as_deref(),
-                "where the platform is, e.g. http://127.0.0.1:8081",
-            )
-            .and_then(|url| problems.url("platform", url));
+        let identity = serve.identity.check(&mut problems);
+        let (platform, insecure) = (serve.platform.as_deref(), serve.insecure_platform);
+        let platform = Route::check("platform", platform, insecure, identity.as_ref(), &mut problems);
         let keys = "the file of hashed API keys; make keys with `gateway new-key`";
         let hasher = self.api_key_secret.check(&mut problems);
         let key_file = problems.required("api-keys", serve.api_keys.as_ref(), keys).and_then(|file| {
@@ -164,7 +169,8 @@ impl Args {
         let house = problems.participant("house-participant", &serve.house_participant);
         let tokens = serve.tokens.check(&mut problems).map(Arc::new);
         let max_waiting = problems.number("max-waiting", &serve.max_waiting, 1, 1_000_000);
-        let server = serve.server.check(&mut problems);
+        let door = serve.public.check(&mut problems);
+        let server = serve.server.check(door, &mut problems);
         let telemetry = serve.telemetry.check(&mut problems);
         problems.finish(|| {
             let telemetry = telemetry?;

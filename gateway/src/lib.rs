@@ -12,7 +12,7 @@ pub mod platform_link;
 
 use std::{error::Error, sync::Arc};
 
-use common::{lifecycle::Lifecycle, rpc_client, rpc_server};
+use common::{lifecycle::Lifecycle, rpc_server};
 use proto::{
     accounts::account_service_server::{self, AccountServiceServer},
     operations::operations_service_server::{self, OperationsServiceServer},
@@ -53,7 +53,7 @@ pub async fn run(
     let own_settings = operations_service::own_settings(&config);
     let participants = Arc::new(config.participants);
     tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, Arc::clone(&participants)));
-    let platform = rpc_client::connect(&config.platform)?;
+    let platform = config.platform.connect();
     let platform = platform_link::open(platform, config.max_waiting, Arc::clone(&participants));
     let hasher = participants.hasher().clone();
     if let Some(tokens) = participants.tokens() {

@@ -4,11 +4,13 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Parser, Subcommand};
 use common::{
-    rpc_server::{ServerArgs, ServerConfig},
+    rpc_client::Route,
+    rpc_server::{PeersArgs, ServerArgs, ServerConfig},
     settings::{Problems, Secret, SettingsError},
     telemetry::{TelemetryArgs, TelemetryConfig},
+    tls::IdentityArgs,
 };
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::flow::{Limits, book::BookConfig};
 
@@ -64,13 +66,20 @@ struct DatabaseArgs {
     /// RIALTO_DATABASE_URL to the URL itself; it has no flag, since arguments are visible to every user of the machine.
     #[arg(long, env = "RIALTO_DATABASE_URL_FILE", global = true)]
     database_url_file: Option<PathBuf>,
+    /// Speak to PostgreSQL without TLS, or with one whose certificate nobody checks (sslmode below verify-ca): for a machine of one's
+    /// own.
+    #[arg(long, env = "RIALTO_INSECURE_DATABASE", global = true)]
+    insecure_database: bool,
 }
 
 #[derive(clap::Args, Debug)]
 struct ServeArgs {
-    /// Where the channel is, e.g. `http://127.0.0.1:8082`.
-    #[arg(long, env = "RIALTO_CHANNEL")]
+    /// Where the channel is, e.g. `https://channel:8082`.
+    #[arg(long, env = "RIALTO_CHANNEL", value_name = "URL")]
     channel: Option<String>,
+    /// Call the channel without TLS, at an http:// URL: for a machine of one's own, never for real money.
+    #[arg(long, env = "RIALTO_INSECURE_CHANNEL")]
+    insecure_channel: bool,
     /// Bring the schema up to date before serving.
     #[arg(long, env = "RIALTO_MIGRATE")]
     migrate: bool,
@@ -95,6 +104,10 @@ struct ServeArgs {
     #[arg(long, env = "RIALTO_ARCHIVE_AFTER")]
     archive_after: Option<String>,
     #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
+    peers: PeersArgs,
+    #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
     telemetry: TelemetryArgs,
@@ -108,7 +121,7 @@ pub struct Config {
     /// Connections to it for reads.
     pub database_connections: u32,
     /// Where the channel is.
-    pub channel: String,
+    pub channel: Route,
     /// Whether to bring the schema up to date first.
     pub migrate: bool,
     /// How much may be under way.
@@ -128,9 +141,9 @@ impl Args {
         let mut problems = Problems::new();
         let serve = &self.serve;
         let database = self.database.check(&mut problems);
-        let channel = problems
-            .required("channel", serve.channel.as_deref(), "where the channel is, e.g. http://127.0.0.1:8082")
-            .and_then(|url| problems.url("channel", url));
+        let identity = serve.identity.check(&mut problems);
+        let (channel, insecure) = (serve.channel.as_deref(), serve.insecure_channel);
+        let channel = Route::check("channel", channel, insecure, identity.as_ref(), &mut problems);
         let max_under_way = problems.number("max-under-way", &serve.max_under_way, 1, 1_000_000);
         let max_batch = problems.number("max-batch", &serve.max_batch, 1, 4096);
         let writers = problems.number("ledger-writers", &serve.ledger_writers, 1, 32);
@@ -144,7 +157,8 @@ impl Args {
         let [least, most] = ARCHIVE_AFTER;
         let archive_after = serve.archive_after.as_deref();
         let archive_after = archive_after.map(|value| problems.duration("archive-after", value, least, most));
-        let server = serve.server.check(&mut problems);
+        let door = serve.peers.check(identity.as_ref(), &mut problems);
+        let server = serve.server.check(door, &mut problems);
         let telemetry = serve.telemetry.check(&mut problems);
         problems.finish(|| {
             let config = Config {
@@ -202,6 +216,14 @@ impl DatabaseArgs {
         if options.is_none() {
             let form = "postgres://user:secret@host:5432/database";
             problems.add_free(format_args!("database-url: expected a URL such as {form} (it is not shown)"));
+        }
+        if let Some(options) = &options {
+            let is_verified = matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+            if !is_verified && !self.insecure_database && options.get_socket().is_none() {
+                let advice =
+                    "expected sslmode=verify-full (and sslrootcert) in it; or say --insecure-database";
+                problems.add_free(format_args!("database-url: {advice}"));
+            }
         }
         options
     }

@@ -16,7 +16,7 @@ pub mod wire;
 
 use std::error::Error;
 
-use common::{clock::Clock, lifecycle::Lifecycle, rpc_client, rpc_server};
+use common::{clock::Clock, lifecycle::Lifecycle, rpc_server};
 use proto::platform::platform_service_server::{self, PlatformServiceServer};
 use tokio::{net::TcpListener, sync::mpsc};
 
@@ -56,8 +56,7 @@ pub async fn run(
     let store = Store::new(config.database.clone(), config.database_connections);
     let page_tokens = PageTokens::new(store.page_token_key().await?);
     let directory = Directory::default();
-    let (channel, news) =
-        channel_link::open(rpc_client::connect(&config.channel)?, config.limits.max_under_way);
+    let (channel, news) = channel_link::open(config.channel.connect(), config.limits.max_under_way);
     tokio::spawn(follow_directory(directory.clone(), news.directories, store.clone(), clock.clone()));
     let callers = Callers::watch(store.clone(), clock.clone());
     let (book, submissions) = Book::open(&store, &clock, config.book);

@@ -36,5 +36,7 @@ mod settings;
 mod shutdown;
 #[path = "edge/tcp.rs"]
 mod tcp;
+#[path = "edge/tls.rs"]
+mod tls;
 #[path = "edge/tokens.rs"]
 mod tokens;

@@ -122,6 +122,11 @@ impl Bench {
         // Several writers, so that batches race for locks.
         let flags = ["--max-clock-skew=500ms", "--ledger-writers=3"];
         setup.flags = flags.map(|flag| (Service::Platform, flag.to_owned())).to_vec();
+        if planted.is_none() {
+            // So short that payments are refunded, repeated and spoken of by their banks while they leave and when they have left. What
+            // bugs are planted into stays as they know it.
+            setup.flags.push((Service::Platform, "--archive-after=2s".to_owned()));
+        }
         setup.database_settings.extend(database_settings);
         setup.features = FEATURES.to_vec();
         setup.notice_listen = Some(free_address()?);
@@ -139,6 +144,7 @@ impl Bench {
         }
         let system = System::start(setup).await?;
         let gateway = net.detour(Link::ClientToGateway, system.address(Service::Gateway))?;
+        let gateway = system.certificates().to_gateway(&gateway)?;
         let journal = Arc::new(Journal::begin(&folder)?);
         let world = Arc::new(World::open(journal, &gateway, system.credential(0)).await?);
         let operators = [system.credential(0).to_owned(), system.second_operator().to_owned()];
@@ -254,8 +260,8 @@ impl Keeper {
         for service in system.ended() {
             self.outages.crashed(Part::Service(service), Instant::now());
             system.begin_restart(service)?;
-            let (address, world) = (system.address(service).to_owned(), Arc::clone(&self.world));
-            tokio::spawn(outages::until_serving(Arc::clone(&self.outages), world, service, address));
+            let (route, world) = (system.route(service)?, Arc::clone(&self.world));
+            tokio::spawn(outages::until_serving(Arc::clone(&self.outages), world, service, route));
         }
         let may_start = !self.database_stays_down.load(Ordering::Relaxed);
         if may_start && system.postgres().process().ended().is_some() {

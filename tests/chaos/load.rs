@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use common::rpc_client::Route;
 use harness::{BenchError, client::Client};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::task::JoinHandle;
@@ -72,12 +73,12 @@ const RICH: i64 = 1_000_000_000_000;
 const POOR: i64 = 20_000;
 
 impl World {
-    /// Opens the callers' accounts over the gateway at `address`, and puts money on them.
+    /// Opens the callers' accounts over the gateway, and puts money on them.
     ///
     /// # Errors
     /// When that fails.
-    pub async fn open(journal: Arc<Journal>, address: &str, key: &str) -> Result<Self, BenchError> {
-        let clients = (0..=CALLERS).map(|_| Client::new(address, key)).collect::<Result<Vec<_>, _>>()?;
+    pub async fn open(journal: Arc<Journal>, gateway: &Route, key: &str) -> Result<Self, BenchError> {
+        let clients = (0..=CALLERS).map(|_| Client::new(gateway, key)).collect::<Result<Vec<_>, _>>()?;
         let mut world = Self {
             journal,
             clients,
@@ -176,18 +177,18 @@ pub fn follow(world: &Arc<World>) -> JoinHandle<Result<(), BenchError>> {
     })
 }
 
-/// Has two operators end, over the gateway at `address`, what no machine can know, until the returned handle is aborted.
+/// Has two operators end, over the gateway, what no machine can know, until the returned handle is aborted.
 /// The banks' books are in the run's folder.
 ///
 /// # Errors
 /// When an address or key is none.
 pub fn resolve(
     world: &Arc<World>,
-    address: &str,
+    gateway: &Route,
     keys: [&str; 2],
     folder: PathBuf,
 ) -> Result<JoinHandle<Result<(), BenchError>>, BenchError> {
-    let [proposes, approves] = keys.map(|key| Client::new(address, key));
+    let [proposes, approves] = keys.map(|key| Client::new(gateway, key));
     let (operators, world) = ([proposes?, approves?], Arc::clone(world));
     Ok(tokio::spawn(async move { operators::resolve(&world, &operators, &folder).await }))
 }

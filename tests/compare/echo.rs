@@ -5,8 +5,8 @@ use std::{path::Path, process::Command, time::Duration};
 
 use common::{
     lifecycle::Lifecycle,
-    rpc_client,
-    rpc_server::{self, Contracts, ServerArgs},
+    rpc_client::Route,
+    rpc_server::{self, Contracts, Door, ServerArgs},
     settings::Problems,
     telemetry::{self, TelemetryArgs},
 };
@@ -16,10 +16,7 @@ use harness::{
     process::{KILLED_WITH_PARENT, Process},
 };
 use rand::rngs::SmallRng;
-use tonic::{
-    Request, Response, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Request, Response, Status, transport::Channel};
 
 use hop::{
     EchoRequest, EchoResponse,
@@ -38,7 +35,7 @@ const HOPS: [&str; 3] = ["gateway", "platform", "channel"];
 /// A hop's settings.
 #[derive(clap::Args, Debug)]
 pub struct HopArgs {
-    /// Where the next hop is; the last one has none.
+    /// The next hop's address; the last one has none.
     #[arg(long)]
     next: Option<String>,
     /// Whether it runs on one thread, as Rialto's services do, rather than on as many as tokio makes.
@@ -56,12 +53,14 @@ pub struct HopArgs {
 /// When a setting is wrong or serving fails.
 pub async fn serve(args: &HopArgs) -> Result<(), BenchError> {
     let mut problems = Problems::new();
-    let (server, telemetry) = (args.server.check(&mut problems), args.telemetry.check(&mut problems));
+    let (server, telemetry) =
+        (args.server.check(Some(Door::Insecure), &mut problems), args.telemetry.check(&mut problems));
     let (server, telemetry) = problems.finish(|| server.zip(telemetry))?;
     let _telemetry = telemetry::start("echo", telemetry)?;
     let lifecycle = Lifecycle::on_signals(server.drain_timeout)?;
     let listener = rpc_server::bind(&server).await?;
-    let next = args.next.as_deref().map(rpc_client::connect).transpose()?.map(EchoServiceClient::new);
+    let next = args.next.as_deref().map(|next| Route::to(next, None)).transpose()?;
+    let next = next.map(|next| EchoServiceClient::new(next.connect()));
     let contracts =
         Contracts { descriptors: proto::DESCRIPTORS, services: &[echo_service_server::SERVICE_NAME] };
     let add = |routes: &mut tonic::service::RoutesBuilder| {
@@ -110,7 +109,7 @@ impl Chain {
                 command.arg("--one-thread");
             }
             if !chain.address.is_empty() {
-                command.args(["--next", &format!("http://{}", chain.address)]);
+                command.args(["--next", &chain.address]);
             }
             let log = folder.join(format!("{hop}.log"));
             let mut process = Process::start(hop, command, KILLED_WITH_PARENT, &log)?;
@@ -127,11 +126,8 @@ impl Chain {
 /// When the address is none.
 pub fn load(address: &str) -> Result<Load, BenchError> {
     let plan = Plan::default();
-    let connect = || -> Result<_, BenchError> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
-        Ok(EchoServiceClient::new(endpoint.connect_lazy()))
-    };
-    let clients = (0..plan.connections).map(|_| connect()).collect::<Result<_, _>>()?;
+    let chain = Route::to(address, None)?;
+    let clients = (0..plan.connections).map(|_| EchoServiceClient::new(chain.clone().connect())).collect();
     Ok(Load::of(Echoes { clients, deadline: plan.deadline }))
 }
 

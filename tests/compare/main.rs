@@ -137,7 +137,9 @@ async fn measure(args: &Args) -> Result<(Results, Settings), BenchError> {
     let bar = ProgressBar::new(1).with_style(style);
     bar.enable_steady_tick(Duration::from_secs(1));
     let mut stage = Stage::set(args.scale, args.payers.into(), &bar).await?;
-    let settings = Settings::read(&pace, stage.tpcb.is_some().then_some(args.scale), &stage.ledger).await?;
+    let settings =
+        Settings::read(&pace, stage.tpcb.is_some().then_some(args.scale), &stage.ledger, &stage.system)
+            .await?;
     let samples = rounds::run(&mut stage, &pace, &bar).await?;
     bar.set_message("checking the books");
     stage.close().await?;

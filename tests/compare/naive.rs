@@ -53,16 +53,16 @@ impl Naive {
 
         let directory = starter.file("directory.toml", &directory_file(setup, None)?)?;
         let mut channel = Command::new(binaries::program("channel")?);
-        channel.arg("--directory").arg(directory).arg(crate::MAX_STREAMS);
+        channel.arg("--directory").arg(directory).args([crate::MAX_STREAMS, "--insecure-listen"]);
         let channel = starter.start("channel", channel)?;
 
         let mut platform = Command::new(binaries::program("naive")?);
-        platform.args(["platform", crate::MAX_STREAMS, "--channel", &format!("http://{channel}")]);
+        platform.args(["platform", crate::MAX_STREAMS, "--channel", &channel]);
         platform.env("RIALTO_DATABASE_URL", &database_url);
         let platform = starter.start("platform", platform)?;
 
         let mut gateway = Command::new(binaries::program("naive")?);
-        gateway.args(["gateway", "--platform", &format!("http://{platform}"), "--api-keys"]).arg(api_keys);
+        gateway.args(["gateway", "--platform", &platform, "--api-keys"]).arg(api_keys);
         gateway.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
         let address = starter.start("gateway", gateway)?;
 
@@ -127,6 +127,7 @@ impl Starter {
 
 #[cfg(test)]
 mod tests {
+    use common::rpc_client::Route;
     use harness::{
         binaries,
         client::{Client, order, payee_by_iban},
@@ -149,7 +150,7 @@ mod tests {
         let setup = Setup::new(folder.join("naive"));
         let naive = Naive::start(&setup, &postgres, &api_keys).await.unwrap();
 
-        let client = Client::new(&naive.address, &key).unwrap();
+        let client = Client::new(&Route::to(&naive.address, None).unwrap(), &key).unwrap();
         let payer = client.open_account("a", "Ada Buyer", "EUR", "").await.unwrap().id;
         for _ in 0..2 {
             client.deposit("a", &payer, 5_000, "EUR", BANKS[0].id).await.unwrap();
@@ -168,7 +169,7 @@ mod tests {
         assert_eq!(pay("third", 1_000).await.unwrap().payment.state(), PaymentState::Succeeded);
         let nobody = order("fourth", &format!("acc_{}", "1".repeat(32)), payee.clone(), 1, "EUR");
         assert_eq!(client.pay(nobody, None).await.unwrap_err().code(), Code::NotFound);
-        let stranger = Client::new(&naive.address, "rk_unknown").unwrap();
+        let stranger = Client::new(&Route::to(&naive.address, None).unwrap(), "rk_unknown").unwrap();
         let unknown = stranger.pay(order("fifth", &payer, payee.clone(), 1, "EUR"), None).await;
         assert_eq!(unknown.unwrap_err().code(), Code::Unauthenticated);
         naive.check().await.unwrap();

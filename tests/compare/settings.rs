@@ -1,6 +1,7 @@
 //! Where and how it was measured.
 
-use harness::{BenchError, machine::Machine};
+use harness::{BenchError, client::Client, machine::Machine, system::System};
+use proto::operations::{GetSettingsRequest, TransportSecurity};
 use serde::Serialize;
 use sqlx::PgPool;
 
@@ -12,8 +13,8 @@ pub struct Settings {
     /// The machine, PostgreSQL and the build.
     #[serde(flatten)]
     pub machine: Machine,
-    /// Whether calls are encrypted.
-    pub tls: bool,
+    /// Rialto's hops that are encrypted; nobody else's are.
+    pub tls: Vec<String>,
     /// What is logged and traced.
     pub telemetry: &'static str,
     /// Rounds; fewer for the numbers in flight beside that of record.
@@ -30,13 +31,18 @@ impl Settings {
     /// Asks the machine and PostgreSQL; `scale` is TPC-B's, none if it is not measured.
     ///
     /// # Errors
-    /// When PostgreSQL does not answer.
-    pub async fn read(pace: &Pace, scale: Option<u32>, database: &PgPool) -> Result<Self, BenchError> {
+    /// When PostgreSQL or the gateway does not answer.
+    pub async fn read(
+        pace: &Pace,
+        scale: Option<u32>,
+        database: &PgPool,
+        rialto: &System,
+    ) -> Result<Self, BenchError> {
         let tpcb =
             |scale| format!("pgbench TPC-B, scale {scale}, {} clients, prepared statements", tpcb::CLIENTS);
         Ok(Self {
             machine: Machine::read(database).await?,
-            tls: false,
+            tls: encrypted_hops(rialto).await?,
             telemetry: "default: one line a payment and service, no traces exported",
             rounds: pace.rounds,
             seconds: pace.lasts.as_secs(),
@@ -50,7 +56,8 @@ impl Settings {
         let in_flight: Vec<String> = self.in_flight.iter().map(usize::to_string).collect();
         let mut lines = self.machine.lines();
         lines.extend([
-            format!("TLS {}; telemetry {}", if self.tls { "on" } else { "off" }, self.telemetry),
+            format!("Rialto's TLS: {}; the others have none", self.tls.join(", ")),
+            format!("telemetry {}", self.telemetry),
             format!(
                 "{} rounds of {} s each, {} in flight; everyone shares the cores, the load included",
                 self.rounds,
@@ -67,6 +74,15 @@ impl Settings {
     }
 }
 
+async fn encrypted_hops(rialto: &System) -> Result<Vec<String>, BenchError> {
+    let client = Client::new(&rialto.gateway()?, rialto.credential(0))?;
+    let request = client.request(GetSettingsRequest {}, None);
+    let settings = client.operations.clone().get_settings(request).await?.into_inner().settings;
+    let hops = settings.ok_or("the gateway tells no settings")?.hops;
+    let encrypted = hops.iter().filter(|hop| hop.security() == TransportSecurity::Tls);
+    Ok(encrypted.map(|hop| format!("{} → {}", hop.from, hop.to)).collect())
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::Settings;
@@ -75,7 +91,7 @@ pub(crate) mod tests {
     pub(crate) fn some() -> Settings {
         Settings {
             machine: harness::machine::Machine::default(),
-            tls: false,
+            tls: vec!["gateway → platform".to_owned()],
             telemetry: "default",
             rounds: 2,
             seconds: 1,

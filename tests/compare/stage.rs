@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::rpc_client::Route;
 use harness::{
     BenchError,
     load::{Load, Plan, Spread},
@@ -32,7 +33,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(60);
 /// The stage.
 #[derive(Debug)]
 pub struct Stage {
-    system: System,
+    /// Rialto.
+    pub system: System,
     /// The ledger of Rialto.
     pub ledger: PgPool,
     rialto: Load,
@@ -72,7 +74,7 @@ impl Stage {
         let lean_chain = Chain::start(&folder.join("lean-echo"), true)?;
         bar.set_message("opening accounts");
         let key = system.credential(0).to_owned();
-        let gateway = system.address(Service::Gateway).to_owned();
+        let gateway = system.gateway()?;
         let plan = |spread| Plan { spread, payers, prefix: "compare".to_owned(), ..Plan::default() };
         let stage = Self {
             ledger: PgPool::connect_with(system.database()).await?,
@@ -80,7 +82,7 @@ impl Stage {
             hot_merchant: Load::open(&gateway, &key, plan(Spread::One)).await?,
             echo: echo::load(&chain.address)?,
             lean_echo: echo::load(&lean_chain.address)?,
-            naive_load: Load::open(&naive.address, &key, plan(Spread::Uniform)).await?,
+            naive_load: Load::open(&Route::to(&naive.address, None)?, &key, plan(Spread::Uniform)).await?,
             system,
             chain,
             lean_chain,

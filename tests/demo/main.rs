@@ -65,7 +65,7 @@ async fn run(args: Args) -> Result<bool, BenchError> {
     setup.script = scenes::script();
     say("Starting PostgreSQL, three banks, channel, platform and gateway …");
     let system = System::start(setup).await?;
-    let client = Client::new(system.address(Service::Gateway), system.credential(0))?;
+    let client = Client::new(&system.gateway()?, system.credential(0))?;
     let system = Arc::new(Mutex::new(system));
     let keeping = tokio::spawn(keep_running(Arc::clone(&system)));
 

@@ -1,6 +1,6 @@
 //! What the demo prints for people, and writes for programs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use harness::{
@@ -16,6 +16,7 @@ use crate::{orders::Paid, scenes::Played};
 #[derive(Debug)]
 pub struct Report {
     gateway: String,
+    ca_file: PathBuf,
     credential: String,
     played: Vec<Played>,
     /// What came of the file of orders.
@@ -31,6 +32,7 @@ impl Report {
     pub fn new(system: &System, played: Vec<Played>) -> Self {
         Self {
             gateway: system.address(Service::Gateway).to_owned(),
+            ca_file: system.certificates().ca(),
             credential: system.credential(0).to_owned(),
             played,
             orders: Paid::default(),
@@ -58,7 +60,7 @@ impl Report {
             None => json!("NOT TAKEN"),
         };
         let all = json!({
-            "gateway": { "address": self.gateway, "ca_file": null, "credential": self.credential },
+            "gateway": { "address": self.gateway, "ca_file": self.ca_file, "credential": self.credential },
             "payments": self.played,
             "trial_balance": trial_balance,
             "banks_equal": self.bank_differences.is_empty(),
@@ -119,8 +121,10 @@ pub fn orders(paid: &Paid, report: &Path) -> String {
 /// What the calls that can be pasted need, for a shell to read.
 pub fn environment(system: &System, account: &str) -> String {
     format!(
-        "GATEWAY={}\nKEY={}\nOTHER_KEY={}\nHOUSE_KEY={}\nACCOUNT={account}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n",
+        "GATEWAY={}\nCA={}\nKEY={}\nOTHER_KEY={}\nHOUSE_KEY={}\nACCOUNT={account}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n\
+         export RIALTO_INSECURE_DATABASE=true\n",
         system.address(Service::Gateway),
+        system.certificates().ca().display(),
         system.credential(0),
         system.credential(1),
         system.house_operator(),
@@ -134,15 +138,15 @@ pub fn environment(system: &System, account: &str) -> String {
 pub fn lines_to_paste(system: &System, environment: &Path) -> String {
     let call = |data: &str, method: &str| {
         let quoted = data.replace('"', "\\\"");
-        format!("grpcurl -plaintext -H \"authorization: Bearer $KEY\" -d \"{quoted}\" $GATEWAY {method}\n")
+        format!("grpcurl -cacert $CA -H \"authorization: Bearer $KEY\" -d \"{quoted}\" $GATEWAY {method}\n")
     };
     let pay = r#"{"request_id": "order-1", "payer_account": "$ACCOUNT", "payee": {"name": "Blaise Seller", "iban": "$IBAN"}, "amount": {"minor_units": 1234, "currency": "EUR"}}"#;
     [
         format!("The system is up; the gateway is at {}. ", system.address(Service::Gateway)),
         "Ctrl-C stops everything. To try it, paste into another shell:\n\n".to_owned(),
         format!(". {}\n", environment.display()),
-        "grpcurl -plaintext $GATEWAY list\n".to_owned(),
-        "grpcurl -plaintext $GATEWAY describe rialto.payments.v1.Payment\n".to_owned(),
+        "grpcurl -cacert $CA $GATEWAY list\n".to_owned(),
+        "grpcurl -cacert $CA $GATEWAY describe rialto.payments.v1.Payment\n".to_owned(),
         call(pay, "rialto.payments.v1.PaymentService/CreatePayment"),
         call(r#"{"request_id": "order-1"}"#, "rialto.payments.v1.PaymentService/GetPayment"),
         call(r#"{"id": "$ACCOUNT"}"#, "rialto.accounts.v1.AccountService/GetAccount"),

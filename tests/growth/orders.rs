@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::id::AccountId;
+use common::{id::AccountId, rpc_client::Route};
 use harness::{
     BenchError,
     client::{Client, order, payee_by_iban},
@@ -32,12 +32,12 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Over so many connections to the gateway at `address`.
+    /// Over so many connections to the gateway.
     ///
     /// # Errors
     /// When the address is none, or nobody pays or is paid.
     pub fn new(
-        (address, key): (&str, &str),
+        (gateway, key): (&Route, &str),
         connections: usize,
         payers: Vec<Uuid>,
         banks: &[BankSetup],
@@ -47,7 +47,7 @@ impl Orders {
         if payers.is_empty() || payees.is_empty() {
             return Err("nobody pays, or nobody is paid".into());
         }
-        let clients = (0..connections).map(|_| Client::new(address, key)).collect::<Result<_, _>>()?;
+        let clients = (0..connections).map(|_| Client::new(gateway, key)).collect::<Result<_, _>>()?;
         Ok(Self { clients, payers, payees, tag: Uuid::new_v4().simple().to_string() })
     }
 }

@@ -90,8 +90,8 @@ impl Side {
             ..Setup::new(folder)
         };
         let system = System::start(setup.over_http2()).await?;
-        let caller = (system.address(Service::Gateway), system.credential(0));
-        let client = Client::new(caller.0, caller.1)?;
+        let (gateway, key) = (system.gateway()?, system.credential(0));
+        let client = Client::new(&gateway, key)?;
         let account = client.open_account("account", "Ada Buyer", CURRENCY, "").await?.id;
         client.deposit("deposit", &account, FUNDS, CURRENCY, banks[0].id).await?;
         let mut paid = Vec::new();
@@ -111,7 +111,7 @@ impl Side {
             sqlx::query_scalar("SELECT pg_database_size(current_database())").fetch_one(&ledger).await?;
         let payers =
             sqlx::query_scalar("SELECT id FROM accounts WHERE bank_id IS NULL").fetch_all(&ledger).await?;
-        let load = Load::of(Orders::new(caller, connections, payers, &banks)?);
+        let load = Load::of(Orders::new((&gateway, key), connections, payers, &banks)?);
         let first_paid = paid.into_iter().min().unwrap_or_default();
         Ok(Self { system, ledger, load, first_paid, storing_took, database_bytes, _tables: tables })
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::rpc_client::Route;
 use proto::{
     accounts::{
         Account, CreateAccountRequest, Deposit, DepositRequest, GetAccountRequest,
@@ -20,7 +21,7 @@ use proto::{
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
-    transport::{Channel, Endpoint},
+    transport::Channel,
 };
 
 use crate::BenchError;
@@ -49,12 +50,12 @@ pub struct Answer {
 }
 
 impl Client {
-    /// A caller of the gateway at `address`; an empty key sends none.
+    /// A caller of a gateway; an empty key sends none.
     ///
     /// # Errors
-    /// When the address is none.
-    pub fn new(address: &str, key: &str) -> Result<Self, BenchError> {
-        let channel = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect_lazy();
+    /// When the key can't be sent.
+    pub fn new(gateway: &Route, key: &str) -> Result<Self, BenchError> {
+        let channel = gateway.clone().connect();
         let authorization = if key.is_empty() { None } else { Some(format!("Bearer {key}").parse()?) };
         Ok(Self {
             payments: PaymentServiceClient::new(channel.clone()),

@@ -2,6 +2,7 @@
 
 pub mod binaries;
 pub mod books;
+pub mod certificates;
 pub mod client;
 pub mod detour;
 pub mod figure;

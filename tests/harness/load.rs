@@ -25,6 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use common::rpc_client::Route;
 use rand::{SeedableRng, rngs::SmallRng};
 use tokio::{sync::mpsc::unbounded_channel, task::JoinSet};
 
@@ -50,15 +51,15 @@ struct World {
 }
 
 impl Load {
-    /// Opens the plan's accounts over the gateway at `address`, and puts money on those that pay. The key needs the roles
+    /// Opens the plan's accounts over the gateway, and puts money on those that pay. The key needs the roles
     /// payer-app, merchant and operator.
     ///
     /// # Errors
     /// When the plan cannot be done, or an account cannot be opened.
-    pub async fn open(address: &str, key: &str, plan: Plan) -> Result<Self, BenchError> {
+    pub async fn open(gateway: &Route, key: &str, plan: Plan) -> Result<Self, BenchError> {
         plan.check()?;
         let clients =
-            (0..plan.connections).map(|_| Client::new(address, key)).collect::<Result<Vec<_>, _>>()?;
+            (0..plan.connections).map(|_| Client::new(gateway, key)).collect::<Result<Vec<_>, _>>()?;
         let accounts = Accounts::open(&clients[0], &plan).await?;
         let unique = uuid::Uuid::new_v4().simple().to_string();
         Ok(Self::of(Payments {

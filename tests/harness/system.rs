@@ -11,11 +11,15 @@ use std::{
     time::Duration,
 };
 
+use common::rpc_client::Route;
 use sqlx::postgres::PgConnectOptions;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use uuid::Uuid;
 
 use crate::{
     BenchError, binaries,
+    certificates::{Certificates, identity_of},
     detour::{Detours, Link},
     postgres::Postgres,
     process::{KILLED_WITH_PARENT, Process},
@@ -129,6 +133,7 @@ pub struct System {
     running: Vec<(Process, String)>,
     postgres: Postgres,
     keys: Vec<String>,
+    certificates: Certificates,
 }
 
 /// The participants of the bench, each with an API key for every role but the last, which may only read.
@@ -155,12 +160,13 @@ impl System {
             fs::write(setup.folder.join("database-made"), "")?;
         }
         let keys = keys::made(&setup.folder)?;
+        let certificates = Certificates::make(&setup.folder.join("certificates"))?;
         for bank in &setup.banks {
             // Addresses of an earlier run may be somebody else's by now.
             let _ = fs::remove_file(own_address_file(&setup.folder, bank));
         }
         fs::write(setup.folder.join("script.toml"), &setup.script)?;
-        let mut system = Self { setup, running: Vec::new(), postgres, keys };
+        let mut system = Self { setup, running: Vec::new(), postgres, keys, certificates };
         for service in Service::ALL {
             let started = system.launch(service)?;
             system.running.push(started);
@@ -216,6 +222,7 @@ impl System {
                 };
                 fs::write(folder.join("directory.toml"), directory_file(&self.setup, detour.as_deref())?)?;
                 command.arg("--directory").arg(folder.join("directory.toml"));
+                self.let_in(&mut command, service, "platform=rialto.channel.v1.InstructionService/*");
                 command
                     .args(self.setup.notice_listen.iter().flat_map(|address| ["--notice-listen", address]));
             }
@@ -225,12 +232,18 @@ impl System {
                     .arg("--channel")
                     .arg(self.url(Link::PlatformToChannel, Service::Channel)?);
                 let database = self.way(Link::PlatformToDatabase, &self.postgres.address())?;
-                command.env("RIALTO_DATABASE_URL", self.postgres.url_at(&database, DATABASE));
+                command
+                    .env("RIALTO_DATABASE_URL", self.postgres.url_at(&database, DATABASE))
+                    .arg("--insecure-database");
+                self.let_in(&mut command, service, "gateway=rialto.platform.v1.PlatformService/Exchange");
             }
             Service::Gateway => {
                 command.arg("--platform").arg(self.url(Link::GatewayToPlatform, Service::Platform)?);
                 command.arg("--api-keys").arg(folder.join("api-keys.toml"));
                 command.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
+                command.arg("--public-certificate").arg(self.certificates.file("public"));
+                command.arg("--public-key").arg(self.certificates.key("public"));
+                command.args(self.certificates.identity_args(service.name()));
             }
         }
         let flags = self.setup.flags.iter().filter(|(of, _)| *of == service);
@@ -241,8 +254,16 @@ impl System {
         Process::start(service.name(), command, KILLED_WITH_PARENT, &log)
     }
 
+    /// Gives a service its identity, and lets another one call it; the bench may ask after its health.
+    fn let_in(&self, command: &mut Command, service: Service, caller: &str) {
+        command.args(self.certificates.identity_args(service.name()));
+        for allowed in [caller, "bench=grpc.health.v1.Health/*"] {
+            command.arg("--allow-client").arg(identity_of(allowed));
+        }
+    }
+
     fn url(&self, link: Link, of: Service) -> Result<String, BenchError> {
-        Ok(format!("http://{}", self.way(link, self.address(of))?))
+        Ok(format!("https://{}", self.way(link, self.address(of))?))
     }
 
     fn place(service: Service) -> usize {
@@ -253,6 +274,44 @@ impl System {
     /// address of its own, which the bank can leave.
     pub fn address(&self, service: Service) -> &str {
         self.running.get(Self::place(service)).map(|(_, address)| address.as_str()).unwrap_or_default()
+    }
+
+    /// How callers reach the gateway.
+    ///
+    /// # Errors
+    /// When its CA can't be read.
+    pub fn gateway(&self) -> Result<Route, BenchError> {
+        self.certificates.to_gateway(self.address(Service::Gateway))
+    }
+
+    /// How the bench reaches a service: the gateway as callers do, others by its own certificate, the banks without any.
+    ///
+    /// # Errors
+    /// When a certificate can't be read.
+    pub fn route(&self, service: Service) -> Result<Route, BenchError> {
+        let address = self.address(service);
+        match service {
+            Service::Gateway => self.gateway(),
+            Service::Platform | Service::Channel => self.certificates.to_service("bench", address),
+            Service::Bank => Ok(Route::to(address, None)?),
+        }
+    }
+
+    /// A connection to a service over TLS, on which nothing was said.
+    ///
+    /// # Errors
+    /// When no hands are shaken.
+    pub async fn connect(&self, service: Service) -> Result<TlsStream<TcpStream>, BenchError> {
+        let identity = match service {
+            Service::Gateway => None,
+            _ => Some("bench"),
+        };
+        self.certificates.connect(identity, self.address(service)).await
+    }
+
+    /// The certificates.
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
     }
 
     /// A service's process.

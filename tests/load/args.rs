@@ -34,6 +34,9 @@ pub struct Args {
     /// The gateway's address, e.g. 127.0.0.1:8080; without it that of the demo that is up.
     #[arg(long, env = "GATEWAY", value_name = "ADDR")]
     pub gateway: Option<String>,
+    /// The CA that the gateway's certificate is of (PEM); without it, and without the demo, the load goes there in plaintext.
+    #[arg(long, env = "CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// An API key with the roles payer-app, merchant and operator; without it that of the demo that is up. Better given as
     /// KEY in the environment: flags are visible to every user of the machine.
     #[arg(long, env = "KEY", hide_env_values = true)]

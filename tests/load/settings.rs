@@ -16,9 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the gateway does not answer or does not know the key; says what to do.
 pub async fn ask(target: &Target) -> Result<Settings, BenchError> {
-    let client = Client::new(&target.gateway, &target.key).map_err(|error| {
-        format!("--gateway {}: expected an address such as 127.0.0.1:8080: {error}", target.gateway)
-    })?;
+    let client = Client::new(&target.route()?, &target.key)?;
     let request = client.request(GetSettingsRequest {}, Some(TIMEOUT));
     let answer = client.operations.clone().get_settings(request).await;
     match answer.map(|answer| answer.into_inner().settings) {
@@ -39,10 +37,19 @@ fn complaint(target: &Target, status: &Status) -> String {
         }
         // A server that says so itself leaves no source behind.
         Code::Unavailable if status.source().is_some() => {
-            format!("nobody answers at {gateway}: {}", target.advice())
+            format!("nobody answers at {gateway} ({}): {}", root(status), target.advice())
         }
         code => format!("the gateway at {gateway} answers {code:?}: {}", status.message()),
     }
+}
+
+/// What lies at the bottom of an error, such as a certificate that is not trusted.
+fn root(status: &Status) -> String {
+    let mut cause: &dyn Error = status;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 /// What they are, for people: each with its name.

@@ -1,7 +1,8 @@
 //! The gateway that is loaded: as it was said, or that of the demo that is up.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
+use common::rpc_client::Route;
 use harness::{BenchError, binaries};
 
 use crate::args::Args;
@@ -14,6 +15,8 @@ const ADVICE: &str = "say where the gateway is with --gateway and --key (or GATE
 pub struct Target {
     /// The gateway's address.
     pub gateway: String,
+    /// The CA that its certificate is of; none without TLS.
+    pub ca: Option<PathBuf>,
     /// The API key.
     pub key: String,
     /// Where the simulated banks take their scripts, if it is known.
@@ -31,7 +34,8 @@ impl Target {
         let bank_control = args.bank_control.clone();
         match (args.gateway.clone(), args.key.clone()) {
             (Some(gateway), Some(key)) => {
-                Ok(Self { gateway: without_scheme(&gateway)?, key, bank_control, is_demo: false })
+                let gateway = without_scheme(&gateway, args.ca.is_some())?;
+                Ok(Self { gateway, ca: args.ca.clone(), key, bank_control, is_demo: false })
             }
             (Some(_), None) => Err("--gateway needs a --key (or KEY in the environment)".into()),
             (None, Some(_)) => Err("--key needs a --gateway (or GATEWAY in the environment)".into()),
@@ -45,6 +49,17 @@ impl Target {
         }
     }
 
+    /// How it is reached.
+    ///
+    /// # Errors
+    /// When its address is none, or its CA can't be read.
+    pub fn route(&self) -> Result<Route, BenchError> {
+        Route::to(&self.gateway, self.ca.clone()).map_err(|problem| {
+            format!("--gateway {}: expected an address such as 127.0.0.1:8080: {problem}", self.gateway)
+                .into()
+        })
+    }
+
     /// What to do when nobody answers there.
     pub fn advice(&self) -> &'static str {
         if self.is_demo {
@@ -55,11 +70,14 @@ impl Target {
     }
 }
 
-fn without_scheme(gateway: &str) -> Result<String, BenchError> {
-    if gateway.starts_with("https://") {
-        return Err("--gateway: TLS is not spoken yet: give an address such as 127.0.0.1:8080".into());
+fn without_scheme(gateway: &str, is_over_tls: bool) -> Result<String, BenchError> {
+    let (scheme, address) = gateway.split_once("://").unwrap_or(("", gateway));
+    match scheme {
+        "https" if !is_over_tls => Err("--gateway https://… needs --ca, the file of the CA to trust".into()),
+        "http" if is_over_tls => Err("--gateway http://… is without TLS, and --ca is given: keep one".into()),
+        "" | "http" | "https" => Ok(address.trim_end_matches('/').to_owned()),
+        _ => Err(format!("--gateway {gateway}: expected an address such as 127.0.0.1:8080").into()),
     }
-    Ok(gateway.trim_start_matches("http://").trim_end_matches('/').to_owned())
 }
 
 /// What the demo wrote for shells.
@@ -70,6 +88,7 @@ fn of_demo(environment: &str) -> Option<Target> {
     };
     Some(Target {
         gateway: value("GATEWAY")?,
+        ca: value("CA").map(PathBuf::from),
         key: value("KEY")?,
         bank_control: value("BANKS"),
         is_demo: true,
@@ -82,8 +101,8 @@ mod tests {
 
     #[test]
     fn what_the_demo_wrote_is_read() {
-        let demo =
-            of_demo("GATEWAY=127.0.0.1:1\nKEY=rk_a=\nOTHER_KEY=rk_b\nBANKS=http://127.0.0.1:2\n").unwrap();
+        let demo = of_demo("GATEWAY=127.0.0.1:1\nCA=/ca.pem\nKEY=rk_a=\nBANKS=http://127.0.0.1:2\n").unwrap();
+        assert_eq!(demo.ca.as_deref(), Some("/ca.pem".as_ref()));
         assert_eq!((demo.gateway.as_str(), demo.key.as_str()), ("127.0.0.1:1", "rk_a="));
         assert_eq!(demo.bank_control.as_deref(), Some("http://127.0.0.1:2"));
         assert!(of_demo("GATEWAY=127.0.0.1:1\n").is_none());
@@ -91,7 +110,11 @@ mod tests {
 
     #[test]
     fn an_address_may_have_a_scheme_that_is_spoken() {
-        assert_eq!(without_scheme("http://127.0.0.1:1/").unwrap(), "127.0.0.1:1");
-        assert!(without_scheme("https://127.0.0.1:1").unwrap_err().to_string().contains("TLS"));
+        assert_eq!(without_scheme("http://127.0.0.1:1/", false).unwrap(), "127.0.0.1:1");
+        assert_eq!(without_scheme("https://127.0.0.1:1/", true).unwrap(), "127.0.0.1:1");
+        assert_eq!(without_scheme("127.0.0.1:1", true).unwrap(), "127.0.0.1:1");
+        assert!(without_scheme("https://127.0.0.1:1", false).unwrap_err().to_string().contains("--ca"));
+        assert!(without_scheme("http://127.0.0.1:1", true).unwrap_err().to_string().contains("keep one"));
+        assert!(without_scheme("ftp://127.0.0.1:1", false).is_err());
     }
 }

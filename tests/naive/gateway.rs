@@ -6,7 +6,7 @@ use common::{
     clock::Clock,
     deadline::Deadline,
     fault::{Fault, Violation},
-    rpc_client,
+    rpc_client::Route,
     settings::Secret,
 };
 use gateway::{
@@ -63,7 +63,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             "house".to_owned(),
             Clock::system(),
         )),
-        platform: LedgerServiceClient::new(rpc_client::connect(&args.platform)?),
+        platform: LedgerServiceClient::new(Route::to(&args.platform, None)?.connect()),
     };
     let services = &[payment_service_server::SERVICE_NAME, account_service_server::SERVICE_NAME];
     let serve = args.service.serve("naive-gateway", services, |routes| {

@@ -19,7 +19,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use common::{
     lifecycle::Lifecycle,
-    rpc_server::{self, Contracts, ServerArgs},
+    rpc_server::{self, Contracts, Door, ServerArgs},
     settings::Problems,
     telemetry::{self, TelemetryArgs},
 };
@@ -90,7 +90,8 @@ impl ServiceArgs {
         add_services: impl FnOnce(&mut RoutesBuilder),
     ) -> Result<(), Failure> {
         let mut problems = Problems::new();
-        let (server, telemetry) = (self.server.check(&mut problems), self.telemetry.check(&mut problems));
+        let (server, telemetry) =
+            (self.server.check(Some(Door::Insecure), &mut problems), self.telemetry.check(&mut problems));
         let (server, telemetry) = problems.finish(|| server.zip(telemetry))?;
         let _telemetry = telemetry::start(name, telemetry)?;
         let lifecycle = Lifecycle::on_signals(server.drain_timeout)?;

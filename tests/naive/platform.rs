@@ -7,7 +7,7 @@ use common::{
     fault::{Fault, Violation},
     id::PaymentId,
     order::{Capture, PayeeAccount, PaymentOrder},
-    rpc_client,
+    rpc_client::Route,
 };
 use prost::Message;
 use proto::{
@@ -53,7 +53,7 @@ pub struct Args {
 /// When a setting is wrong, the database or the channel does not answer, or serving fails.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let store = Store::open(args.database_url).await?;
-    let mut channel = InstructionServiceClient::new(rpc_client::connect(&args.channel)?);
+    let mut channel = InstructionServiceClient::new(Route::to(&args.channel, None)?.connect());
     let banks = Arc::new(Banks::learn(&mut channel, &store).await?);
     let platform = Platform { store, banks, channel, clock: Clock::system() };
     let serve = args.service.serve("naive-platform", &[ledger_service_server::SERVICE_NAME], |routes| {

@@ -77,16 +77,17 @@ pub(crate) async fn start(name: &str, arguments: &[&str], slow_in_flight: u32) -
         + &entry("slow", "SLOWDEFF", slow.as_str(), slow_in_flight);
     let file = File::new(name, &banks);
     let path = file.0.display().to_string();
-    let arguments = ["channel", "--directory", &path].into_iter().chain(arguments.iter().copied());
+    let arguments =
+        ["channel", "--insecure-listen", "--directory", &path].into_iter().chain(arguments.iter().copied());
     let (config, _) = Args::try_parse_from(arguments).expect("arguments").config().expect("settings");
     let listener = rpc_server::bind(&config.server).await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let address = listener.local_addr().expect("an address").to_string();
     let lifecycle = Lifecycle::new();
     let notice_listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let notices = notice_listener.local_addr().expect("an address");
     let running = crate::run(config, listener, Some(notice_listener), lifecycle.clone());
     let server = tokio::spawn(async move { running.await.expect("served") });
-    let channel = common::rpc_client::connect(&url).expect("a URL");
+    let channel = common::rpc_client::Route::to(&address, None).expect("an address").connect();
     Running {
         client: InstructionServiceClient::new(channel),
         lifecycle,

@@ -3,7 +3,7 @@
 use common::{
     fault::{Fault, Violation},
     id::PaymentId,
-    rpc_client, text,
+    text,
 };
 use proto::{
     convert,
@@ -27,7 +27,7 @@ pub fn own_settings(config: &Config) -> Settings {
             max_batch: count(config.book.max_batch),
             max_under_way: count(config.limits.max_under_way),
         }),
-        hops: vec![convert::hop("platform", "channel", rpc_client::is_encrypted(&config.channel))],
+        hops: vec![convert::hop("platform", "channel", config.channel.is_encrypted())],
         ..Settings::default()
     }
 }

@@ -112,19 +112,6 @@ pub struct BookConfig {
     pub writers: usize,
 }
 
-/// Has the ledger's next batch not wait until everybody else has had a turn. Where no thread can be had, it does.
-fn on_a_thread_of_its_own(writing: impl Future<Output = ()> + Send + 'static) {
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => {
-            std::thread::spawn(move || runtime.block_on(writing));
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the ledger is written by the thread that does everything else");
-            tokio::spawn(writing);
-        }
-    }
-}
-
 impl Book {
     /// Starts the writers. Payments that are to be sent to a bank go to the returned receiver once they are committed.
     pub fn open(store: &Store, clock: &Clock, config: BookConfig) -> (Self, mpsc::UnboundedReceiver<ToSend>) {
@@ -135,7 +122,7 @@ impl Book {
         for _ in 0..config.writers {
             let (store, clock, pace) = (store.clone(), clock.clone(), Arc::clone(&pace));
             let (submissions, jobs) = (submissions.clone(), Arc::clone(&jobs));
-            let keep_writing = async move {
+            tokio::spawn(async move {
                 // A defect that panics costs its batch, not the writer: whoever comes next finds one.
                 loop {
                     let (store, clock, submissions) = (store.clone(), clock.clone(), submissions.clone());
@@ -148,8 +135,7 @@ impl Book {
                     }
                     tracing::error!("a writer panicked; another one takes its place");
                 }
-            };
-            on_a_thread_of_its_own(keep_writing);
+            });
         }
         (Self { queue, pace }, to_send)
     }

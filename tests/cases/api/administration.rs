@@ -28,19 +28,15 @@ impl Bench {
 
     /// What a caller with this key is told: nothing if it is let in.
     pub async fn let_in(&self, key: &str) -> Result<(), Refused> {
-        match self.keyed(key).account(&format!("acc_{}", "1".repeat(32))).await {
-            Err(status) if status.code() == Code::NotFound => Ok(()),
-            Err(status) => Err(Refused::of(&status)),
-            Ok(account) => panic!("nobody has {account:?}"),
-        }
+        told(&self.keyed(key)).await
     }
 
     /// Waits until a key is let in, or no more; says how long that took.
     pub async fn until(&self, key: &str, let_in: bool) -> Result<Duration, BenchError> {
-        let began = Instant::now();
+        let (client, began) = (self.keyed(key), Instant::now());
         let unknown = Err(Refused::new(Code::Unauthenticated, "UNAUTHENTICATED"));
         let look = || async {
-            let found = self.let_in(key).await;
+            let found = told(&client).await;
             assert!(found.is_ok() || found == unknown, "{found:?}");
             (found.is_ok() == let_in).then_some(())
         };
@@ -55,6 +51,14 @@ impl Bench {
         let made = self.house().create_api_key(&unique("key"), &name, roles).await?;
         self.until(&made.key, true).await?;
         Ok((name, made.api_key.unwrap_or_default(), made.key))
+    }
+}
+
+async fn told(client: &Client) -> Result<(), Refused> {
+    match client.account(&format!("acc_{}", "1".repeat(32))).await {
+        Err(status) if status.code() == Code::NotFound => Ok(()),
+        Err(status) => Err(Refused::of(&status)),
+        Ok(account) => panic!("nobody has {account:?}"),
     }
 }
 

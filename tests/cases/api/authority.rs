@@ -2,12 +2,12 @@
 //! each role, of a shop and of the house, with its own ids and with another's, one alternative of the request after the other. A
 //! call, or a field of a request, that nobody has said anything about here fails the test.
 
-use harness::{BenchError, client::Client, raw, system::Service};
+use harness::{BenchError, client::Client, raw};
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, Value,
     prost::Message,
 };
-use tonic::{Code, Status, metadata::MetadataMap};
+use tonic::{Code, Status, metadata::MetadataMap, transport::Channel};
 
 use crate::{
     bench::{Bench, Refused, run, unique},
@@ -262,16 +262,13 @@ fn rule_of(call: &MethodDescriptor) -> &'static Rule {
 
 /// Makes a call.
 async fn make(
-    bench: &Bench,
+    gateway: &Channel,
     call: &MethodDescriptor,
     metadata: MetadataMap,
     request: &DynamicMessage,
 ) -> Result<DynamicMessage, Status> {
     let path = format!("/{}/{}", call.parent_service().full_name(), call.name());
-    let channel =
-        tonic::transport::Endpoint::from_shared(format!("http://{}", bench.system.address(Service::Gateway)));
-    let bytes =
-        raw::call(channel.unwrap().connect_lazy(), &path, metadata, vec![request.encode_to_vec()]).await?;
+    let bytes = raw::call(gateway.clone(), &path, metadata, vec![request.encode_to_vec()]).await?;
     Ok(DynamicMessage::decode(call.output(), bytes.as_slice()).unwrap())
 }
 
@@ -305,6 +302,7 @@ fn every_role_can_do_what_it_is_for_with_its_own_and_nothing_else() {
         let shop = single_keys(bench, &own.participant).await?.into_iter().map(|key| (false, key));
         let house = single_keys(bench, "house").await?.into_iter().map(|key| (true, key));
         let callers: Vec<_> = shop.chain(house).collect();
+        let gateway = bench.system.gateway()?.connect();
         let mut problems = Vec::new();
         for call in calls() {
             let rule = rule_of(&call);
@@ -315,7 +313,7 @@ fn every_role_can_do_what_it_is_for_with_its_own_and_nothing_else() {
                     if *is_house { &[(&foreign, true)][..] } else { &[(&own, false), (&foreign, true)] };
                 for (belongings, is_foreign) in whose {
                     for request in belongings.requests(&call.input()) {
-                        let answer = make(bench, &call, bearer(key), &request).await;
+                        let answer = make(&gateway, &call, bearer(key), &request).await;
                         let refused = answer.as_ref().map_err(Refused::of);
                         let as_it_should = match (&refused, may, is_foreign, rule.foreign) {
                             (Err(refused), false, ..) => {
@@ -342,7 +340,7 @@ fn every_role_can_do_what_it_is_for_with_its_own_and_nothing_else() {
                 }
             }
             for request in foreign.requests(&call.input()) {
-                let answer = make(bench, &call, MetadataMap::new(), &request).await;
+                let answer = make(&gateway, &call, MetadataMap::new(), &request).await;
                 let unknown = Refused::new(Code::Unauthenticated, "UNAUTHENTICATED");
                 if answer.as_ref().map_err(Refused::of).err() != Some(unknown) {
                     problems.push(format!("{} by nobody: {answer:?}", call.full_name()));

@@ -1,25 +1,16 @@
 //! Bytes that no generated client would send: never INTERNAL or UNKNOWN, never a payment.
 
-use harness::{
-    client::money,
-    raw,
-    system::{BANKS, Service},
-};
+use harness::{client::money, raw, system::BANKS};
 use prost::Message;
 use proto::payments::{CreatePaymentResponse, PaymentState};
-use tonic::{
-    Code, Status,
-    metadata::MetadataMap,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Status, metadata::MetadataMap, transport::Channel};
 
 use crate::bench::{Bench, euros, run, unique};
 
 const CREATE: &str = "/rialto.payments.v1.PaymentService/CreatePayment";
 
 fn channel(bench: &Bench) -> Channel {
-    let address = bench.system.address(Service::Gateway);
-    Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
+    bench.system.gateway().unwrap().connect()
 }
 
 async fn send(bench: &Bench, messages: Vec<Vec<u8>>) -> Result<Vec<u8>, Status> {

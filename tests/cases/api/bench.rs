@@ -193,7 +193,7 @@ impl Bench {
 
     /// A caller with any key.
     pub fn keyed(&self, key: &str) -> Client {
-        Client::new(self.system.address(Service::Gateway), key).unwrap()
+        Client::new(&self.system.gateway().unwrap(), key).unwrap()
     }
 
     /// A new account, with money on it.

@@ -9,7 +9,7 @@ use harness::{
     BenchError,
     client::{Client, money},
     postgres::own_folder,
-    system::{BANKS, Service, Setup, System},
+    system::{BANKS, Setup, System},
     wait,
 };
 use platform::trial_balance::TrialBalance;
@@ -129,7 +129,7 @@ fn run<F: Future<Output = Done>>(test: impl FnOnce(&'static System, Client, Stri
 
 /// A caller with a connection of its own.
 fn client(system: &System) -> Client {
-    Client::new(system.address(Service::Gateway), system.credential(0)).unwrap()
+    Client::new(&system.gateway().unwrap(), system.credential(0)).unwrap()
 }
 
 /// A payment of 100 that was paid.

@@ -88,7 +88,7 @@ impl Shop {
         }
         let keys = two_operators(&setup)?;
         let system = System::start(setup).await?;
-        let [ada, bea, house] = keys.map(|key| Client::new(system.address(Service::Gateway), &key));
+        let [ada, bea, house] = keys.map(|key| Client::new(&system.gateway().unwrap(), &key));
         let (ada, bea, house) = (ada?, bea?, house?);
         let account = ada.open_account("account", "Ada Buyer", "EUR", "").await?.id;
         ada.deposit("deposit", &account, 10_000, "EUR", "aurora").await?;
@@ -237,7 +237,7 @@ async fn four_eyes(shop: &mut Shop) -> Done {
         assert_eq!(awaiting(resolve(&shop.ada, &payment.id, true, "line 3").await?), (Investigate, true));
     }
     for key in shop.keys_of_adas().await? {
-        let own = Client::new(shop.system.address(Service::Gateway), &key)?;
+        let own = Client::new(&shop.system.gateway()?, &key)?;
         let once_more = async || resolve(&own, &payment.id, true, "line 3").await.ok();
         let answer = wait::until("the key is let in", LONG, once_more).await?;
         assert_eq!(awaiting(answer), (Investigate, true), "it takes another operator, not another key");

@@ -8,8 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use common::rpc_client::Route;
 use harness::{
     BenchError, binaries,
+    certificates::identity_of,
     client::Client,
     postgres::own_folder,
     process::{KILLED_WITH_PARENT, Process},
@@ -36,6 +38,14 @@ pub fn setup(purpose: &str) -> Result<Setup, BenchError> {
     let flags = ["--log=info,gateway=debug,platform=debug,channel=debug,common=debug", "--drain-timeout=6s"];
     for service in [Service::Gateway, Service::Platform, Service::Channel] {
         setup.flags.extend(flags.map(|flag| (service, flag.to_owned())));
+    }
+    for (service, own) in [
+        (Service::Platform, "rialto.platform.v1.PlatformService/*"),
+        (Service::Channel, "rialto.channel.v1.InstructionService/*"),
+    ] {
+        let reflection = "grpc.reflection.v1.ServerReflection/*,grpc.reflection.v1alpha.ServerReflection/*";
+        let bench = identity_of("bench");
+        setup.flags.push((service, format!("--allow-client={bench}={own},{reflection}")));
     }
     Ok(setup)
 }
@@ -66,7 +76,12 @@ pub fn run_on_system<F: Future<Output = Done>>(test: impl FnOnce(&'static System
     run(|| test(system));
 }
 
-/// A connection to a service.
+/// A connection to a service of a system.
+pub fn to(system: &System, service: Service) -> Channel {
+    system.route(service).unwrap().connect()
+}
+
+/// A connection to a service without TLS.
 pub fn channel(address: &str) -> Channel {
     Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
 }
@@ -80,7 +95,7 @@ pub async fn funded(client: &Client, run: &str) -> Result<String, BenchError> {
 
 /// A caller of the system's gateway with the first participant's key.
 pub fn shop(system: &System) -> Client {
-    Client::new(system.address(Service::Gateway), system.credential(0)).unwrap()
+    Client::new(&system.gateway().unwrap(), system.credential(0)).unwrap()
 }
 
 /// A service that runs alone.
@@ -110,17 +125,31 @@ impl Alone {
         Ok(Self { process, address, folder, key })
     }
 
+    /// How callers reach it.
+    pub fn route(&self) -> Route {
+        Route::to(&self.address, None).unwrap()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 }
 
-/// One of the programs, without settings of this process's environment.
+/// What lets the programs do without TLS.
+pub const INSECURE: [&str; 4] = [
+    "RIALTO_INSECURE_LISTEN",
+    "RIALTO_INSECURE_PLATFORM",
+    "RIALTO_INSECURE_CHANNEL",
+    "RIALTO_INSECURE_DATABASE",
+];
+
+/// One of the programs, without settings of this process's environment, and without TLS.
 pub fn program(name: &str) -> Command {
     let mut command = Command::new(binaries::program(name).unwrap());
+    command.envs(INSECURE.map(|variable| (variable, "true")));
     for (variable, _) in std::env::vars_os() {
-        if variable.to_str().is_some_and(|variable| variable.starts_with("RIALTO_")) {
+        if variable.to_str().is_some_and(|name| name.starts_with("RIALTO_") && !INSECURE.contains(&name)) {
             command.env_remove(variable);
         }
     }

@@ -18,7 +18,7 @@ use proto::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::bench::{channel, run_on_system};
+use crate::bench::{run_on_system, to};
 
 async fn execute(
     system: &System,
@@ -26,7 +26,7 @@ async fn execute(
     operation: Option<Operation>,
 ) -> Result<(reply::Result, bool), Status> {
     let command = Command { participant: participant.to_owned(), operation, ..Command::default() };
-    let mut client = PlatformServiceClient::new(channel(system.address(Service::Platform)));
+    let mut client = PlatformServiceClient::new(to(system, Service::Platform));
     let answer = client.execute(ExecuteRequest { command: Some(command) }).await?.into_inner();
     let reply = answer.reply.ok_or_else(|| Status::internal("no reply"))?;
     Ok((reply.result.ok_or_else(|| Status::internal("no result"))?, reply.idempotent_replayed))
@@ -87,7 +87,7 @@ fn the_platform_checks_what_the_gateway_should_have_checked() {
         let status = execute(system, "direct-shop", bad).await.err().ok_or("accepted")?;
         let fields = status.get_details_bad_request().map(|bad| bad.field_violations.len());
         assert_eq!((status.code(), fields), (Code::InvalidArgument, Some(4)));
-        let mut client = PlatformServiceClient::new(channel(system.address(Service::Platform)));
+        let mut client = PlatformServiceClient::new(to(system, Service::Platform));
         let empty = client.execute(ExecuteRequest::default()).await.map_err(|status| status.code());
         assert_eq!(empty.map(drop), Err(Code::InvalidArgument));
         Ok(())
@@ -127,7 +127,7 @@ fn enquiry() -> Message {
 #[test]
 fn the_channel_carries_one_instruction() {
     run_on_system(async |system| {
-        let mut client = InstructionServiceClient::new(channel(system.address(Service::Channel)));
+        let mut client = InstructionServiceClient::new(to(system, Service::Channel));
         let directory =
             client.get_directory(GetDirectoryRequest {}).await?.into_inner().directory.unwrap_or_default();
         let ids: Vec<&str> = directory.banks.iter().map(|bank| bank.id.as_str()).collect();

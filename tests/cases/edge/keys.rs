@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::rpc_client::Route;
 use harness::{
     client::Client,
     postgres::own_folder,
@@ -75,7 +76,7 @@ fn keys_are_read_again_and_a_bad_file_changes_nothing() {
         const KNOWN: &str = "PLATFORM_UNAVAILABLE";
         const NOT_SURE: &str = "IDENTITY_UNAVAILABLE";
         let reason = async |key: &str| {
-            let client = Client::new(&gateway.address, key).unwrap();
+            let client = Client::new(&gateway.route(), key).unwrap();
             let status = client.payment("pay_0").await.err();
             let status = status.filter(|status| status.code() == Code::Unavailable);
             status.and_then(|status| status.get_error_details().error_info().map(|info| info.reason.clone()))
@@ -140,7 +141,7 @@ fn a_new_key_is_printed_once_with_its_entry() {
 fn a_gateway_that_hears_nothing_lets_in_no_key_that_may_have_been_revoked() {
     run(async || {
         let mut system = System::start(crate::bench::setup("keys-unheard")?).await?;
-        let address = system.address(Service::Gateway).to_owned();
+        let address = system.gateway()?;
         let house = Client::new(&address, system.house_operator())?;
         let made = house.create_api_key("key", "demo-shop", &["auditor"]).await;
         assert_eq!(made.map(drop).map_err(|status| status.code()), Err(Code::NotFound), "no record yet");
@@ -183,20 +184,21 @@ fn what_one_gateway_is_told_counts_at_another_with_a_platform_of_its_own() {
             Ok::<_, harness::BenchError>((process, address.trim().to_owned()))
         };
         let mut platform = program("platform");
-        platform.args(["--channel", &format!("http://{}", system.address(Service::Channel))]);
+        // Nothing here needs a channel.
+        platform.args(["--channel", "http://127.0.0.1:9"]);
         platform.env("RIALTO_DATABASE_URL", system.database_url());
         let (_platform, platform) = start("platform", platform)?;
         let mut gateway = program("gateway");
         gateway.args(["--platform", &format!("http://{platform}"), "--api-keys"]);
         gateway.arg(system.folder().join("api-keys.toml")).env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
         let (_gateway, second) = start("gateway", gateway)?;
-        let first = system.address(Service::Gateway).to_owned();
+        let (first, second) = (system.gateway()?, Route::to(&second, None)?);
 
         crate::bench::shop(&system).open_account("account", "Ada", "EUR", "").await?;
         let house = Client::new(&first, system.house_operator())?;
         let made = house.create_api_key("key", "demo-shop", &["auditor"]).await?;
-        let becomes = async |address: &str, wanted: Code| {
-            let client = Client::new(address, &made.key).unwrap();
+        let becomes = async |gateway: &Route, wanted: Code| {
+            let client = Client::new(gateway, &made.key).unwrap();
             let began = std::time::Instant::now();
             let look = || async {
                 let status = client.account(&format!("acc_{}", "1".repeat(32))).await.err()?;
@@ -204,13 +206,13 @@ fn what_one_gateway_is_told_counts_at_another_with_a_platform_of_its_own() {
             };
             wait::until(&format!("{wanted:?}"), Duration::from_secs(5), look).await
         };
-        for address in [&first, &second] {
-            becomes(address, Code::NotFound).await?;
+        for gateway in [&first, &second] {
+            becomes(gateway, Code::NotFound).await?;
         }
         let message = RevokeApiKeyRequest { api_key: made.api_key.unwrap_or_default().id };
         house.participants.clone().revoke_api_key(house.request(message, None)).await?;
-        for address in [&second, &first] {
-            let took = becomes(address, Code::Unauthenticated).await?;
+        for gateway in [&second, &first] {
+            let took = becomes(gateway, Code::Unauthenticated).await?;
             assert!(took < Duration::from_secs(5), "{took:?}");
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The load generator and `cargo load`, against a system of their own.
 
-use std::{process::Output, sync::OnceLock, time::Duration};
+use std::{path::Path, process::Output, sync::OnceLock, time::Duration};
 
 use harness::{
     binaries,
@@ -25,13 +25,14 @@ async fn system() -> tokio::sync::MutexGuard<'static, Option<System>> {
 
 async fn load(system: &System, plan: Plan) -> Load {
     let plan = Plan { payers: 20, payees: 20, connections: 2, ..plan };
-    Load::open(system.address(Service::Gateway), system.credential(0), plan).await.unwrap()
+    Load::open(&system.gateway().unwrap(), system.credential(0), plan).await.unwrap()
 }
 
 /// The program `load` with these flags, on a gateway.
-async fn program(gateway: &str, key: &str, flags: &[&str]) -> Output {
+async fn program(ca: Option<&Path>, gateway: &str, key: &str, flags: &[&str]) -> Output {
     let mut command = Command::new(binaries::program("load").unwrap());
     command.args(flags).env("GATEWAY", gateway).env("KEY", key);
+    ca.map(|ca| command.env("CA", ca));
     command.output().await.unwrap()
 }
 
@@ -92,7 +93,7 @@ fn a_load_that_stalls_itself_does_not_call_it_the_calls_beginning() {
     run(async || {
         let system = system().await;
         let system = system.as_ref().unwrap();
-        let (gateway, key) = (system.address(Service::Gateway).to_owned(), system.credential(0).to_owned());
+        let (gateway, key) = (system.gateway()?, system.credential(0).to_owned());
         let late = tokio::task::spawn_blocking(move || {
             let one_thread = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             one_thread.block_on(async {
@@ -152,7 +153,7 @@ fn the_program_prints_json_whose_counts_add_up_and_draws_a_picture() {
     run(async || {
         let system = system().await;
         let system = system.as_ref().unwrap();
-        let picture = system.folder().join("load.svg");
+        let (picture, ca) = (system.folder().join("load.svg"), system.certificates().ca());
         let bank_control = format!("http://{}", system.address(Service::Bank));
         let flags = [
             "--json",
@@ -168,7 +169,7 @@ fn the_program_prints_json_whose_counts_add_up_and_draws_a_picture() {
             "--plot",
             picture.to_str().unwrap(),
         ];
-        let output = program(system.address(Service::Gateway), system.credential(0), &flags).await;
+        let output = program(Some(&ca), system.address(Service::Gateway), system.credential(0), &flags).await;
         let said = String::from_utf8(output.stderr)?;
         assert!(output.status.success(), "{said}");
         let told: Value = serde_json::from_slice(&output.stdout)?;
@@ -181,7 +182,7 @@ fn the_program_prints_json_whose_counts_add_up_and_draws_a_picture() {
         let p50 = told.pointer("/latency_ms/p50").and_then(Value::as_f64).unwrap_or_default();
         assert!(p50 >= 150.0, "every bank answers late: {p50}");
         assert_eq!(told.pointer("/settings/database/fsync"), Some(&Value::Bool(true)));
-        assert_eq!(told.pointer("/settings/hops/0/security"), Some(&Value::from("PLAINTEXT")));
+        assert_eq!(told.pointer("/settings/hops/0/security"), Some(&Value::from("TLS")));
         let picture = std::fs::read_to_string(picture)?;
         assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n"));
         for text in ["p99", "payments/s", "seconds", "60/s asked for"] {
@@ -198,14 +199,24 @@ fn the_program_says_what_to_do_about_what_is_wrong() {
         let system = system.as_ref().unwrap();
         let (gateway, key, auditor) =
             (system.address(Service::Gateway), system.credential(0), system.credential(2));
-        for (gateway, key, flags, says) in [
-            ("127.0.0.1:1", key, &[][..], "nobody answers at 127.0.0.1:1: say where the gateway is"),
-            (gateway, "rk_x", &[], "does not know this key"),
-            (gateway, auditor, &[], "needs the roles payer-app, merchant and operator"),
-            (gateway, key, &["--slow=5"], "--slow needs simulated banks"),
-            ("https://127.0.0.1:1", key, &[], "TLS is not spoken yet"),
+        let ca = system.certificates().ca();
+        let ours = Some(ca.as_path());
+        let others = system.certificates().file("peer-ca");
+        for (ca, gateway, key, flags, says) in [
+            (
+                ours,
+                "127.0.0.1:1",
+                key,
+                &[][..],
+                "Connection refused (os error 111)): say where the gateway is",
+            ),
+            (ours, gateway, "rk_x", &[], "does not know this key"),
+            (ours, gateway, auditor, &[], "needs the roles payer-app, merchant and operator"),
+            (ours, gateway, key, &["--slow=5"], "--slow needs simulated banks"),
+            (None, "https://127.0.0.1:1", key, &[], "needs --ca"),
+            (Some(&others), gateway, key, &[], "certificate"),
         ] {
-            let output = program(gateway, key, flags).await;
+            let output = program(ca, gateway, key, flags).await;
             let said = String::from_utf8(output.stderr)?;
             assert!(!output.status.success() && said.contains(says), "{says}: {said}");
         }

@@ -83,7 +83,7 @@ fn no_name_account_number_or_key_is_in_any_log() {
             let _ = shop.pay(to(request_id, iban, amount), None).await;
         }
         for key in ["", "Bearer", "rk_canary", &format!("{}x", system.credential(0))] {
-            let stranger = Client::new(system.address(Service::Gateway), key)?;
+            let stranger = Client::new(&system.gateway()?, key)?;
             let _ = stranger.pay(to("log-8", &accepted, 8), None).await;
         }
         let done = || async { log(system, Service::Channel).contains("unknown").then_some(()) };

@@ -11,7 +11,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::bench::{Alone, Done, channel, run, run_on_system};
+use crate::bench::{Alone, Done, channel, run, run_on_system, to};
 
 /// What a service serves for itself.
 fn services(service: Service) -> &'static [&'static str] {
@@ -72,7 +72,7 @@ asking!(ask_v1, v1);
 asking!(ask_v1alpha, v1alpha);
 
 async fn look(system: &System, service: Service) -> Done {
-    let channel = channel(system.address(service));
+    let channel = to(system, service);
     let name = service.name();
     // Each version also lists itself.
     let but_itself = |names: Vec<String>| -> BTreeSet<String> {
@@ -110,7 +110,7 @@ fn reflection_shows_what_is_served_and_what_errors_are_made_of() {
 fn reflection_lists_nothing_that_is_not_served() {
     run_on_system(async |system| {
         for service in [Service::Gateway, Service::Platform, Service::Channel] {
-            let listed = ask_v1(channel(system.address(service)), None).await?;
+            let listed = ask_v1(to(system, service), None).await?;
             let strange: Vec<_> = listed
                 .iter()
                 .filter(|name| name.starts_with("rialto.") && !services(service).contains(&name.as_str()))
@@ -146,7 +146,7 @@ pub async fn health(channel: Channel, service: &str) -> Result<ServingStatus, Be
 fn health_is_told_of_the_whole_server_and_of_nothing_unknown() {
     run_on_system(async |system| {
         for service in [Service::Gateway, Service::Platform, Service::Channel] {
-            let channel = channel(system.address(service));
+            let channel = to(system, service);
             assert_eq!(health(channel.clone(), "").await?, ServingStatus::Serving);
             let request = HealthCheckRequest { service: "no.such.Service".to_owned() };
             let unknown = HealthClient::new(channel).check(request).await.map_err(|status| status.code());

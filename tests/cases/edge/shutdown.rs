@@ -19,12 +19,16 @@ use proto::{
     channel::instruction_service_client::InstructionServiceClient, payments::PaymentState,
     platform::platform_service_client::PlatformServiceClient,
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinHandle};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+};
 use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::{
-    bench::{Alone, SLOW, channel, funded, run, setup, shop},
+    bench::{Alone, SLOW, channel, funded, run, setup, shop, to},
     reflection::health,
 };
 
@@ -56,15 +60,15 @@ fn load(system: &System, payer: &str, run: &str, enough: &Arc<AtomicBool>) -> Ve
 }
 
 /// A connection that has begun HTTP/2 and then says nothing, not even to a ping.
-async fn silent_peer(address: &str) -> Result<TcpStream, BenchError> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn silent<S: AsyncWrite + Unpin>(mut stream: S) -> Result<S, BenchError> {
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await?;
+    stream.flush().await?;
     Ok(stream)
 }
 
 /// An Exchange stream on which nothing is asked.
 async fn idle_stream(system: &System, service: Service) -> Result<Option<JoinHandle<()>>, BenchError> {
-    let channel = channel(system.address(service));
+    let channel = to(system, service);
     let silence = tokio_stream::pending();
     let reading = match service {
         Service::Platform => {
@@ -93,7 +97,7 @@ fn a_service_that_is_told_to_end_loses_nothing_and_ends_in_time() {
             let enough = Arc::new(AtomicBool::new(false));
             let callers = load(&system, &payer, name, &enough);
             tokio::time::sleep(Duration::from_millis(700)).await;
-            let _silent = silent_peer(system.address(service)).await?;
+            let _silent = silent(system.connect(service).await?).await?;
             let idle = idle_stream(&system, service).await?;
             let began = Instant::now();
             system.process(service).signal("TERM")?;
@@ -165,7 +169,7 @@ fn a_draining_server_is_not_serving_and_a_second_signal_ends_it() {
         let mut gateway = Alone::gateway(&["--drain-timeout=60s"])?;
         let connection = channel(&gateway.address);
         assert_eq!(health(connection.clone(), "").await?, ServingStatus::Serving);
-        let _silent = silent_peer(&gateway.address).await?;
+        let _silent = silent(TcpStream::connect(&gateway.address).await?).await?;
         // Make sure that the silent peer was let in before the drain begins.
         assert_eq!(health(channel(&gateway.address), "").await?, ServingStatus::Serving);
         gateway.process.signal("TERM")?;
@@ -199,7 +203,7 @@ fn an_interrupt_is_a_request_to_end_and_a_broken_pipe_or_hangup_is_none() {
         assert_eq!(health(channel(&gateway.address), "").await?, ServingStatus::Serving);
         gateway.process.signal("INT")?;
         assert_eq!(gateway.process.wait(Duration::from_secs(5))?.code(), Some(0));
-        let nobody = Client::new(&gateway.address, &gateway.key)?.payment("pay_0").await;
+        let nobody = Client::new(&gateway.route(), &gateway.key)?.payment("pay_0").await;
         assert_eq!(nobody.map_err(|status| status.code()).map(drop), Err(Code::Unavailable));
         Ok(())
     });

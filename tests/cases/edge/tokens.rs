@@ -36,7 +36,7 @@ fn gateway(source: &str) -> Result<Alone, BenchError> {
 
 /// What the gateway says to a token: its reason and its text.
 async fn said(gateway: &Alone, token: &str) -> (String, String) {
-    let client = Client::new(&gateway.address, token).unwrap();
+    let client = Client::new(&gateway.route(), token).unwrap();
     let status = client.payment("pay_0").await.unwrap_err();
     let details = status.get_error_details();
     let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();

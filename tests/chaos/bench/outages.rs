@@ -8,9 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use common::rpc_client::Route;
 use harness::system::Service;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
-use tonic::transport::Endpoint;
+
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -87,14 +88,14 @@ impl Outages {
 }
 
 /// Waits until a service that has just been started again serves, and then for a good payment.
-pub async fn until_serving(outages: Arc<Outages>, world: Arc<World>, service: Service, address: String) {
+pub async fn until_serving(outages: Arc<Outages>, world: Arc<World>, service: Service, route: Route) {
     // The banks are not ours to measure.
     if service == Service::Bank {
         return;
     }
     let part = Part::Service(service);
     let deadline = Instant::now() + GIVE_UP;
-    while !is_serving(&address).await {
+    while !is_serving(&route).await {
         if Instant::now() > deadline {
             return;
         }
@@ -120,10 +121,8 @@ async fn is_paid(world: &World, deadline: Instant) -> bool {
     false
 }
 
-async fn is_serving(address: &str) -> bool {
-    let Ok(endpoint) = Endpoint::from_shared(format!("http://{address}")) else { return false };
-    let Ok(channel) = endpoint.connect().await else { return false };
-    let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+async fn is_serving(route: &Route) -> bool {
+    let answer = HealthClient::new(route.clone().connect()).check(HealthCheckRequest::default()).await;
     answer.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
 }
 

@@ -79,6 +79,6 @@ mod tests {
         assert_eq!(document["wal_bytes_per_payment"]["tpcb"]["min"], 1_000.0);
         assert_eq!(document["beside"]["1024"]["payments_per_s"]["rialto"]["median"], 9_000.0);
         assert_eq!(document["beside"]["1024"]["payments_per_s"]["naive"], json!(null));
-        assert_eq!(document["settings"]["tls"], false);
+        assert_eq!(document["settings"]["tls"][0], "gateway → platform");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Service, System};
+use super::System;
 use crate::BenchError;
 
 impl System {
@@ -28,8 +28,7 @@ impl System {
     /// directory has come up from the channel.
     async fn probe(&self) -> Result<(), BenchError> {
         use proto::accounts::{DepositRequest, account_service_client::AccountServiceClient};
-        let mut client =
-            AccountServiceClient::connect(format!("http://{}", self.address(Service::Gateway))).await?;
+        let mut client = AccountServiceClient::new(self.gateway()?.connect());
         let mut request = tonic::Request::new(DepositRequest {
             request_id: "probe".to_owned(),
             account: format!("acc_{}", "1".repeat(32)),

@@ -1,0 +1,100 @@
+//! Something made of files, made anew when they change.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+/// How often the files are looked at: small, and rarely changed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A file as it was read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// Its name, for complaints.
+    pub file: PathBuf,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+type Make<T> = fn(&[Contents]) -> Result<T, String>;
+
+/// Something made of files. Who holds what was made keeps it; who asks again gets what the files make now.
+pub struct Live<T> {
+    files: Vec<PathBuf>,
+    make: Make<T>,
+    now: RwLock<Now<T>>,
+}
+
+struct Now<T> {
+    /// What the files held when they were last looked at, good or bad.
+    seen: Result<Vec<Contents>, String>,
+    made: Arc<T>,
+}
+
+impl<T> fmt::Debug for Live<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+impl<T> Live<T> {
+    /// Reads the files, and makes of them what they make.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub fn read(files: Vec<PathBuf>, make: Make<T>) -> Result<Self, String> {
+        let contents = read(&files)?;
+        let made = Arc::new(make(&contents)?);
+        Ok(Self { files, make, now: RwLock::new(Now { seen: Ok(contents), made }) })
+    }
+
+    /// What the files make, as of the last look.
+    pub fn current(&self) -> Arc<T> {
+        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner).made)
+    }
+
+    /// Looks at the files as long as anybody holds what they make. Bad ones change nothing, and are complained of once.
+    pub fn keep_current(self: &Arc<Self>)
+    where
+        T: Send + Sync + 'static,
+    {
+        let live = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                match live.upgrade() {
+                    Some(live) => live.look(),
+                    None => return,
+                }
+            }
+        });
+    }
+
+    fn look(&self) {
+        let seen = read(&self.files);
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        if seen == now.seen {
+            return;
+        }
+        let made = seen.as_deref().map_err(Clone::clone).and_then(|contents| (self.make)(contents));
+        now.seen = seen;
+        match made {
+            Ok(made) => {
+                now.made = Arc::new(made);
+                tracing::info!(files = ?self.files, "certificates read again");
+            }
+            Err(problem) => tracing::error!(%problem, "certificates not read again; the old ones stay"),
+        }
+    }
+}
+
+fn read(files: &[PathBuf]) -> Result<Vec<Contents>, String> {
+    let read = |file: &PathBuf| match std::fs::read(file) {
+        Ok(bytes) => Ok(Contents { file: file.clone(), bytes }),
+        Err(error) => Err(format!("cannot read {}: {error}", file.display())),
+    };
+    files.iter().map(read).collect()
+}

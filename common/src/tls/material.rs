@@ -1,0 +1,127 @@
+//! What PEM files make: the two sides of TLS.
+
+use std::sync::Arc;
+
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersion, WantsVerifier,
+    client::WantsClientCert,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
+    version::{TLS12, TLS13},
+};
+use time::OffsetDateTime;
+
+use super::{HTTP2, live::Contents};
+
+/// Between services.
+const BOTH_OURS: &[&SupportedProtocolVersion] = &[&TLS13];
+/// Where anybody may call. TLS 1.2 only in rustls's choice of suites, all of which have forward secrecy.
+const ANYBODY: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+/// A certificate that ends sooner is warned of: whoever renews it has failed to.
+const ENDS_SOON: time::Duration = time::Duration::days(7);
+
+pub(super) fn mutual_server(files: &[Contents]) -> Result<ServerConfig, String> {
+    let [certificate, key, ca] = files else {
+        return Err("expected a certificate, a key and a CA".to_owned());
+    };
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
+        .build()
+        .map_err(|error| complain(ca, error))?;
+    let (chain, key_of) = (chain(certificate)?, private_key(key)?);
+    let config = server(BOTH_OURS)?.with_client_cert_verifier(verifier).with_single_cert(chain, key_of);
+    over_http2(config.map_err(|error| complain(key, error))?)
+}
+
+pub(super) fn public_server(files: &[Contents]) -> Result<ServerConfig, String> {
+    let [certificate, key] = files else { return Err("expected a certificate and a key".to_owned()) };
+    let (chain, key_of) = (chain(certificate)?, private_key(key)?);
+    let config = server(ANYBODY)?.with_no_client_auth().with_single_cert(chain, key_of);
+    over_http2(config.map_err(|error| complain(key, error))?)
+}
+
+pub(super) fn mutual_client(files: &[Contents]) -> Result<ClientConfig, String> {
+    let [certificate, key, ca] = files else {
+        return Err("expected a certificate, a key and a CA".to_owned());
+    };
+    let config = client(BOTH_OURS, ca)?.with_client_auth_cert(chain(certificate)?, private_key(key)?);
+    let mut config = config.map_err(|error| complain(key, error))?;
+    config.alpn_protocols = vec![HTTP2.to_vec()];
+    Ok(config)
+}
+
+pub(super) fn public_client(files: &[Contents]) -> Result<ClientConfig, String> {
+    let [ca] = files else { return Err("expected a CA".to_owned()) };
+    let mut config = client(ANYBODY, ca)?.with_no_client_auth();
+    config.alpn_protocols = vec![HTTP2.to_vec()];
+    Ok(config)
+}
+
+fn over_http2(mut config: ServerConfig) -> Result<ServerConfig, String> {
+    config.alpn_protocols = vec![HTTP2.to_vec()];
+    Ok(config)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn server(
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, String> {
+    ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions)
+        .map_err(|error| error.to_string())
+}
+
+fn client(
+    versions: &[&'static SupportedProtocolVersion],
+    ca: &Contents,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions)
+        .map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots(ca)?))
+}
+
+fn complain(file: &Contents, what: impl std::fmt::Display) -> String {
+    format!("{}: {what}", file.file.display())
+}
+
+fn certificates(file: &Contents) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.bytes).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(complain(file, "holds no certificate in PEM")),
+        Err(error) => Err(complain(file, error)),
+    }
+}
+
+fn chain(file: &Contents) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = certificates(file)?;
+    for certificate in &certificates {
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|error| {
+            complain(file, format_args!("holds something that is no certificate: {error}"))
+        })?;
+        let (now, ends) = (OffsetDateTime::now_utc(), parsed.validity().not_after.to_datetime());
+        if ends <= now {
+            return Err(complain(file, format_args!("ended at {ends}: a new certificate is needed")));
+        }
+        if ends - now < ENDS_SOON {
+            tracing::warn!(file = %file.file.display(), %ends, "a certificate ends soon");
+        }
+    }
+    Ok(certificates)
+}
+
+fn private_key(file: &Contents) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(&file.bytes).map_err(|_| complain(file, "holds no private key in PEM"))
+}
+
+fn roots(file: &Contents) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        roots.add(certificate).map_err(|error| complain(file, error))?;
+    }
+    Ok(roots)
+}

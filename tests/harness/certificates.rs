@@ -1,0 +1,193 @@
+//! The system's certificates: one CA that callers trust, and one of the services among themselves.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use common::{
+    rpc_client::Route,
+    tls::{self, Identity},
+};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, SanType,
+};
+use rustls::{ClientConfig, pki_types::ServerName};
+use time::{Duration, OffsetDateTime};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::BenchError;
+
+/// How long certificates hold.
+const HOLDS: Duration = Duration::days(365);
+/// Where every service of the bench is.
+const HOSTS: [&str; 2] = ["127.0.0.1", "localhost"];
+
+/// A CA of the bench's own.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    /// A new CA.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn new(name: &str) -> Result<Self, BenchError> {
+        let mut params = params(name, &[])?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
+    }
+
+    /// Its own certificate (PEM).
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for whoever is at these hosts and URIs, and its key (both PEM), which hold so long from now.
+    ///
+    /// # Errors
+    /// When a name can't stand in a certificate.
+    pub fn issue(&self, name: &str, names: &[&str], holds: Duration) -> Result<(String, String), BenchError> {
+        let mut params = params(name, names)?;
+        params.not_after = OffsetDateTime::now_utc() + holds;
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate()?;
+        Ok((params.signed_by(&key, &self.0)?.pem(), key.serialize_pem()))
+    }
+}
+
+fn params(name: &str, names: &[&str]) -> Result<CertificateParams, BenchError> {
+    let (uris, hosts): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.contains("://"));
+    let mut params = CertificateParams::new(hosts.into_iter().map(str::to_owned).collect::<Vec<_>>())?;
+    for uri in uris {
+        params.subject_alt_names.push(SanType::URI(uri.try_into()?));
+    }
+    params.distinguished_name.push(DnType::CommonName, name);
+    let now = OffsetDateTime::now_utc();
+    (params.not_before, params.not_after) = (now - Duration::hours(1), now + HOLDS);
+    Ok(params)
+}
+
+/// A connection over TLS to whoever is at this address, on which nothing was said.
+///
+/// # Errors
+/// When no hands are shaken.
+pub async fn shake_hands(
+    config: Arc<ClientConfig>,
+    address: &str,
+) -> Result<TlsStream<TcpStream>, BenchError> {
+    let stream = TcpStream::connect(address).await?;
+    Ok(TlsConnector::from(config).connect(ServerName::try_from(HOSTS[0])?, stream).await?)
+}
+
+/// What the bench's certificates call one of its programs.
+pub fn identity_of(program: &str) -> String {
+    format!("spiffe://rialto.test/{program}")
+}
+
+/// The certificates of one system, in a folder of their own.
+#[derive(Clone, Debug)]
+pub struct Certificates(PathBuf);
+
+impl Certificates {
+    /// Those that are in a folder.
+    pub fn at(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
+    /// New certificates for callers, the services and the bench itself.
+    ///
+    /// # Errors
+    /// When the folder can't be written.
+    pub fn make(folder: &Path) -> Result<Self, BenchError> {
+        fs::create_dir_all(folder)?;
+        let made = Self::at(folder);
+        let public = Authority::new("Rialto demo CA")?;
+        made.write("ca", public.pem())?;
+        made.keep("public", public.issue("gateway", &HOSTS, HOLDS)?)?;
+        let peers = Authority::new("Rialto demo services CA")?;
+        made.write("peer-ca", peers.pem())?;
+        for program in ["gateway", "platform", "channel", "bench"] {
+            let identity = identity_of(program);
+            made.keep(program, peers.issue(program, &[HOSTS[0], HOSTS[1], &identity], HOLDS)?)?;
+        }
+        Ok(made)
+    }
+
+    fn write(&self, name: &str, pem: String) -> Result<(), BenchError> {
+        fs::write(self.file(name), pem)?;
+        Ok(())
+    }
+
+    fn keep(&self, name: &str, (certificate, key): (String, String)) -> Result<(), BenchError> {
+        self.write(name, certificate)?;
+        fs::write(self.key(name), key)?;
+        Ok(())
+    }
+
+    /// A certificate's file.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(format!("{name}.pem"))
+    }
+
+    /// Its key's file.
+    pub fn key(&self, name: &str) -> PathBuf {
+        self.0.join(format!("{name}.key"))
+    }
+
+    /// The CA that callers trust.
+    pub fn ca(&self) -> PathBuf {
+        self.file("ca")
+    }
+
+    /// The arguments that make a program who it is.
+    pub fn identity_args(&self, program: &str) -> Vec<String> {
+        let files = [
+            ("certificate", self.file(program)),
+            ("key", self.key(program)),
+            ("peer-ca", self.file("peer-ca")),
+        ];
+        files.map(|(flag, file)| format!("--{flag}={}", file.display())).to_vec()
+    }
+
+    fn identity(&self, program: &str) -> Identity {
+        Identity::new(self.file(program), self.key(program), self.file("peer-ca"))
+    }
+
+    /// A connection over TLS to a service at this address, as if it were this program, or to a gateway as callers connect; nothing was
+    /// said on it.
+    ///
+    /// # Errors
+    /// When no hands are shaken.
+    pub async fn connect(
+        &self,
+        program: Option<&str>,
+        address: &str,
+    ) -> Result<TlsStream<TcpStream>, BenchError> {
+        let tls = match program {
+            Some(program) => self.identity(program).client()?,
+            None => tls::public_client(self.ca())?,
+        };
+        shake_hands(tls.current(), address).await
+    }
+
+    /// How callers reach a gateway at this address.
+    ///
+    /// # Errors
+    /// When it is no address.
+    pub fn to_gateway(&self, address: &str) -> Result<Route, BenchError> {
+        Ok(Route::to(address, Some(self.ca()))?)
+    }
+
+    /// How the bench reaches a service at this address as if it were this program.
+    ///
+    /// # Errors
+    /// When it is no address.
+    pub fn to_service(&self, program: &str, address: &str) -> Result<Route, BenchError> {
+        Ok(Route::as_service(address, &self.identity(program))?)
+    }
+}
