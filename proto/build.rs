@@ -4,7 +4,8 @@ use std::{env, fs, path::PathBuf};
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const FILES: [&str; 7] = [
+    const FILES: [&str; 8] = [
+        "rialto/audit/v1/audit.proto",
         "rialto/common/v1/money.proto",
         "rialto/payments/v1/payments.proto",
         "rialto/accounts/v1/accounts.proto",

@@ -28,13 +28,21 @@ expected=(
     '"field": "payee"'
     'PAYMENT_STATE_AUTHORIZED'
     'trial balance: OK'
+    'audit log: OK'
+    'checkpoint'
+    'receipt: OK'
     '"name": "new-shop"'
     '"key": "rk_'
     '"label": "web shop"'
 )
 passed=0
 while IFS= read -r line; do
-    answer=$(eval "$line" 2>&1) || true
+    # What was paid a moment ago is sealed a little later.
+    for _ in $(seq 40); do
+        answer=$(eval "$line" 2>&1) || true
+        grep -q NOT_SEALED_YET <<<"$answer" || break
+        sleep 1
+    done
     if ! grep -qF -- "${expected[$passed]}" <<<"$answer"; then
         printf 'FAILED: %s\nexpected: %s\ngot:\n%s\n' "$line" "${expected[$passed]}" "$answer"
         exit 1

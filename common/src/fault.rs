@@ -97,6 +97,12 @@ impl Fault {
         }
     }
 
+    /// The same, with when the same request may be sent again.
+    #[must_use]
+    pub fn retry_after(self, delay: Duration) -> Self {
+        Self { retry_after: Some(delay), ..self }
+    }
+
     /// A part that is needed does not answer; the same request may be sent again.
     pub fn unavailable(reason: &'static str, message: impl Into<String>) -> Self {
         Self {

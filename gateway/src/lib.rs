@@ -1,6 +1,7 @@
 //! The gateway: knows who is calling, turns a request into a checked one, passes it on, and returns the result.
 
 pub mod account_service;
+pub mod audit_service;
 pub mod caller;
 pub mod config;
 pub mod front;
@@ -9,12 +10,14 @@ pub mod participant;
 pub mod participant_service;
 pub mod payment_service;
 pub mod platform_link;
+pub mod quota;
 
 use std::{error::Error, sync::Arc};
 
 use common::{lifecycle::Lifecycle, rpc_server};
 use proto::{
     accounts::account_service_server::{self, AccountServiceServer},
+    audit::audit_service_server::{self, AuditServiceServer},
     operations::operations_service_server::{self, OperationsServiceServer},
     participants::participant_service_server::{self, ParticipantServiceServer},
     payments::payment_service_server::{self, PaymentServiceServer},
@@ -25,8 +28,9 @@ use tokio::{
 };
 
 use crate::{
-    account_service::Accounts, config::Config, front::Front, operations_service::Operations,
-    participant::Participants, participant_service::ParticipantAdministration, payment_service::Payments,
+    account_service::Accounts, audit_service::Audit, config::Config, front::Front,
+    operations_service::Operations, participant::Participants,
+    participant_service::ParticipantAdministration, payment_service::Payments,
 };
 
 const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
@@ -36,6 +40,7 @@ const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
         account_service_server::SERVICE_NAME,
         operations_service_server::SERVICE_NAME,
         participant_service_server::SERVICE_NAME,
+        audit_service_server::SERVICE_NAME,
     ],
 };
 /// The largest request that is read.
@@ -64,12 +69,14 @@ pub async fn run(
     let accounts = AccountServiceServer::new(Accounts::new(front.clone()));
     let administration = ParticipantAdministration::new(front.clone(), hasher);
     let administration = ParticipantServiceServer::new(administration);
-    let operations = OperationsServiceServer::new(Operations::new(front, own_settings));
+    let operations = OperationsServiceServer::new(Operations::new(front.clone(), own_settings));
+    let audit = AuditServiceServer::new(Audit::new(front));
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(payments.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(accounts.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(administration.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(operations.max_decoding_message_size(MAX_REQUEST_BYTES));
+        routes.add_service(audit.max_decoding_message_size(MAX_REQUEST_BYTES));
     };
     rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await
 }

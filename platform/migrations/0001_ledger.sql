@@ -513,9 +513,12 @@ BEGIN
                             AND (SELECT a.is_suspense FROM accounts a WHERE a.id = f.debit_account) END
                     FROM payments p WHERE p.id = f.id) IS NOT TRUE END);
         WHEN 'payment_events' THEN
-            -- A payment comes with its first event, so that this is the look at its accounts too.
+            -- A payment comes with its first event, so that this is the look at its accounts too, and at whether its number is sealed
+            -- already (0002_audit.sql), which only those from the archive may have.
             strays := EXISTS (SELECT FROM fresh f WHERE (SELECT f.sequence > 1
-                    OR (SELECT count(*) FROM accounts a WHERE a.id IN (p.payer_account, p.credit_account)) = 2
+                    OR (f.payment_id > (SELECT h.sealed_up_to FROM audit_horizon h)
+                        OR (SELECT true FROM archived_payments a WHERE a.id = f.payment_id))
+                    AND (SELECT count(*) FROM accounts a WHERE a.id IN (p.payer_account, p.credit_account)) = 2
                     AND (SELECT r.payment_id <> p.id FROM archived_requests r WHERE r.request_key = p.request_key) IS NOT TRUE
                 FROM payments p WHERE p.id = f.payment_id) IS NOT TRUE);
             -- The request of a new payment may have made one that is in the archive. The look comes behind the unique key of payments and

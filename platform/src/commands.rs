@@ -1,6 +1,7 @@
 //! What the gateway may ask for, carried out: the one piece of code behind the stream and the unary call.
 
 mod accounts;
+mod audit;
 mod operations;
 mod participants;
 mod payments;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 pub use operations::own_settings;
 
 use crate::{
+    audit::note::Signer,
     callers::Callers,
     domain::payment::Fingerprint,
     flow::{Flow, intake::Caller},
@@ -32,15 +34,22 @@ pub struct Commands {
     callers: Callers,
     page_tokens: PageTokens,
     own_settings: Settings,
+    signer: Option<Arc<Signer>>,
 }
 
 /// What came of a command, and whether an earlier one with the same request id did it.
 type Done = Result<(reply::Result, bool), Fault>;
 
 impl Commands {
-    /// Commands over a flow, in a platform with these settings of its own.
-    pub fn new(flow: Arc<Flow>, callers: Callers, page_tokens: PageTokens, own_settings: Settings) -> Self {
-        Self { flow, callers, page_tokens, own_settings }
+    /// Commands over a flow, in a platform with these settings of its own, whose checkpoints `signer` signs.
+    pub fn new(
+        flow: Arc<Flow>,
+        callers: Callers,
+        page_tokens: PageTokens,
+        own_settings: Settings,
+        signer: Option<Arc<Signer>>,
+    ) -> Self {
+        Self { flow, callers, page_tokens, own_settings, signer }
     }
 
     /// Carries out one command.
@@ -80,6 +89,10 @@ impl Commands {
             Operation::MakeApiKey(command) => self.make_api_key(caller, command).await,
             Operation::ListApiKeys(request) => self.list_api_keys(caller, request).await,
             Operation::RevokeApiKey(request) => self.revoke_api_key(caller, request).await,
+            Operation::GetCheckpoint(_) => self.get_checkpoint().await,
+            Operation::GetInclusionProof(request) => self.get_inclusion_proof(request).await,
+            Operation::GetConsistencyProof(request) => self.get_consistency_proof(request).await,
+            Operation::GetPaymentReceipt(request) => self.get_payment_receipt(caller, request).await,
         }
     }
 

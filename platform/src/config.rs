@@ -1,6 +1,10 @@
 //! The platform's settings.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand};
 use common::{
@@ -10,9 +14,13 @@ use common::{
     telemetry::{TelemetryArgs, TelemetryConfig},
     tls::IdentityArgs,
 };
+use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::flow::{Limits, book::BookConfig};
+use crate::{
+    audit::note::Signer,
+    flow::{Limits, book::BookConfig},
+};
 
 /// Rialto's platform: decides on payments and owns the ledger in PostgreSQL.
 ///
@@ -43,6 +51,34 @@ pub enum Job {
         /// Print JSON for programs.
         #[arg(long)]
         json: bool,
+    },
+    /// Compute the audit log again from the ledger, and end: 0 when all is well, 1 when anything was changed, removed, added or
+    /// reordered since it was sealed. Safe to run while payments go on.
+    VerifyAudit {
+        /// A checkpoint that was kept elsewhere: the log must have had its size and root.
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+        /// Print JSON for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a key to sign the audit log's checkpoints with: writes the private key to a new file, and prints the public one, which
+    /// verifies checkpoints and receipts.
+    NewAuditKey {
+        /// Where to write the private key.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// What the log is called.
+        #[arg(long, default_value = "rialto")]
+        name: String,
+    },
+    /// Check a receipt (the JSON of GetPaymentReceipt) with the log's public key alone, and end: 0 when it holds, 1 when not.
+    VerifyReceipt {
+        /// The receipt.
+        receipt: PathBuf,
+        /// The log's public key, as `platform new-audit-key` printed it.
+        #[arg(long, env = "RIALTO_AUDIT_PUBLIC_KEY")]
+        key: String,
     },
     /// Move payments that have been over for long enough to the archive, and end. Safe to run while payments go on; a platform
     /// that has --archive-after set does it by itself.
@@ -103,6 +139,17 @@ struct ServeArgs {
     /// everybody still finds them. Without it they stay for ever.
     #[arg(long, env = "RIALTO_ARCHIVE_AFTER")]
     archive_after: Option<String>,
+    /// How old what was decided is when the audit log takes it up: longer than clocks of platforms differ and commits take, since nothing
+    /// older can be written from then on.
+    #[arg(long, env = "RIALTO_SEAL_AFTER", default_value = "2min")]
+    seal_after: String,
+    /// The private key that checkpoints of the audit log are signed with (Ed25519, PKCS#8 in PEM; `platform new-audit-key` makes one).
+    /// Without it there are no checkpoints and no receipts.
+    #[arg(long, env = "RIALTO_AUDIT_KEY_FILE", value_name = "FILE")]
+    audit_key_file: Option<PathBuf>,
+    /// What the log is called in its checkpoints: the same on every platform of this database, and unlike other logs'.
+    #[arg(long, env = "RIALTO_AUDIT_NAME", default_value = "rialto")]
+    audit_name: String,
     #[command(flatten)]
     identity: IdentityArgs,
     #[command(flatten)]
@@ -126,6 +173,8 @@ pub struct Config {
     pub migrate: bool,
     /// How much may be under way.
     pub limits: Limits,
+    /// Signs checkpoints of the audit log.
+    pub signer: Option<Signer>,
     /// How batches are made.
     pub book: BookConfig,
     /// How to serve.
@@ -141,6 +190,16 @@ impl Args {
         let mut problems = Problems::new();
         let serve = &self.serve;
         let database = self.database.check(&mut problems);
+        let seal_after = problems.duration(
+            "seal-after",
+            &serve.seal_after,
+            Duration::from_secs(1),
+            Duration::from_secs(24 * 3600),
+        );
+        let key = serve.audit_key_file.as_deref();
+        let signer = key.map(|file| {
+            signer(file, &serve.audit_name).map_err(|problem| problems.add("audit-key-file", problem)).ok()
+        });
         let identity = serve.identity.check(&mut problems);
         let (channel, insecure) = (serve.channel.as_deref(), serve.insecure_channel);
         let channel = Route::check("channel", channel, insecure, identity.as_ref(), &mut problems);
@@ -165,11 +224,13 @@ impl Args {
                 database: database?,
                 database_connections: connections?,
                 channel: channel?,
+                signer: signer.flatten(),
                 migrate: serve.migrate,
                 limits: Limits {
                     max_under_way: max_under_way?,
                     max_clock_skew: max_clock_skew?,
                     archive_after: archive_after.flatten(),
+                    seal_after: seal_after?,
                 },
                 book: BookConfig {
                     max_waiting: max_under_way?.saturating_mul(2),
@@ -203,6 +264,15 @@ impl Args {
         let database = self.database.check(&mut problems);
         problems.finish(|| database)
     }
+}
+
+/// Reads the key that checkpoints are signed with.
+fn signer(file: &Path, name: &str) -> Result<Signer, String> {
+    let complain = |what: &str| format!("{}: {what}", file.display());
+    let pem = std::fs::read(file).map_err(|error| complain(&error.to_string()))?;
+    let key =
+        PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| complain("holds no private key in PEM"))?;
+    Signer::new(name, key.secret_pkcs8_der()).map_err(complain)
 }
 
 impl DatabaseArgs {

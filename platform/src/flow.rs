@@ -10,6 +10,7 @@ pub mod notice;
 pub mod overdue;
 mod pace;
 pub mod recover;
+pub mod seal;
 pub mod settle;
 pub mod waiters;
 
@@ -39,7 +40,7 @@ pub struct Flow {
     limits: Limits,
 }
 
-/// How much may be under way, how far clocks may differ, and how long what is over stays.
+/// How much may be under way, how far clocks may differ, how long what is over stays, and when it is sealed.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Payments under way at once; more are refused before anything is written.
@@ -49,6 +50,8 @@ pub struct Limits {
     pub max_clock_skew: Duration,
     /// How long payments that are over stay where every payment is written; none: for ever.
     pub archive_after: Option<Duration>,
+    /// How old what was decided is when the audit log takes it up.
+    pub seal_after: Duration,
 }
 
 /// The parts that a flow is made of.
@@ -91,6 +94,7 @@ impl Flow {
         tokio::spawn(notice::run(Arc::clone(&flow), notices));
         tokio::spawn(recover::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(overdue::run(Arc::clone(&flow), lifecycle.clone()));
+        tokio::spawn(seal::run(Arc::clone(&flow), lifecycle.clone(), flow.limits.seal_after));
         if let Some(keep) = flow.limits.archive_after {
             tokio::spawn(archive::run(Arc::clone(&flow), lifecycle.clone(), keep));
         }

@@ -1,5 +1,7 @@
 //! The platform: owns payments, accounts, transfers and events; decides; the only writer of money.
 
+pub mod audit;
+pub mod audit_check;
 pub mod callers;
 pub mod channel_link;
 pub mod commands;
@@ -14,7 +16,7 @@ pub mod store;
 pub mod trial_balance;
 pub mod wire;
 
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use common::{clock::Clock, lifecycle::Lifecycle, rpc_server};
 use proto::platform::platform_service_server::{self, PlatformServiceServer};
@@ -64,7 +66,8 @@ pub async fn run(
     let parts = Parts { store, clock, directory, channel, book, submissions, notices, limits };
     let flow = Flow::start(parts, &lifecycle);
 
-    let commands = Commands::new(flow.clone(), callers.clone(), page_tokens, own_settings);
+    let signer = config.signer.map(Arc::new);
+    let commands = Commands::new(flow.clone(), callers.clone(), page_tokens, own_settings, signer);
     let server = CommandServer::new(commands, callers, lifecycle.clone(), config.limits.max_under_way);
     let service = PlatformServiceServer::new(server).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let add = |routes: &mut tonic::service::RoutesBuilder| {

@@ -2,13 +2,23 @@
 
 use std::{
     error::Error,
+    fs,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Parser;
 use common::{clock::Clock, lifecycle::Lifecycle, rpc_server, telemetry};
 use platform::{
+    audit::{
+        note::{self, PublicKey, Signer},
+        receipt::verify as audit_receipt,
+    },
+    audit_check::AuditCheck,
     config::{Args, Job},
     flow::{self, archive::Progress},
     store::{Store, schema},
@@ -27,6 +37,9 @@ async fn main() -> ExitCode {
         Job::Serve => serve(&args).await,
         Job::Migrate => migrate(&args).await,
         Job::TrialBalance { json } => trial_balance(&args, json).await,
+        Job::VerifyAudit { checkpoint, json } => verify_audit(&args, checkpoint.as_deref(), json).await,
+        Job::NewAuditKey { out, name } => new_audit_key(&out, &name),
+        Job::VerifyReceipt { receipt, key } => verify_receipt(&receipt, &key),
         Job::Archive { after, json } => archive(&args, &after, json).await,
     };
     done.unwrap_or_else(|error| {
@@ -58,6 +71,49 @@ async fn trial_balance(args: &Args, json: bool) -> Done {
     Ok(if found.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+async fn verify_audit(args: &Args, checkpoint: Option<&Path>, json: bool) -> Done {
+    const SAY_EVERY: Duration = Duration::from_secs(2);
+    let database = args.database()?;
+    let kept = checkpoint.map(|file| {
+        let text =
+            fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        note::unverified(&text).map_err(|problem| format!("{}: {problem}", file.display()))
+    });
+    let kept = kept.transpose()?;
+    schema::check(&database).await?;
+    let mut said = Instant::now();
+    let say_now_and_then = |found: &AuditCheck| {
+        if !json && said.elapsed() > SAY_EVERY {
+            said = Instant::now();
+            say(&format!("computed {} leaves so far", found.leaves));
+        }
+    };
+    let found = AuditCheck::take(&Store::new(database, 1), kept, say_now_and_then).await?;
+    say(&if json { serde_json::to_string_pretty(&found)? } else { found.to_string() });
+    Ok(if found.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn new_audit_key(out: &Path, name: &str) -> Done {
+    let key = Signer::new_key().ok_or("the system gives no randomness")?;
+    let public = Signer::new(name, &key).map_err(|problem| format!("--name: {problem}"))?.public_key();
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(&key));
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(out);
+    file.and_then(|mut file| file.write_all(pem.as_bytes()))
+        .map_err(|error| format!("cannot write {}: {error}", out.display()))?;
+    say(&public.to_string());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify_receipt(receipt: &Path, key: &str) -> Done {
+    let key = PublicKey::parse(key).map_err(|problem| format!("--key: {problem}"))?;
+    let json =
+        fs::read_to_string(receipt).map_err(|error| format!("cannot read {}: {error}", receipt.display()))?;
+    let shown = audit_receipt(&json, &key).map_err(|why| format!("receipt: NOT OK: {why}"))?;
+    say(shown.to_string().trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn archive(args: &Args, after: &str, json: bool) -> Done {
     const SAY_EVERY: Duration = Duration::from_secs(2);
     let (database, keep) = args.archive(after)?;
@@ -82,7 +138,6 @@ async fn archive(args: &Args, after: &str, json: bool) -> Done {
 
 /// Prints what the command was asked for; a reader who has gone is no failure.
 fn say(text: &str) {
-    use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

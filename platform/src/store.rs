@@ -5,6 +5,7 @@ pub mod acts;
 pub mod alarms;
 pub mod api_keys;
 pub mod archive;
+pub mod audit;
 pub mod deposits;
 pub mod dispatches;
 pub mod durability;

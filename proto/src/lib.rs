@@ -11,6 +11,11 @@ pub mod convert;
     reason = "generated code"
 )]
 mod generated {
+    pub mod audit {
+        pub mod v1 {
+            tonic::include_proto!("rialto.audit.v1");
+        }
+    }
     pub mod common {
         pub mod v1 {
             tonic::include_proto!("rialto.common.v1");
@@ -49,8 +54,9 @@ mod generated {
 }
 
 pub use generated::{
-    accounts::v1 as accounts, channel::v1 as channel, common::v1 as money, operations::v1 as operations,
-    participants::v1 as participants, payments::v1 as payments, platform::v1 as platform,
+    accounts::v1 as accounts, audit::v1 as audit, channel::v1 as channel, common::v1 as money,
+    operations::v1 as operations, participants::v1 as participants, payments::v1 as payments,
+    platform::v1 as platform,
 };
 
 /// The descriptors of every contract here, as a serialized `FileDescriptorSet`.

@@ -4,6 +4,8 @@
 
 #[path = "edge/archive.rs"]
 mod archive;
+#[path = "edge/audit.rs"]
+mod audit;
 #[path = "edge/bench.rs"]
 mod bench;
 #[path = "edge/database.rs"]

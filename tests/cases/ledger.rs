@@ -6,6 +6,8 @@
 mod archive;
 #[path = "ledger/archiving.rs"]
 mod archiving;
+#[path = "ledger/audit.rs"]
+mod audit;
 #[path = "ledger/authorizations.rs"]
 mod authorizations;
 #[path = "ledger/bench.rs"]

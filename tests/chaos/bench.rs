@@ -126,6 +126,8 @@ impl Bench {
             // So short that payments are refunded, repeated and spoken of by their banks while they leave and when they have left. What
             // bugs are planted into stays as they know it.
             setup.flags.push((Service::Platform, "--archive-after=2s".to_owned()));
+            // Longer than anything stands still, and short enough that much is sealed while others do.
+            setup.flags.push((Service::Platform, "--seal-after=20s".to_owned()));
         }
         setup.database_settings.extend(database_settings);
         setup.features = FEATURES.to_vec();

@@ -23,6 +23,7 @@ use std::{
 };
 
 use harness::{BenchError, system::Service};
+use platform::{audit::merkle::Hash, audit_check::AuditCheck, store::Store};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 pub use answers::is_at_rest;
@@ -89,6 +90,8 @@ pub struct Checker {
     /// The families that have not come to their end.
     open: BTreeSet<String>,
     expected: Expected,
+    /// The audit log's size and root as of the last time.
+    sealed: Option<(u64, Hash)>,
     census: Vec<(String, i64)>,
 }
 
@@ -106,6 +109,7 @@ impl Checker {
             families: BTreeMap::new(),
             open: BTreeSet::new(),
             expected: Expected::default(),
+            sealed: None,
             census: Vec::new(),
         }
     }
@@ -146,7 +150,18 @@ impl Checker {
         }
         found.extend(ledger::judge(&accounts, &sums, open));
         found.extend(self.expected.judge(&accounts, &sums));
+        found.extend(self.judge_audit_log().await?);
         Ok(found)
+    }
+
+    /// The audit log is what the ledger makes, and grew out of what it was.
+    async fn judge_audit_log(&mut self) -> Result<Vec<Violation>, BenchError> {
+        let store = Store::new(self.database.clone(), 1);
+        let check = AuditCheck::take(&store, self.sealed, |_| {}).await?;
+        self.sealed = store.last_seal().await?.map(|seal| (seal.log.size(), seal.log.root()));
+        store.pool().close().await;
+        let violation = |difference| Violation::new("I11", Harm::WrongTotals, "", difference);
+        Ok(check.differences.into_iter().map(violation).collect())
     }
 
     /// Puts what is new to where it belongs, and returns the families that are to be judged.

@@ -63,6 +63,8 @@ async fn run(args: Args) -> Result<bool, BenchError> {
     let mut setup = Setup::new(folder.clone()).over_http2();
     setup.gateway_listen.clone_from(&args.listen);
     setup.script = scenes::script();
+    // So that a receipt can be had while one is still looking.
+    setup.flags.push((Service::Platform, "--seal-after=20s".to_owned()));
     say("Starting PostgreSQL, three banks, channel, platform and gateway …");
     let system = System::start(setup).await?;
     let client = Client::new(&system.gateway()?, system.credential(0))?;
@@ -87,7 +89,10 @@ async fn run(args: Args) -> Result<bool, BenchError> {
     if !args.once {
         let account = account_to_try(&client).await?;
         let environment = folder.join("env");
-        fs::write(&environment, report::environment(&*system.lock().await, &account))?;
+        fs::write(
+            &environment,
+            report::environment(&*system.lock().await, &account, report.first_payment()),
+        )?;
         say(&report::lines_to_paste(&*system.lock().await, &environment));
         tokio::signal::ctrl_c().await?;
         say("Stopping.");

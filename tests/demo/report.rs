@@ -49,6 +49,11 @@ impl Report {
             && self.orders.open.is_empty()
     }
 
+    /// The first payment that was made; empty if none was.
+    pub fn first_payment(&self) -> &str {
+        self.played.iter().map(|played| played.id.as_str()).find(|id| !id.is_empty()).unwrap_or_default()
+    }
+
     /// For programs.
     ///
     /// # Errors
@@ -119,10 +124,10 @@ pub fn orders(paid: &Paid, report: &Path) -> String {
 }
 
 /// What the calls that can be pasted need, for a shell to read.
-pub fn environment(system: &System, account: &str) -> String {
+pub fn environment(system: &System, account: &str, payment: &str) -> String {
     format!(
-        "GATEWAY={}\nCA={}\nKEY={}\nOTHER_KEY={}\nHOUSE_KEY={}\nACCOUNT={account}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n\
-         export RIALTO_INSECURE_DATABASE=true\n",
+        "GATEWAY={}\nCA={}\nKEY={}\nOTHER_KEY={}\nHOUSE_KEY={}\nACCOUNT={account}\nPAYMENT={payment}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n\
+         export RIALTO_INSECURE_DATABASE=true\nAUDIT_KEY={}\n",
         system.address(Service::Gateway),
         system.certificates().ca().display(),
         system.credential(0),
@@ -130,7 +135,8 @@ pub fn environment(system: &System, account: &str) -> String {
         system.house_operator(),
         BANKS[0].account(1),
         system.address(Service::Bank),
-        system.database_url()
+        system.database_url(),
+        system.audit_public_key()
     )
 }
 
@@ -153,6 +159,7 @@ pub fn lines_to_paste(system: &System, environment: &Path) -> String {
         call(r#"{"account": "$ACCOUNT"}"#, "rialto.accounts.v1.AccountService/ListEntries"),
         call("{}", "rialto.payments.v1.PaymentService/CreatePayment"),
         "target/release/platform trial-balance\n".to_owned(),
+        "target/release/platform verify-audit\n".to_owned(),
         format!("\n$OTHER_KEY is another participant's ({}), who sees none of this; ", PARTICIPANTS[1]),
         "$HOUSE_KEY lets people in and out.\n".to_owned(),
     ]

@@ -8,6 +8,7 @@ use proto::{
         Account, CreateAccountRequest, Deposit, DepositRequest, GetAccountRequest,
         account_service_client::AccountServiceClient,
     },
+    audit::audit_service_client::AuditServiceClient,
     money::Money,
     operations::operations_service_client::OperationsServiceClient,
     participants::{
@@ -37,6 +38,8 @@ pub struct Client {
     pub operations: OperationsServiceClient<Channel>,
     /// The administration's service, for calls that have no shortcut here.
     pub participants: ParticipantServiceClient<Channel>,
+    /// The audit log's service.
+    pub audit: AuditServiceClient<Channel>,
     authorization: Option<MetadataValue<Ascii>>,
 }
 
@@ -61,7 +64,8 @@ impl Client {
             payments: PaymentServiceClient::new(channel.clone()),
             accounts: AccountServiceClient::new(channel.clone()),
             operations: OperationsServiceClient::new(channel.clone()),
-            participants: ParticipantServiceClient::new(channel),
+            participants: ParticipantServiceClient::new(channel.clone()),
+            audit: AuditServiceClient::new(channel),
             authorization,
         })
     }

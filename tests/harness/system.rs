@@ -134,6 +134,8 @@ pub struct System {
     postgres: Postgres,
     keys: Vec<String>,
     certificates: Certificates,
+    audit_key: PathBuf,
+    audit_public_key: String,
 }
 
 /// The participants of the bench, each with an API key for every role but the last, which may only read.
@@ -161,12 +163,14 @@ impl System {
         }
         let keys = keys::made(&setup.folder)?;
         let certificates = Certificates::make(&setup.folder.join("certificates"))?;
+        let (audit_key, audit_public_key) = keys::audit_key(&setup.folder)?;
         for bank in &setup.banks {
             // Addresses of an earlier run may be somebody else's by now.
             let _ = fs::remove_file(own_address_file(&setup.folder, bank));
         }
         fs::write(setup.folder.join("script.toml"), &setup.script)?;
-        let mut system = Self { setup, running: Vec::new(), postgres, keys, certificates };
+        let mut system =
+            Self { setup, running: Vec::new(), postgres, keys, certificates, audit_key, audit_public_key };
         for service in Service::ALL {
             let started = system.launch(service)?;
             system.running.push(started);
@@ -236,6 +240,7 @@ impl System {
                     .env("RIALTO_DATABASE_URL", self.postgres.url_at(&database, DATABASE))
                     .arg("--insecure-database");
                 self.let_in(&mut command, service, "gateway=rialto.platform.v1.PlatformService/Exchange");
+                command.arg("--audit-key-file").arg(&self.audit_key);
             }
             Service::Gateway => {
                 command.arg("--platform").arg(self.url(Link::GatewayToPlatform, Service::Platform)?);
@@ -307,6 +312,11 @@ impl System {
             _ => Some("bench"),
         };
         self.certificates.connect(identity, self.address(service)).await
+    }
+
+    /// The public key that checkpoints and receipts are verified with.
+    pub fn audit_public_key(&self) -> &str {
+        &self.audit_public_key
     }
 
     /// The certificates.

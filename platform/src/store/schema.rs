@@ -71,15 +71,15 @@ pub async fn check(options: &PgConnectOptions) -> Result<(), SchemaError> {
     let present: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
         .fetch_one(&mut connection)
         .await?;
-    let newest: i64 = if present {
-        sqlx::query_scalar("SELECT COALESCE(max(version), 0) FROM _sqlx_migrations WHERE success")
-            .fetch_one(&mut connection)
+    let done: Vec<i64> = if present {
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
+            .fetch_all(&mut connection)
             .await?
     } else {
-        0
+        Vec::new()
     };
     connection.close().await?;
-    match MIGRATIONS.iter().map(|migration| migration.version).find(|version| *version > newest) {
+    match MIGRATIONS.iter().map(|migration| migration.version).find(|version| !done.contains(version)) {
         Some(version) => Err(SchemaError::Behind(version)),
         None => Ok(()),
     }

@@ -62,6 +62,10 @@ const RULES: &[Rule] = &[
     rule("rialto.operations.v1.OperationsService.ResolvePayment", OPERATOR, NotFound),
     rule("rialto.operations.v1.OperationsService.ListAlarms", OVERSEER, Hidden),
     rule("rialto.operations.v1.OperationsService.GetSettings", OPERATOR, Hidden),
+    rule("rialto.audit.v1.AuditService.GetCheckpoint", &ROLES, Hidden),
+    rule("rialto.audit.v1.AuditService.GetInclusionProof", &ROLES, Hidden),
+    rule("rialto.audit.v1.AuditService.GetConsistencyProof", &ROLES, Hidden),
+    rule("rialto.audit.v1.AuditService.GetPaymentReceipt", &ROLES, NotFound),
     rule("rialto.participants.v1.ParticipantService.CreateParticipant", OPERATOR, Denied),
     rule("rialto.participants.v1.ParticipantService.ListParticipants", OPERATOR, Denied),
     rule("rialto.participants.v1.ParticipantService.DisableParticipant", OPERATOR, Denied),
@@ -142,6 +146,9 @@ const FILLS: &[(&str, &str, Fill)] = &[
     ("*", "capture", Fill::Absent),
     ("*", "state", Fill::Absent),
     ("*", "resolution", Fill::Number(1)),
+    ("*", "leaf", Fill::Number(0)),
+    ("*", "size", Fill::Number(1)),
+    ("*", "old_size", Fill::Number(1)),
     ("*", "evidence_reference", Fill::Text("statement 7, line 3")),
 ];
 
@@ -322,6 +329,8 @@ fn every_role_can_do_what_it_is_for_with_its_own_and_nothing_else() {
                             (Err(refused), true, true, NotFound) => *refused == not_found(),
                             (Err(refused), true, true, HouseOnly) if !is_house => *refused == not_found(),
                             (Ok(answer), true, true, Hidden) => !foreign.are_in(answer),
+                            // What is nobody's may not be there yet.
+                            (Err(refused), true, true, Hidden) => refused.code == Code::FailedPrecondition,
                             // Of one's own, and the house of everybody: it is done, or does not fit the state of things.
                             (Ok(_), true, false, _) => true,
                             (Ok(_), true, true, HouseOnly | Denied) => *is_house,

@@ -41,7 +41,7 @@ impl World {
     }
 
     /// Alice paid Bob on 5 February 2020.
-    async fn paid_long_ago(&self, book: &Book, request: &str) -> Payment {
+    pub async fn paid_long_ago(&self, book: &Book, request: &str) -> Payment {
         let mut pay = self.pay_on_us(request, self.bob, 100);
         let number = (pay.id.uuid().as_u128() << 48 >> 48) | (0x0170_1538_aa00 << 80);
         pay.id = PaymentId::from_uuid(uuid::Uuid::from_u128(number));

@@ -130,6 +130,19 @@ impl World {
         world
     }
 
+    /// The same accounts in a copy of the database.
+    pub fn at(options: PgConnectOptions, of: &Self) -> Self {
+        let store = Store::new(options.clone(), 4);
+        Self {
+            options,
+            store,
+            clock: Clock::system(),
+            settlement: of.settlement,
+            alice: of.alice,
+            bob: of.bob,
+        }
+    }
+
     /// Writers of their own: another platform on the same database.
     pub fn book(&self, writers: usize) -> Book {
         book_on(&self.store, writers)

@@ -1,6 +1,12 @@
 //! The participants' API keys.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use platform::audit::note::Signer;
 
 use common::settings::Secret;
 use gateway::participant::KeyHasher;
@@ -19,6 +25,19 @@ pub fn new_key(participant: &str, roles: &[&str]) -> Result<(String, String), Be
     let hasher = KeyHasher::new(&Secret::new(API_KEY_SECRET))?;
     let roles: Vec<String> = roles.iter().map(|&role| role.to_owned()).collect();
     Ok(gateway::participant::new_key(&hasher, participant, &roles)?)
+}
+
+/// The key that checkpoints of the audit log are signed with, made if there is none, and its public half.
+pub(super) fn audit_key(folder: &Path) -> Result<(PathBuf, String), BenchError> {
+    let (file, public) = (folder.join("audit.key"), folder.join("audit.public"));
+    if !file.is_file() {
+        let key = Signer::new_key().ok_or("the system gives no randomness")?;
+        fs::write(&public, Signer::new("rialto", &key)?.public_key().to_string())?;
+        let pem =
+            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(key));
+        fs::write(&file, pem)?;
+    }
+    Ok((file, fs::read_to_string(public)?))
 }
 
 /// Makes the participants' API keys, one more for a second operator of the first, one for the house's operator and one for a

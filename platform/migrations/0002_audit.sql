@@ -1,0 +1,116 @@
+-- The audit log: everything that was decided, as leaves of a Merkle tree (RFC 9162), sealed off the path of payments. What is a leaf and in
+-- which order they stand follows from these tables and from audit_rows alone, so that anybody can compute the roots again.
+
+CREATE TABLE audit_horizon (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    sealed_up_to uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'
+);
+COMMENT ON TABLE audit_horizon IS 'One row: up to where nothing new may come to be, so that it can be sealed.';
+COMMENT ON COLUMN audit_horizon.singleton IS 'Keeps the table at one row.';
+COMMENT ON COLUMN audit_horizon.sealed_up_to IS 'New payments, deposits, accounts and alarms have greater numbers than this. Only grows.';
+INSERT INTO audit_horizon DEFAULT VALUES;
+
+CREATE TABLE audit_seals (
+    size bigint PRIMARY KEY,
+    first_leaf bigint NOT NULL UNIQUE,
+    up_to uuid NOT NULL UNIQUE,
+    late_payments uuid[] NOT NULL,
+    late_sequences integer[] NOT NULL,
+    unfinished_payments uuid[] NOT NULL,
+    unfinished_sequences integer[] NOT NULL,
+    peaks bytea NOT NULL,
+    sealed_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT audit_seals_sound CHECK (first_leaf >= 0 AND size >= first_leaf AND octet_length(peaks) % 32 = 0
+        AND cardinality(late_payments) = cardinality(late_sequences)
+        AND cardinality(unfinished_payments) = cardinality(unfinished_sequences))
+);
+-- Rarely written, and few payments are late: what finds the leaf of a later step.
+CREATE INDEX audit_seals_of_late_payments ON audit_seals USING gin (late_payments) WITH (fastupdate = off);
+COMMENT ON TABLE audit_seals IS 'Stretches of the log: first the late steps as they are listed, then all of audit_rows behind the seal before up to up_to, by number and step, but for steps of unfinished payments behind the one that was sealed. Immutable.';
+COMMENT ON COLUMN audit_seals.size IS 'How many leaves the log has with this seal.';
+COMMENT ON COLUMN audit_seals.first_leaf IS 'How many it had before.';
+COMMENT ON COLUMN audit_seals.up_to IS 'The last number that it seals.';
+COMMENT ON COLUMN audit_seals.late_payments IS 'Payments that were sealed before they were over, and have gone on since: one entry for each step.';
+COMMENT ON COLUMN audit_seals.late_sequences IS 'The step of each.';
+COMMENT ON COLUMN audit_seals.unfinished_payments IS 'Payments of this stretch that were not over.';
+COMMENT ON COLUMN audit_seals.unfinished_sequences IS 'The last step of each that is sealed here.';
+COMMENT ON COLUMN audit_seals.peaks IS 'The hashes of the peaks of the log with this seal, left to right, 32 bytes each; folded they are its root.';
+COMMENT ON COLUMN audit_seals.sealed_at IS 'When.';
+
+CREATE TABLE audit_nodes (
+    level smallint NOT NULL,
+    index bigint NOT NULL,
+    hash bytea NOT NULL CHECK (octet_length(hash) = 32),
+    PRIMARY KEY (level, index)
+);
+COMMENT ON TABLE audit_nodes IS 'The complete subtrees whose level is a multiple of 8, which proofs are made of. Immutable.';
+COMMENT ON COLUMN audit_nodes.level IS 'How high: it spans 2^level leaves.';
+COMMENT ON COLUMN audit_nodes.index IS 'The how-manieth of its level, from 0.';
+COMMENT ON COLUMN audit_nodes.hash IS 'Its hash.';
+
+CREATE TABLE audit_unfinished (
+    payment_id uuid PRIMARY KEY,
+    sealed integer NOT NULL
+);
+COMMENT ON TABLE audit_unfinished IS 'Payments that were not over when they were sealed, until they are.';
+COMMENT ON COLUMN audit_unfinished.payment_id IS 'The payment.';
+COMMENT ON COLUMN audit_unfinished.sealed IS 'Its last step that is sealed.';
+
+CREATE TRIGGER audit_seals_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_seals
+    EXECUTE FUNCTION refuse_change('the audit log never changes');
+CREATE TRIGGER audit_nodes_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_nodes
+    EXECUTE FUNCTION refuse_change('the audit log never changes');
+CREATE TRIGGER audit_horizon_only_grows BEFORE UPDATE ON audit_horizon FOR EACH ROW WHEN (NEW.sealed_up_to < OLD.sealed_up_to)
+    EXECUTE FUNCTION refuse_change('what is sealed stays sealed');
+
+-- Payments come with their first event, where refuse_strays looks.
+CREATE FUNCTION refuse_sealed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM fresh f WHERE f.id <= (SELECT h.sealed_up_to FROM audit_horizon h)) THEN
+        RAISE EXCEPTION 'a new row of % has a number that is sealed: the clock of who made it is late', TG_TABLE_NAME
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION refuse_sealed() IS 'Refuses new rows with numbers up to which the audit log is sealed.';
+CREATE TRIGGER accounts_refuse_sealed AFTER INSERT ON accounts REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
+CREATE TRIGGER deposits_refuse_sealed AFTER INSERT ON deposits REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
+CREATE TRIGGER alarms_refuse_sealed AFTER INSERT ON alarms REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
+
+-- Each column by its name, since a leaf must stay the same to the last byte when tables get further ones; times without a zone, which the
+-- connection would choose. Steps but the first say nothing of the payment but its number.
+CREATE VIEW audit_rows (id, sequence, leaf, is_over) AS
+    SELECT e.payment_id, e.sequence,
+        CASE e.sequence WHEN 1 THEN row_to_json(payment_body)::text ELSE row_to_json(step_body)::text END,
+        p.state IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED') AND p.sequence = e.sequence
+    FROM all_payment_events e JOIN all_payments p ON p.id = e.payment_id
+    CROSS JOIN LATERAL (SELECT 'STEP' AS kind, e.payment_id AS payment, e.sequence AS step, e.state,
+        e.created_at AT TIME ZONE 'UTC' AS at, e.valid_until AT TIME ZONE 'UTC' AS valid_until, e.reason_code, e.reason_iso_code,
+        e.bank_message_id) AS step_body
+    CROSS JOIN LATERAL (SELECT 'PAYMENT' AS kind, e.payment_id AS payment, e.sequence AS step, e.state,
+        e.created_at AT TIME ZONE 'UTC' AS at, e.valid_until AT TIME ZONE 'UTC' AS valid_until, e.reason_code, e.reason_iso_code,
+        e.bank_message_id, p.kind AS payment_kind, p.participant_id AS participant, p.request_id, p.request_fingerprint, p.uetr,
+        p.payer_account, p.credit_account, p.amount, p.currency, p.payee_name, p.payee_iban, p.payee_account_number, p.payee_account,
+        p.payee_bank_id, p.payee_bic, p.remittance_information, p.metadata, p.end_to_end_id, p.bank_id, p.original_id,
+        p.expires_at AT TIME ZONE 'UTC' AS expires_at) AS payment_body
+    UNION ALL
+    SELECT d.id, 1, row_to_json(deposit_body)::text, true FROM deposits d
+    CROSS JOIN LATERAL (SELECT 'DEPOSIT' AS kind, d.id AS deposit, d.participant_id AS participant, d.request_id, d.request_fingerprint,
+        d.account_id AS account, d.amount, d.currency, d.bank_id, d.reference, d.created_at AT TIME ZONE 'UTC' AS at) AS deposit_body
+    UNION ALL
+    SELECT a.id, 1, row_to_json(account_body)::text, true FROM accounts a
+    CROSS JOIN LATERAL (SELECT 'ACCOUNT' AS kind, a.id AS account, a.participant_id AS participant, a.request_id, a.request_fingerprint,
+        a.currency, a.bank_id, a.is_suspense, a.may_overdraw, a.created_at AT TIME ZONE 'UTC' AS at) AS account_body
+    UNION ALL
+    SELECT l.id, 1, row_to_json(alarm_body)::text, true FROM alarms l
+    CROSS JOIN LATERAL (SELECT 'ALARM' AS kind, l.id AS alarm, l.kind AS alarm_kind, l.payment_id AS payment, l.detail,
+        l.created_at AT TIME ZONE 'UTC' AS at) AS alarm_body;
+COMMENT ON VIEW audit_rows IS 'What there is to seal: each thing that was decided by its number and step, as the text of its leaf, and whether nothing more follows of it.';
+
+GRANT SELECT ON audit_horizon, audit_seals, audit_nodes, audit_unfinished, audit_rows TO rialto_platform;
+GRANT INSERT ON audit_seals, audit_nodes, audit_unfinished TO rialto_platform;
+GRANT UPDATE (sealed_up_to) ON audit_horizon TO rialto_platform;
+GRANT UPDATE (sealed), DELETE ON audit_unfinished TO rialto_platform;

@@ -1,0 +1,323 @@
+//! The audit log: everything that was decided is in it once, in an order that never changes, and whatever is changed is found.
+
+use std::time::Duration;
+
+use platform::{
+    audit::{
+        merkle::{self, Hash},
+        proofs::{self, NoProof},
+    },
+    audit_check::AuditCheck,
+    flow::seal,
+};
+use sqlx::Connection;
+use uuid::Uuid;
+
+use crate::{
+    bench::{World, accepted, command, connect, database, number, payment, rejected, sql, submission, write},
+    life::payment_row,
+};
+
+/// How many leaves there are to seal.
+const ROWS: &str = "SELECT count(*) FROM audit_rows";
+
+impl World {
+    /// Seals all that there is; returns how many leaves.
+    async fn seal_all(&self) -> u64 {
+        // What was made in this millisecond is sealed with the next.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        seal::round(&self.store, Duration::ZERO, || true).await.unwrap()
+    }
+
+    async fn check(&self) -> AuditCheck {
+        AuditCheck::take(&self.store, None, |_| {}).await.unwrap()
+    }
+
+    async fn size_and_root(&self) -> (u64, Hash) {
+        let log = self.store.last_seal().await.unwrap().expect("a seal").log;
+        (log.size(), log.root())
+    }
+}
+
+/// Payments in many a state, sealed when some of them have not come to their end.
+async fn sealed_world() -> World {
+    let world = World::new().await;
+    let book = world.book(1);
+    world.paid(&book, "paid").await;
+    write(&book, command(world.pay_on_us("on us", world.bob, 5))).await;
+    let sent = submission(write(&book, command(world.pay_bank("sent", 10))).await);
+    let taken = world.authorize("taken", false).await;
+    world.seal_all().await;
+    write(&book, world.conclude_known(&sent, rejected())).await;
+    let part = write(&book, world.capture("part", taken.id, Some(60))).await;
+    world.end_of(&book, part).await;
+    write(&book, world.cancel(&payment_row(&world, taken.id).await)).await;
+    world.authorize("open", true).await;
+    world.seal_all().await;
+    world
+}
+
+#[tokio::test]
+async fn everything_that_was_decided_is_sealed_once_whenever_it_happened() {
+    let world = World::new().await;
+    let book = world.book(1);
+    let sent = submission(write(&book, command(world.pay_bank("sent", 10))).await);
+    let first = world.seal_all().await;
+    assert_eq!(i64::try_from(first).unwrap(), number(&world.options, ROWS).await);
+    assert_eq!(first, 3 + 2 + 1, "accounts, deposits, a step");
+    assert_eq!(world.seal_all().await, 0);
+    let kept = world.size_and_root().await;
+
+    write(&book, world.conclude_known(&sent, accepted())).await;
+    world.paid(&book, "paid").await;
+    assert_eq!(world.seal_all().await, 1 + 2, "the late step, and the new payment");
+    assert_eq!(world.seal_all().await, 0);
+    assert_eq!(number(&world.options, "SELECT count(*) FROM audit_unfinished").await, 0);
+    let found = AuditCheck::take(&world.store, Some(kept), |_| {}).await.unwrap();
+    assert!(found.is_ok() && found.size == 9 && found.leaves == 9, "{found}");
+}
+
+#[tokio::test]
+async fn many_payments_make_many_seals_and_every_proof_holds() {
+    let world = World::new().await;
+    let book = world.book(1);
+    for number in 0..1_300 {
+        write(&book, command(world.pay_on_us(&format!("{number}"), world.bob, 1))).await;
+        if number == 700 {
+            world.seal_all().await;
+        }
+    }
+    world.seal_all().await;
+    assert!(number(&world.options, "SELECT count(*) FROM audit_seals").await >= 4);
+    let found = world.check().await;
+    assert!(found.is_ok(), "{found}");
+    let (size, root) = world.size_and_root().await;
+    assert_eq!(size, 1_305);
+    let leaf = async |leaf: u64| {
+        let seal = world.store.seal_with_leaf(leaf).await.unwrap().unwrap();
+        let leaves = world.store.leaves_of(&seal).await.unwrap();
+        leaves[usize::try_from(leaf - seal.first_leaf).unwrap()].hash()
+    };
+    for number in [0, 1, 255, 256, 511, 512, 700, 1_279, 1_280, 1_304] {
+        let proof = proofs::inclusion(&world.store, number, size).await.unwrap();
+        assert_eq!(
+            merkle::root_of_inclusion(number, size, leaf(number).await, &proof),
+            Some(root),
+            "{number}"
+        );
+    }
+    let mut log = merkle::Frontier::default();
+    for number in 0..700 {
+        if [1, 2, 255, 256, 257, 512, 699].contains(&log.size()) {
+            let old = log.size();
+            let proof = proofs::consistency(&world.store, old, size).await.unwrap();
+            assert!(merkle::is_consistent(old, &log.root(), size, &root, &proof), "{old}");
+        }
+        log.push(leaf(number).await, |_, _| {});
+    }
+    let none = proofs::inclusion(&world.store, size, size).await;
+    assert!(matches!(none, Err(NoProof::NoSuchSize)), "{none:?}");
+}
+
+/// What is done to the ledger by its owner, and part of what is said of it.
+const CHANGES: [(&str, &str); 22] = [
+    ("SELECT", ""),
+    ("UPDATE payments SET amount = amount + 1 WHERE request_id = 'paid'", "was changed"),
+    ("UPDATE payments SET payee_name = 'Mallory' WHERE request_id = 'sent'", "was changed"),
+    ("UPDATE payments SET remittance_information = '' WHERE request_id = 'on us'", "was changed"),
+    ("UPDATE payments SET metadata = '{}' WHERE request_id = 'paid'", "was changed"),
+    ("UPDATE payments SET credit_account = payer_account WHERE request_id = 'part'", "was changed"),
+    ("UPDATE payments SET participant_id = 'bob' WHERE request_id = 'open'", "was changed"),
+    ("UPDATE payments SET uetr = gen_random_uuid() WHERE request_id = 'taken'", "was changed"),
+    (
+        "UPDATE payment_events SET bank_message_id = 'x' WHERE payment_id = <paid> AND sequence = 2",
+        "was changed",
+    ),
+    (
+        "UPDATE payment_events SET created_at = created_at + interval '1 microsecond' WHERE payment_id = <sent>",
+        "was changed",
+    ),
+    (
+        "UPDATE payment_events SET reason_code = NULL WHERE payment_id = <sent> AND sequence = 2",
+        "was changed",
+    ),
+    (
+        "UPDATE payment_events SET sequence = 9 WHERE payment_id = <paid> AND sequence = 1;
+     UPDATE payment_events SET sequence = 1 WHERE payment_id = <paid> AND sequence = 2;
+     UPDATE payment_events SET sequence = 2 WHERE payment_id = <paid> AND sequence = 9",
+        "was changed",
+    ),
+    ("DELETE FROM payment_events WHERE payment_id = <paid> AND sequence = 2", "rows are there"),
+    ("DELETE FROM payment_events WHERE payment_id = <sent> AND sequence = 2", "rows are there"),
+    ("DELETE FROM payments WHERE request_id = 'on us'", "rows are there"),
+    (
+        "INSERT INTO payment_events (payment_id, created_at, sequence, state, bank_message_id)
+      VALUES (<on us>, now(), 2, 'FAILED', '')",
+        "rows are there",
+    ),
+    ("UPDATE deposits SET amount = amount + 1 WHERE participant_id = 'alice'", "was changed"),
+    ("DELETE FROM deposits WHERE participant_id = 'bob'", "rows are there"),
+    ("UPDATE accounts SET may_overdraw = true WHERE participant_id = 'alice'", "was changed"),
+    (
+        "UPDATE audit_seals SET peaks = set_byte(peaks, 3, get_byte(peaks, 3) # 1) WHERE first_leaf = 0",
+        "was changed",
+    ),
+    ("DELETE FROM audit_seals WHERE first_leaf = 0", "a seal is missing behind leaf 0"),
+    ("DELETE FROM audit_seals WHERE first_leaf > 0", "once, and has"),
+];
+
+#[tokio::test]
+async fn every_single_change_of_what_is_sealed_is_found() {
+    let world = sealed_world().await;
+    let kept = world.size_and_root().await;
+    let mut connection = connect(&world.options).await;
+    let rows: Vec<(String, Uuid)> =
+        sqlx::query_as("SELECT request_id, id FROM payments").fetch_all(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let name = world.options.get_database().map(str::to_owned);
+    world.store.pool().close().await;
+    for (change, says) in CHANGES {
+        let fill = |text: String, (name, id): &(String, Uuid)| {
+            text.replace(&format!("<{name}>"), &format!("'{id}'::uuid"))
+        };
+        let change = rows.iter().fold(change.to_owned(), fill);
+        let copy = World::at(database(name.as_deref()).await, &world);
+        sql(&copy.options, &format!("SET session_replication_role = replica; {change}")).await;
+        let found = AuditCheck::take(&copy.store, Some(kept), |_| {}).await.unwrap();
+        assert_eq!(found.is_ok(), says.is_empty(), "{change}\n{found}");
+        assert!(
+            says.is_empty() || found.to_string().contains(says),
+            "{change}\ndoes not say {says}:\n{found}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_what_its_leaves_make_is_found() {
+    let world = World::new().await;
+    let book = world.book(1);
+    for number in 0..260 {
+        write(&book, command(world.pay_on_us(&format!("{number}"), world.bob, 1))).await;
+    }
+    world.seal_all().await;
+    assert!(world.check().await.is_ok());
+    let spoil = "SET session_replication_role = replica; UPDATE audit_nodes SET hash = sha256(hash)";
+    sql(&world.options, spoil).await;
+    let found = world.check().await;
+    assert!(found.to_string().contains("node 0 of level 8"), "{found}");
+}
+
+#[tokio::test]
+async fn nothing_comes_to_be_below_what_is_sealed() {
+    let world = World::new().await;
+    let book = world.book(1);
+    let late = world.pay_bank("late", 10);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    world.seal_all().await;
+    assert!(book.write(command(late), common::trace::TraceParent::new_root()).await.is_err());
+    assert_eq!(number(&world.options, "SELECT count(*) FROM payments").await, 0);
+    write(&book, command(world.pay_bank("in time", 10))).await;
+    let mut connection = connect(&world.options).await;
+    for (table, row) in [
+        (
+            "accounts",
+            "SELECT (r).* FROM (SELECT jsonb_populate_record(a, jsonb_build_object('id', <old>, 'request_id', 'x')) AS r \
+            FROM accounts a WHERE display_name = 'Alice') AS made",
+        ),
+        (
+            "deposits",
+            "SELECT (r).* FROM (SELECT jsonb_populate_record(d, jsonb_build_object('id', <old>, 'request_id', 'x')) AS r \
+            FROM deposits d LIMIT 1) AS made",
+        ),
+        ("alarms", "SELECT <old>, 'X', id, '', now() FROM payments"),
+    ] {
+        let insert = |old: &str| format!("INSERT INTO {table} {}", row.replace("<old>", old));
+        let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(insert("first_id(now() - interval '1 minute')")));
+        let refused = refused.execute(&mut connection).await.unwrap_err().to_string();
+        assert!(refused.contains("is sealed"), "{table}: {refused}");
+        let taken = insert("first_id(now() + interval '1 minute')");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(taken)).execute(&mut connection).await.expect(table);
+    }
+}
+
+#[tokio::test]
+async fn what_began_before_the_horizon_is_waited_for_and_sealed() {
+    let world = World::new().await;
+    let mut writer = connect(&world.options).await;
+    let mut writing = writer.begin().await.unwrap();
+    let insert = "INSERT INTO accounts SELECT (r).* FROM (SELECT jsonb_populate_record(a, jsonb_build_object( \
+        'id', first_id(now()), 'request_id', 'slow', 'display_name', 'Slow', 'iban', NULL)) AS r FROM accounts a \
+        WHERE display_name = 'Alice') AS made";
+    sqlx::raw_sql(insert).execute(&mut *writing).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let sealing = world.seal_all();
+    let committing = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(
+            number(&world.options, "SELECT count(*) FROM audit_seals").await,
+            0,
+            "it was not waited for"
+        );
+        writing.commit().await.unwrap();
+    };
+    let (sealed, ()) = tokio::join!(sealing, committing);
+    assert_eq!(sealed, 3 + 2 + 1);
+    let found = world.check().await;
+    assert!(found.is_ok(), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_platforms_seal_while_payments_go_on_and_nothing_is_left_out_or_doubled() {
+    let world = World::new().await;
+    let books = [world.book(2), world.book(1)];
+    let paying = async |book: usize| {
+        for number in 0..120 {
+            let request = format!("{book} {number}");
+            let made = write(&books[book], command(world.pay_bank(&request, 1))).await;
+            if number % 3 > 0 {
+                write(&books[book], world.conclude_known(&submission(made), accepted())).await;
+            }
+        }
+    };
+    let lag = Duration::from_millis(300);
+    let paid = tokio::sync::watch::channel(false);
+    let sealing = async || {
+        while !*paid.1.borrow() {
+            seal::round(&world.store, lag, || true).await.unwrap();
+        }
+    };
+    let all_paid = async {
+        tokio::join!(paying(0), paying(1));
+        paid.0.send(true).unwrap();
+    };
+    tokio::join!(all_paid, sealing(), sealing());
+    world.seal_all().await;
+    let found = world.check().await;
+    assert!(found.is_ok(), "{found}");
+    assert_eq!(i64::try_from(found.size).unwrap(), number(&world.options, ROWS).await);
+    assert_eq!(found.size, 5 + 240 + 160);
+    assert_eq!(number(&world.options, "SELECT count(*) FROM audit_unfinished").await, 80);
+}
+
+#[tokio::test]
+async fn what_leaves_for_the_archive_stays_provable_until_it_is_taken_out() {
+    let world = World::new().await;
+    let book = world.book(1);
+    let old = world.paid_long_ago(&book, "old").await;
+    world.paid(&book, "paid").await;
+    world.seal_all().await;
+    let kept = world.size_and_root().await;
+    assert_eq!(world.archive().await, 2);
+    let found = AuditCheck::take(&world.store, Some(kept), |_| {}).await.unwrap();
+    assert!(found.is_ok() && found.leaves == 5 + 1 + 2, "{found}");
+    // One comes back, and goes on being what it was.
+    payment(write(&book, world.refund("bob", "back", old.id, Some(40))).await);
+    world.seal_all().await;
+    assert!(world.check().await.is_ok(), "{}", world.check().await);
+    assert!(world.archive().await > 0);
+    sql(&world.options, "SELECT take_out('2020-02-01')").await;
+    let found = AuditCheck::take(&world.store, Some(kept), |_| {}).await.unwrap();
+    assert!(found.taken_out > 0, "{found}");
+    let gone = proofs::inclusion(&world.store, 0, kept.0).await;
+    assert!(matches!(gone, Err(NoProof::TakenOut)), "{gone:?}");
+}
