@@ -31,6 +31,9 @@ expected=(
     'audit log: OK'
     'checkpoint'
     'receipt: OK'
+    '"name": "new-shop"'
+    '"key": "rk_'
+    '"label": "web shop"'
 )
 passed=0
 while IFS= read -r line; do

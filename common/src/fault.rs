@@ -74,7 +74,8 @@ impl Fault {
 
     /// Nobody known is calling. Says the same whatever is wrong with the credential.
     pub fn unauthenticated() -> Self {
-        let hint = "send metadata 'authorization: Bearer rk_…' with a valid API key";
+        let hint =
+            "send metadata 'authorization: Bearer …' once, with an API key (rk_…) or a token that is valid";
         Self::new(Code::Unauthenticated, "UNAUTHENTICATED", hint)
     }
 

@@ -1,14 +1,18 @@
 //! A payment order: what a caller asked for, checked once and trusted from then on.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use uuid::Uuid;
 
 use crate::{
     bic::Bic,
     iban::Iban,
-    id::{AccountId, PaymentId},
+    id::{AccountId, ApiKeyId, PaymentId},
     money::Money,
+    role::Role,
 };
 
 /// What a caller asked to be paid.
@@ -120,6 +124,34 @@ pub struct AccountOrder {
     pub currency: crate::money::Currency,
     /// Its IBAN, if it has one.
     pub iban: Option<Iban>,
+}
+
+/// What a caller asked to be made: an API key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKeyOrder {
+    /// The caller's id of the request.
+    pub request_id: String,
+    /// Whose it is to be; the caller's own if it does not say.
+    pub participant: Option<String>,
+    /// What it is for.
+    pub roles: Vec<Role>,
+    /// What people know it by.
+    pub label: String,
+    /// When it ends, if ever.
+    pub expires_at: Option<SystemTime>,
+}
+
+/// What a caller asked to be made: an API key in another's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RotationOrder {
+    /// The caller's id of the request.
+    pub request_id: String,
+    /// The key to be replaced.
+    pub api_key: ApiKeyId,
+    /// How long that one still works.
+    pub overlap: Duration,
+    /// When the new one ends, if ever.
+    pub expires_at: Option<SystemTime>,
 }
 
 /// The payment's unique reference for tracing it with banks (UUIDv4, ISO 20022 UETR).

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
+use crate::text;
+
 /// What is wrong with the settings: all of it.
 #[derive(Debug, thiserror::Error)]
 #[error("{} in the settings:\n{}", plural(.0.len()), .0.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
@@ -57,6 +59,17 @@ impl Problems {
             }
             _ => {
                 self.add(flag, format_args!("expected a URL such as http://127.0.0.1:8081, got {value:?}"));
+                None
+            }
+        }
+    }
+
+    /// Reads a participant's name.
+    pub fn participant(&mut self, flag: &str, value: &str) -> Option<String> {
+        match text::participant(value) {
+            Ok(()) => Some(value.to_owned()),
+            Err(complaint) => {
+                self.add(flag, format_args!("{complaint}, got {value:?}"));
                 None
             }
         }

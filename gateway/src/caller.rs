@@ -1,20 +1,6 @@
 //! What a caller may do.
 
-use serde::Deserialize;
-
-/// What a participant's credential is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Pays from its own accounts.
-    PayerApp,
-    /// Reads what it received, and gives it back.
-    Merchant,
-    /// Books deposits, and ends payments whose end only people can find out.
-    Operator,
-    /// Reads everything of its participant.
-    Auditor,
-}
+pub use common::role::Role;
 
 /// Something that callers ask for and that not everyone may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,18 +21,26 @@ pub enum Action {
     ReadSettings,
     /// Read payments, accounts and entries.
     Read,
+    /// Make and end API keys.
+    ManageKeys,
+    /// Read what is on record of API keys.
+    ReadKeys,
+    /// Create, list, disable and enable participants.
+    ManageParticipants,
 }
 
-impl Role {
-    /// Whether the role allows the action.
-    pub fn may(self, action: Action) -> bool {
-        match action {
-            Action::Pay => self == Self::PayerApp,
-            Action::Refund => matches!(self, Self::PayerApp | Self::Merchant),
-            Action::OpenAccount => matches!(self, Self::PayerApp | Self::Merchant | Self::Operator),
-            Action::Deposit | Action::Resolve | Action::ReadSettings => self == Self::Operator,
-            Action::ReadAlarms => matches!(self, Self::Operator | Self::Auditor),
-            Action::Read => true,
+impl Action {
+    /// Whether a role allows it. What only the house may do takes its participant as well ([`Caller::may`]).
+    fn is_allowed_to(self, role: Role) -> bool {
+        use Role::{Auditor, Merchant, Operator, PayerApp};
+        match self {
+            Self::Pay => role == PayerApp,
+            Self::Refund => matches!(role, PayerApp | Merchant),
+            Self::OpenAccount => matches!(role, PayerApp | Merchant | Operator),
+            Self::Deposit | Self::Resolve | Self::ReadSettings => role == Operator,
+            Self::ManageKeys | Self::ManageParticipants => role == Operator,
+            Self::ReadAlarms | Self::ReadKeys => matches!(role, Operator | Auditor),
+            Self::Read => true,
         }
     }
 }
@@ -58,13 +52,14 @@ pub struct Caller {
     pub participant: String,
     /// What the credential is for.
     pub roles: Vec<Role>,
-    /// Which credential it is, for four-eyes rules and the record: the beginning of its hash.
+    /// Which credential it is, for four-eyes rules and the record.
     pub credential: String,
 }
 
 impl Caller {
-    /// Whether the caller may do this.
-    pub fn may(&self, action: Action) -> bool {
-        self.roles.iter().any(|role| role.may(action))
+    /// Whether the caller may do this; `is_house` says that its participant administers the others.
+    pub fn may(&self, action: Action, is_house: bool) -> bool {
+        let is_allowed = self.roles.iter().any(|role| action.is_allowed_to(*role));
+        is_allowed && (is_house || action != Action::ManageParticipants)
     }
 }

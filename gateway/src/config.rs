@@ -1,9 +1,10 @@
 //! The gateway's settings.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use common::{
+    clock::Clock,
     rpc_client::Route,
     rpc_server::{PublicArgs, ServerArgs, ServerConfig},
     settings::{Problems, SettingsError},
@@ -11,17 +12,23 @@ use common::{
     tls::IdentityArgs,
 };
 
-use crate::{caller::Role, participant::Participants};
+use crate::{
+    caller::Role,
+    participant::{KeyFile, KeyHasher, KeySource, Participants, Tokens},
+};
 
 /// Rialto's gateway: takes payments from buyers and merchants over gRPC and returns their results.
 ///
-/// It knows who is calling and what a good request is; the platform decides. SIGHUP makes it read the API keys again.
+/// It knows who is calling and what a good request is; the platform decides. SIGHUP makes it read the API keys and the
+/// identity provider's keys again.
 #[derive(Parser, Debug)]
 #[command(version, propagate_version = true)]
 pub struct Args {
     /// What to do; without one, serve.
     #[command(subcommand)]
     pub command: Option<Job>,
+    #[command(flatten)]
+    api_key_secret: ApiKeySecretArgs,
     #[command(flatten)]
     serve: ServeArgs,
 }
@@ -43,6 +50,15 @@ pub enum Job {
 }
 
 #[derive(clap::Args, Debug)]
+struct ApiKeySecretArgs {
+    /// A file that holds the secret under which API keys are hashed: at least 32 bytes, the same for all gateways, kept for
+    /// ever, since without it no key is known any more. Or set RIALTO_API_KEY_SECRET to the secret itself; it has no flag, since
+    /// arguments are visible to every user of the machine.
+    #[arg(long, env = "RIALTO_API_KEY_SECRET_FILE", global = true)]
+    api_key_secret_file: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Debug)]
 struct ServeArgs {
     /// Where the platform is, e.g. `https://platform:8081`.
     #[arg(long, env = "RIALTO_PLATFORM", value_name = "URL")]
@@ -53,9 +69,14 @@ struct ServeArgs {
     /// The file of hashed API keys (TOML, made of what `gateway new-key` prints).
     #[arg(long, env = "RIALTO_API_KEYS")]
     api_keys: Option<PathBuf>,
+    /// The participant whose operators administer the others.
+    #[arg(long, env = "RIALTO_HOUSE_PARTICIPANT", default_value = "house")]
+    house_participant: String,
     /// Requests that may wait for the platform; more are refused.
     #[arg(long, env = "RIALTO_MAX_WAITING", default_value = "8192")]
     max_waiting: String,
+    #[command(flatten)]
+    tokens: TokenArgs,
     #[command(flatten)]
     identity: IdentityArgs,
     #[command(flatten)]
@@ -64,6 +85,44 @@ struct ServeArgs {
     server: ServerArgs,
     #[command(flatten)]
     telemetry: TelemetryArgs,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(
+    next_help_heading = "Tokens of an identity provider (OpenID Connect); all three, or none are taken"
+)]
+struct TokenArgs {
+    /// The provider, as its tokens name it (`iss`), e.g. `https://id.example`. A token also has `sub`, `exp`, and who is calling:
+    /// `rialto_participant`, a name, and `rialto_roles`, an array of `payer-app`, `merchant`, `operator` and `auditor`.
+    #[arg(long, env = "RIALTO_JWT_ISSUER")]
+    jwt_issuer: Option<String>,
+    /// What the tokens must be for (`aud`), e.g. `rialto`.
+    #[arg(long, env = "RIALTO_JWT_AUDIENCE")]
+    jwt_audience: Option<String>,
+    /// The provider's public keys (JWKS): a file, or a URL, read again every five minutes, on SIGHUP, and for a token with a key
+    /// that is not among them; https:// unless it is on this machine. Each has a `kid`, and is for ES256, EdDSA or RS256.
+    #[arg(long, env = "RIALTO_JWT_JWKS")]
+    jwt_jwks: Option<String>,
+}
+
+impl TokenArgs {
+    fn check(&self, problems: &mut Problems) -> Option<Tokens> {
+        if self.jwt_issuer.is_none() && self.jwt_audience.is_none() && self.jwt_jwks.is_none() {
+            return None;
+        }
+        let issuer = problems.required("jwt-issuer", self.jwt_issuer.as_ref(), "who issues tokens");
+        let audience = problems.required("jwt-audience", self.jwt_audience.as_ref(), "whom tokens are for");
+        let keys = problems.required("jwt-jwks", self.jwt_jwks.as_ref(), "where the issuer's keys are");
+        for (flag, value) in [("jwt-issuer", issuer), ("jwt-audience", audience)] {
+            if value.is_some_and(String::is_empty) {
+                problems.add(flag, "must not be empty");
+            }
+        }
+        let source = KeySource::parse(keys?);
+        let source = source.map_err(|problem| problems.add("jwt-jwks", problem)).ok()?;
+        let tokens = Tokens::new(issuer?.clone(), audience?.clone(), source);
+        tokens.map_err(|problem| problems.add("jwt-jwks", problem)).ok()
+    }
 }
 
 /// Checked settings for serving.
@@ -82,6 +141,16 @@ pub struct Config {
 }
 
 impl Args {
+    /// Checks the one setting that making keys needs.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn key_hasher(&self) -> Result<KeyHasher, SettingsError> {
+        let mut problems = Problems::new();
+        let hasher = self.api_key_secret.check(&mut problems);
+        problems.finish(|| hasher)
+    }
+
     /// Checks the settings that serving needs.
     ///
     /// # Errors
@@ -93,9 +162,12 @@ impl Args {
         let (platform, insecure) = (serve.platform.as_deref(), serve.insecure_platform);
         let platform = Route::check("platform", platform, insecure, identity.as_ref(), &mut problems);
         let keys = "the file of hashed API keys; make keys with `gateway new-key`";
-        let participants = problems.required("api-keys", serve.api_keys.as_ref(), keys).and_then(|file| {
-            Participants::read(file.clone()).map_err(|problem| problems.add("api-keys", problem)).ok()
+        let hasher = self.api_key_secret.check(&mut problems);
+        let key_file = problems.required("api-keys", serve.api_keys.as_ref(), keys).and_then(|file| {
+            KeyFile::read(file.clone()).map_err(|problem| problems.add("api-keys", problem)).ok()
         });
+        let house = problems.participant("house-participant", &serve.house_participant);
+        let tokens = serve.tokens.check(&mut problems).map(Arc::new);
         let max_waiting = problems.number("max-waiting", &serve.max_waiting, 1, 1_000_000);
         let door = serve.public.check(&mut problems);
         let server = serve.server.check(door, &mut problems);
@@ -104,13 +176,23 @@ impl Args {
             let telemetry = telemetry?;
             let config = Config {
                 platform: platform?,
-                participants: participants?,
+                participants: Participants::new(hasher?, key_file?, tokens, house?, Clock::system()),
                 max_waiting: max_waiting?,
                 traces_per_mille: telemetry.traces_per_mille(),
                 server: server?,
             };
             Some((config, telemetry))
         })
+    }
+}
+
+impl ApiKeySecretArgs {
+    fn check(&self, problems: &mut Problems) -> Option<KeyHasher> {
+        let value = std::env::var("RIALTO_API_KEY_SECRET").ok();
+        let secret =
+            problems.secret("api-key-secret", value.as_deref(), self.api_key_secret_file.as_ref())?;
+        let hasher = KeyHasher::new(&secret);
+        hasher.map_err(|problem| problems.add_free(format_args!("api-key-secret: {problem}"))).ok()
     }
 }
 

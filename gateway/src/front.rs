@@ -19,6 +19,9 @@ use crate::{
     platform_link::PlatformLink,
 };
 
+/// The metadata of an answer that an earlier request was given already.
+const REPLAYED: &str = "idempotent-replayed";
+
 /// Carries checked requests to the platform. Clones share the stream.
 #[derive(Clone, Debug)]
 pub struct Front {
@@ -46,9 +49,12 @@ impl Front {
         response: impl FnOnce(reply::Result) -> Option<A>,
     ) -> Result<Response<A>, Status> {
         let deadline = Deadline::of_request(&request);
-        let caller = self.participants.identify(request.metadata()).ok_or_else(Fault::unauthenticated)?;
-        if !caller.may(action) {
-            return Err(Fault::permission_denied(format!("no role of this API key allows {action:?}")).into());
+        let caller = self.participants.identify(request.metadata()).await.map_err(Fault::from)?;
+        let is_house = self.participants.is_house(&caller);
+        if !caller.may(action, is_house) {
+            return Err(
+                Fault::permission_denied(format!("no role of this credential allows {action:?}")).into()
+            );
         }
         check(request.get_ref()).map_err(Fault::invalid)?;
         if deadline.is_too_short() {
@@ -77,6 +83,7 @@ impl Front {
             budget_ms: u32::try_from(deadline.remaining().as_millis()).unwrap_or(u32::MAX),
             traceparent: trace.to_string(),
             actor: caller.credential.clone(),
+            is_house: self.participants.is_house(caller),
             operation: Some(operation),
         };
         crash_point::here("gateway.before_platform");
@@ -105,9 +112,14 @@ impl Front {
         };
         let mut response = Response::new(answer);
         if replayed {
-            response.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
+            response.metadata_mut().insert(REPLAYED, MetadataValue::from_static("true"));
         }
         tracing::info!(replayed, "answered");
         Ok(response)
     }
+}
+
+/// Whether an earlier request was given this answer already.
+pub fn is_replayed<A>(response: &Response<A>) -> bool {
+    response.metadata().contains_key(REPLAYED)
 }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod front;
 pub mod operations_service;
 pub mod participant;
+pub mod participant_service;
 pub mod payment_service;
 pub mod platform_link;
 pub mod quota;
@@ -18,6 +19,7 @@ use proto::{
     accounts::account_service_server::{self, AccountServiceServer},
     audit::audit_service_server::{self, AuditServiceServer},
     operations::operations_service_server::{self, OperationsServiceServer},
+    participants::participant_service_server::{self, ParticipantServiceServer},
     payments::payment_service_server::{self, PaymentServiceServer},
 };
 use tokio::{
@@ -27,7 +29,8 @@ use tokio::{
 
 use crate::{
     account_service::Accounts, audit_service::Audit, config::Config, front::Front,
-    operations_service::Operations, participant::Participants, payment_service::Payments,
+    operations_service::Operations, participant::Participants,
+    participant_service::ParticipantAdministration, payment_service::Payments,
 };
 
 const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
@@ -36,6 +39,7 @@ const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
         payment_service_server::SERVICE_NAME,
         account_service_server::SERVICE_NAME,
         operations_service_server::SERVICE_NAME,
+        participant_service_server::SERVICE_NAME,
         audit_service_server::SERVICE_NAME,
     ],
 };
@@ -54,15 +58,23 @@ pub async fn run(
     let own_settings = operations_service::own_settings(&config);
     let participants = Arc::new(config.participants);
     tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, Arc::clone(&participants)));
-    let platform = platform_link::open(config.platform.connect(), config.max_waiting);
+    let platform = config.platform.connect();
+    let platform = platform_link::open(platform, config.max_waiting, Arc::clone(&participants));
+    let hasher = participants.hasher().clone();
+    if let Some(tokens) = participants.tokens() {
+        tokio::spawn(Arc::clone(tokens).keep_fresh());
+    }
     let front = Front::new(participants, platform);
     let payments = PaymentServiceServer::new(Payments::new(front.clone()));
     let accounts = AccountServiceServer::new(Accounts::new(front.clone()));
+    let administration = ParticipantAdministration::new(front.clone(), hasher);
+    let administration = ParticipantServiceServer::new(administration);
     let operations = OperationsServiceServer::new(Operations::new(front.clone(), own_settings));
     let audit = AuditServiceServer::new(Audit::new(front));
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(payments.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(accounts.max_decoding_message_size(MAX_REQUEST_BYTES));
+        routes.add_service(administration.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(operations.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(audit.max_decoding_message_size(MAX_REQUEST_BYTES));
     };
@@ -71,7 +83,7 @@ pub async fn run(
 
 async fn reload_on_hangup(mut hangup: Signal, participants: Arc<Participants>) {
     while hangup.recv().await.is_some() {
-        match participants.reload() {
+        match participants.reload().await {
             Ok(keys) => tracing::info!(keys, "API keys read again"),
             Err(problem) => tracing::error!(%problem, "API keys not read again; the old ones stay"),
         }

@@ -23,9 +23,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.command {
         None | Some(Job::Serve) => serve(&args).await,
-        Some(Job::NewKey { participant, roles }) => {
-            participant::new_key(participant, &role_names(roles)).map_err(Into::into).and_then(say_key)
-        }
+        Some(Job::NewKey { participant, roles }) => new_key(&args, participant, &role_names(roles)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,7 +42,8 @@ async fn serve(args: &Args) -> Result<(), Box<dyn Error + Send + Sync>> {
     gateway::run(config, listener, lifecycle).await
 }
 
-fn say_key((key, entry): (String, String)) -> Result<(), Box<dyn Error + Send + Sync>> {
+fn new_key(args: &Args, participant: &str, roles: &[String]) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let (key, entry) = participant::new_key(&args.key_hasher()?, participant, roles)?;
     writeln!(io::stdout(), "# The key, shown this once: {key}\n{entry}")
         .map_err(|error| format!("cannot print the key, which is lost: make another ({error})").into())
 }

@@ -1,142 +1,232 @@
-//! Who is calling: API keys (`rk_…`), of which only hashes are kept.
+//! Who is calling: API keys (`rk_…`), of which only keyed hashes are kept, and tokens of an identity provider. Some keys stand in
+//! a file, which lets operators in when nothing else does; the others are on record in the ledger's database, and the platform
+//! says which of them work, and which participants are let in at all.
+
+mod api_key;
+mod heard;
+mod key_file;
+mod key_set;
+mod key_source;
+mod token;
 
 use std::{
-    collections::HashMap,
-    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use common::text;
-use serde::Deserialize;
+use common::{clock::Clock, fault::Fault};
+use proto::platform;
 use tonic::metadata::MetadataMap;
 
-use crate::caller::{Caller, Role};
+pub use api_key::{KeyHasher, MIN_SECRET_BYTES, new_key};
+pub use key_file::KeyFile;
+pub use key_source::KeySource;
+pub use token::Tokens;
 
-/// How an API key begins.
-const PREFIX: &str = "rk_";
-/// How the hash of one begins in the file.
-const HASH_PREFIX: &str = "blake3:";
-/// How many random bytes it has.
-const KEY_BYTES: usize = 32;
+use crate::caller::Caller;
+use heard::Heard;
 
-/// How much of a key's hash names it: enough to tell any two keys apart.
-const CREDENTIAL_DIGITS: usize = 16;
+/// How long what the platform saw counts: with a second between its looks and one for the way, a revoked key is refused
+/// after 5 s, even by a gateway that hears nothing.
+const COUNTS_FOR: Duration = Duration::from_secs(4);
 
-/// The participants' API keys.
+/// The participants' credentials.
 #[derive(Debug)]
 pub struct Participants {
-    file: PathBuf,
-    by_hash: RwLock<Arc<HashMap<blake3::Hash, Arc<Caller>>>>,
+    hasher: KeyHasher,
+    house: String,
+    clock: Clock,
+    tokens: Option<Arc<Tokens>>,
+    known: RwLock<Arc<Known>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeyFile {
-    #[serde(default)]
-    key: Vec<KeyEntry>,
+#[derive(Clone, Debug)]
+struct Known {
+    file: Arc<KeyFile>,
+    heard: Arc<Heard>,
+    /// Until when what was heard counts; nothing was heard if there is none.
+    heard_counts_until: Option<Instant>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeyEntry {
-    participant: String,
-    roles: Vec<Role>,
-    hash: String,
+/// Why a caller is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotLetIn {
+    /// The credential is none that works. The reason is for the log, never for the caller.
+    Unknown(&'static str),
+    /// The credential is a token whose key the identity provider did not have when it was last asked.
+    KeyNotKnown,
+    /// Whether the credential works is not known at present.
+    NotSure,
+}
+
+impl From<NotLetIn> for Fault {
+    fn from(not_let_in: NotLetIn) -> Self {
+        match not_let_in {
+            NotLetIn::Unknown(reason) => {
+                tracing::debug!(reason, "a caller is not let in");
+                Fault::unauthenticated()
+            }
+            NotLetIn::KeyNotKnown => Self::from(NotLetIn::Unknown("the token's key is not the provider's")),
+            NotLetIn::NotSure => Fault::unavailable(
+                "IDENTITY_UNAVAILABLE",
+                "whether this credential works is not known at present; nothing was begun: send the same request again",
+            ),
+        }
+    }
 }
 
 impl Participants {
-    /// Reads the file of hashed API keys.
-    ///
-    /// # Errors
-    /// What is wrong with the file, all of it.
-    pub fn read(file: PathBuf) -> Result<Self, String> {
-        let by_hash = RwLock::new(Arc::new(read(&file)?));
-        Ok(Self { file, by_hash })
+    /// The participants whose keys the file holds or the platform will name, hashed by the hasher; the operators of `house`
+    /// administer the others.
+    pub fn new(
+        hasher: KeyHasher,
+        file: KeyFile,
+        tokens: Option<Arc<Tokens>>,
+        house: String,
+        clock: Clock,
+    ) -> Self {
+        let known = Known { file: Arc::new(file), heard: Arc::default(), heard_counts_until: None };
+        Self { hasher, house, clock, tokens, known: RwLock::new(Arc::new(known)) }
     }
 
-    /// Reads the file again; a bad one changes nothing. Returns how many keys there are now.
+    /// What hashes their API keys.
+    pub fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    /// Whether the caller's participant is the one whose operators administer the others.
+    pub fn is_house(&self, caller: &Caller) -> bool {
+        caller.participant == self.house
+    }
+
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Known)) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut known));
+    }
+
+    /// What verifies tokens, if anything does.
+    pub fn tokens(&self) -> Option<&Arc<Tokens>> {
+        self.tokens.as_ref()
+    }
+
+    /// Reads the file again, and then the identity provider's keys; what is bad changes nothing. Returns how many keys of the
+    /// file there are now.
     ///
     /// # Errors
     /// What is wrong with the file, all of it.
-    pub fn reload(&self) -> Result<usize, String> {
-        let keys = read(&self.file)?;
-        let count = keys.len();
-        *self.by_hash.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    pub async fn reload(&self) -> Result<usize, String> {
+        let count = self.reload_file();
+        if let Some(tokens) = &self.tokens {
+            tokens.reload().await;
+        }
+        count
+    }
+
+    fn reload_file(&self) -> Result<usize, String> {
+        let file = self.known().file.read_again()?;
+        let count = file.keys().len();
+        self.change(|known| known.file = Arc::new(file));
         Ok(count)
     }
 
-    /// Who sent this metadata: exactly one `authorization: Bearer rk_…` whose key is known.
-    pub fn identify(&self, metadata: &MetadataMap) -> Option<Arc<Caller>> {
+    /// Takes what the platform says of who may call.
+    pub fn hear(&self, callers: platform::Callers) {
+        let heard = callers.known.map(|known| Arc::new(Heard::new(known)));
+        let age = Duration::from_millis(callers.age_ms.into());
+        let counts_until = COUNTS_FOR.checked_sub(age).map(|rest| Instant::now() + rest);
+        self.change(|known| {
+            known.heard_counts_until = counts_until;
+            if let Some(heard) = heard {
+                known.heard = heard;
+            }
+        });
+    }
+
+    /// Who sent this metadata: exactly one `authorization: Bearer …` with an API key that works or a valid token.
+    ///
+    /// # Errors
+    /// When nobody known did, or it can't be told at present.
+    pub async fn identify(&self, metadata: &MetadataMap) -> Result<Arc<Caller>, NotLetIn> {
+        match (self.identify_at_once(metadata), &self.tokens) {
+            (Err(NotLetIn::KeyNotKnown), Some(tokens)) => {
+                // In a place of its own: it is rare, and would be carried along with every call.
+                if Box::pin(tokens.look_for_new_key()).await {
+                    return self.identify_at_once(metadata);
+                }
+                Err(NotLetIn::KeyNotKnown)
+            }
+            (identified, _) => identified,
+        }
+    }
+
+    /// As [`Participants::identify`], without asking the identity provider whether it has a new key.
+    ///
+    /// # Errors
+    /// When nobody known did, or it can't be told at present.
+    pub fn identify_at_once(&self, metadata: &MetadataMap) -> Result<Arc<Caller>, NotLetIn> {
         let mut values = metadata.get_all("authorization").iter();
-        let (value, None) = (values.next()?, values.next()) else { return None };
-        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("bearer") || !key.starts_with(PREFIX) || key.len() > 64 {
-            return None;
-        }
-        let by_hash = Arc::clone(&self.by_hash.read().unwrap_or_else(PoisonError::into_inner));
-        by_hash.get(&blake3::hash(key.as_bytes())).cloned()
-    }
-}
-
-fn read(file: &PathBuf) -> Result<HashMap<blake3::Hash, Arc<Caller>>, String> {
-    let name = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {name}: {error}"))?;
-    let parsed: KeyFile = toml::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
-    let mut by_hash = HashMap::new();
-    let mut problems = Vec::new();
-    if parsed.key.is_empty() {
-        problems.push(format!("{name}: holds no key, so nobody could call"));
-    }
-    for (number, entry) in parsed.key.into_iter().enumerate() {
-        let mut problem = |what: &str| problems.push(format!("{name}: key {}: {what}", number + 1));
-        if let Err(complaint) = text::participant(&entry.participant) {
-            problem(&format!("participant {complaint}"));
-        }
-        if entry.roles.is_empty() {
-            problem("roles must name at least one role");
-        }
-        let digits = entry.hash.strip_prefix(HASH_PREFIX).unwrap_or_default();
-        let hash = blake3::Hash::from_hex(digits).ok().filter(|hash| *hash.to_hex() == *digits);
-        let Some(hash) = hash else {
-            problem("hash must be blake3: and 64 small hexadecimal digits, as `gateway new-key` prints it");
-            continue;
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(NotLetIn::Unknown("not exactly one authorization"));
         };
-        let credential = digits.chars().take(CREDENTIAL_DIGITS).collect();
-        let caller = Caller { participant: entry.participant, roles: entry.roles, credential };
-        if by_hash.insert(hash, Arc::new(caller)).is_some() {
-            problem("the same hash stands twice");
+        let value = value.to_str().unwrap_or_default().split_once(' ');
+        let bearer = value.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let (_, credential) = bearer.ok_or(NotLetIn::Unknown("no bearer"))?;
+        let known = self.known();
+        let caller = match (self.hasher.hash(credential), &self.tokens) {
+            (Some(hash), _) => self.caller_by_key(&known, &hash)?,
+            (None, Some(tokens)) => {
+                let caller = tokens.verify(credential)?;
+                // Whether its participant is disabled must be known.
+                known.heard_counts()?;
+                Arc::new(caller)
+            }
+            (None, None) => return Err(NotLetIn::Unknown("no API key")),
+        };
+        if known.heard.is_disabled(&caller.participant) {
+            return Err(NotLetIn::Unknown("the participant is disabled"));
         }
+        Ok(caller)
     }
-    if problems.is_empty() { Ok(by_hash) } else { Err(problems.join("\n    ")) }
+
+    fn caller_by_key(&self, known: &Known, hash: &blake3::Hash) -> Result<Arc<Caller>, NotLetIn> {
+        if let Some(caller) = known.file.keys().get(hash) {
+            return Ok(Arc::clone(caller));
+        }
+        known.heard_counts()?;
+        let caller = known.heard.caller(hash, self.clock.now());
+        caller.cloned().ok_or(NotLetIn::Unknown("no API key that works"))
+    }
 }
 
-/// A new API key, and the entry of the key file that lets it in.
-///
-/// # Errors
-/// When the name is no participant's or the system has no randomness.
-pub fn new_key(participant: &str, roles: &[String]) -> Result<(String, String), String> {
-    text::participant(participant).map_err(|complaint| format!("--participant {complaint}"))?;
-    let mut bytes = [0; KEY_BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| format!("the system gives no randomness: {error}"))?;
-    let key = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
-    let roles: Vec<String> = roles.iter().map(|role| format!("{role:?}")).collect();
-    let entry = format!(
-        "[[key]]\nparticipant = \"{participant}\"\nroles = [{}]\nhash = \"{HASH_PREFIX}{}\"\n",
-        roles.join(", "),
-        blake3::hash(key.as_bytes()).to_hex()
-    );
-    Ok((key, entry))
+impl Known {
+    /// Whether what was heard still counts.
+    fn heard_counts(&self) -> Result<(), NotLetIn> {
+        let counts = self.heard_counts_until.is_some_and(|until| Instant::now() < until);
+        if counts { Ok(()) } else { Err(NotLetIn::NotSure) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use common::settings::Secret;
+    use proto::platform::{KnownApiKey, KnownCallers};
+
     use super::*;
+    use crate::caller::Role;
+
+    fn hasher() -> KeyHasher {
+        KeyHasher::new(&Secret::new("of the tests, and long enough for one")).expect("long")
+    }
 
     fn participants(text: &str) -> Result<Participants, String> {
         let file = std::env::temp_dir().join(format!("rialto-keys-{}.toml", blake3::hash(text.as_bytes())));
         std::fs::write(&file, text).expect("write");
-        Participants::read(file)
+        let keys = KeyFile::read(file)?;
+        Ok(Participants::new(hasher(), keys, None, "house".to_owned(), Clock::system()))
     }
 
     fn metadata(values: &[&str]) -> MetadataMap {
@@ -149,12 +239,14 @@ mod tests {
 
     #[test]
     fn only_one_known_key_is_let_in() {
-        let (key, entry) = new_key("shop", &["payer-app".to_owned(), "operator".to_owned()]).expect("key");
+        let roles = ["payer-app".to_owned(), "operator".to_owned()];
+        let (key, entry) = new_key(&hasher(), "shop", &roles).expect("key");
         let participants = participants(&entry).expect("good");
-        let caller = participants.identify(&metadata(&[&format!("Bearer {key}")])).expect("known");
+        let caller = participants.identify_at_once(&metadata(&[&format!("Bearer {key}")])).expect("known");
         assert_eq!(caller.participant, "shop");
         assert_eq!(caller.roles, [Role::PayerApp, Role::Operator]);
-        assert!(entry.contains(&caller.credential) && caller.credential.len() == CREDENTIAL_DIGITS);
+        assert!(entry.contains(&caller.credential));
+        assert_eq!(caller.credential.len(), key_file::CREDENTIAL_DIGITS);
         let good = format!("Bearer {key}");
         for bad in [
             vec![],
@@ -164,9 +256,80 @@ mod tests {
             vec![&good, &good],
             vec!["Basic rk_x"],
         ] {
-            assert_eq!(participants.identify(&metadata(&bad)), None, "{bad:?}");
+            let refused = participants.identify_at_once(&metadata(&bad));
+            assert!(matches!(refused, Err(NotLetIn::Unknown(_) | NotLetIn::NotSure)), "{bad:?}");
         }
         assert!(!entry.contains(&key[3..]));
+    }
+
+    /// Participants with one key in the file (`shop`), another on record (`desk`, until `end`), and a clock.
+    fn on_record(end: Option<Duration>) -> (Participants, [MetadataMap; 2], KnownCallers, Clock) {
+        let now = std::time::UNIX_EPOCH + Duration::from_secs(1_000);
+        let clock = Clock::manual(now);
+        let (in_file, entry) = new_key(&hasher(), "shop", &["operator".to_owned()]).expect("key");
+        let participants = Participants { clock: clock.clone(), ..participants(&entry).expect("good") };
+        let (key, hash) = hasher().make().expect("randomness");
+        let known = KnownCallers {
+            api_keys: vec![KnownApiKey {
+                hash: hash.as_bytes().to_vec(),
+                participant: "desk".to_owned(),
+                roles: vec!["auditor".to_owned()],
+                credential: "key_1".to_owned(),
+                expire_time: end.map(|end| (now + end).into()),
+            }],
+            disabled_participants: Vec::new(),
+        };
+        let bearer = |key: String| metadata(&[&format!("Bearer {key}")]);
+        (participants, [bearer(in_file), bearer(key)], known, clock)
+    }
+
+    fn say(age_ms: u32, known: Option<KnownCallers>) -> platform::Callers {
+        platform::Callers { age_ms, known }
+    }
+
+    #[tokio::test]
+    async fn keys_on_record_count_as_long_as_the_platform_is_heard() {
+        let (participants, [in_file, on_record], known, _) = on_record(None);
+        assert_eq!(participants.identify_at_once(&on_record), Err(NotLetIn::NotSure), "nothing was heard");
+        participants.hear(say(0, Some(known.clone())));
+        let name = participants.identify_at_once(&on_record).map(|caller| caller.participant.clone());
+        assert_eq!(name, Ok("desk".to_owned()));
+        // A word that was long on its way counts for less; then the platform is silent.
+        participants.hear(say(3_000, None));
+        assert!(participants.identify_at_once(&on_record).is_ok());
+        tokio::time::sleep(Duration::from_millis(1_010)).await;
+        assert_eq!(participants.identify_at_once(&on_record), Err(NotLetIn::NotSure), "4 s without a word");
+        assert!(participants.identify_at_once(&in_file).is_ok(), "the file's keys need nobody");
+        participants.hear(say(0, None));
+        assert!(participants.identify_at_once(&on_record).is_ok());
+        participants.hear(say(4_000, None));
+        assert_eq!(participants.identify_at_once(&on_record), Err(NotLetIn::NotSure));
+        participants.hear(say(0, Some(KnownCallers::default())));
+        assert!(matches!(participants.identify_at_once(&on_record), Err(NotLetIn::Unknown(_))), "revoked");
+    }
+
+    #[tokio::test]
+    async fn a_disabled_participant_is_not_let_in_by_any_key() {
+        let (participants, [in_file, on_record], known, _) = on_record(None);
+        participants.hear(say(0, Some(known.clone())));
+        assert!(
+            participants.identify_at_once(&in_file).is_ok()
+                && participants.identify_at_once(&on_record).is_ok()
+        );
+        let disabled_participants = vec!["shop".to_owned(), "desk".to_owned()];
+        participants.hear(say(0, Some(KnownCallers { disabled_participants, ..known })));
+        for metadata in [in_file, on_record] {
+            assert!(matches!(participants.identify_at_once(&metadata), Err(NotLetIn::Unknown(_))));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_ends_by_this_clock_too() {
+        let (participants, [_, on_record], known, clock) = on_record(Some(Duration::from_secs(10)));
+        participants.hear(say(0, Some(known)));
+        assert!(participants.identify_at_once(&on_record).is_ok());
+        clock.advance(Duration::from_secs(10));
+        assert!(matches!(participants.identify_at_once(&on_record), Err(NotLetIn::Unknown(_))));
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! The stream to the platform: commands out, replies in.
+//! The stream to the platform: commands out, replies in; and who may call, whenever that changes.
+
+use std::sync::Arc;
 
 use common::exchange::{Asker, Hop, ask};
 use proto::platform::{
@@ -7,22 +9,25 @@ use proto::platform::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
-/// The largest message of replies: 256 of them, pages of lists among them.
+use crate::participant::Participants;
+
+/// The largest message of replies: 256 of them, pages of lists among them; or every API key.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// Asks the platform to carry out commands.
 pub type PlatformLink = Asker<PlatformHop>;
 
-/// Opens the stream to the platform and keeps it open.
-pub fn open(channel: Channel, max_waiting: usize) -> PlatformLink {
+/// Opens the stream to the platform and keeps it open; `participants` hear who may call.
+pub fn open(channel: Channel, max_waiting: usize, participants: Arc<Participants>) -> PlatformLink {
     let client = PlatformServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    ask("platform", PlatformHop { client }, max_waiting)
+    ask("platform", PlatformHop { client, participants }, max_waiting)
 }
 
 /// The hop from the gateway to the platform.
 #[derive(Debug)]
 pub struct PlatformHop {
     client: PlatformServiceClient<Channel>,
+    participants: Arc<Participants>,
 }
 
 impl Hop for PlatformHop {
@@ -45,6 +50,9 @@ impl Hop for PlatformHop {
     }
 
     fn unpack(&mut self, message: ExchangeResponse) -> Vec<(u64, Reply)> {
+        if let Some(callers) = message.callers {
+            self.participants.hear(callers);
+        }
         message.replies.into_iter().map(|reply| (reply.correlation_id, reply)).collect()
     }
 }

@@ -14,21 +14,26 @@ CREATE TABLE installation (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     page_token_key bytea NOT NULL
         DEFAULT decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'),
+    acts bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE installation IS 'One row: what all platforms on this database share.';
 COMMENT ON COLUMN installation.singleton IS 'Keeps the table at one row.';
 COMMENT ON COLUMN installation.page_token_key IS 'Secret: authenticates page tokens, so that callers cannot make their own.';
+COMMENT ON COLUMN installation.acts IS 'How many acts of identity_acts there are. Each act waits for the one before, so that whoever sees this number can see them all.';
 COMMENT ON COLUMN installation.created_at IS 'When the database was set up.';
 INSERT INTO installation DEFAULT VALUES;
 
 CREATE TABLE participants (
     id text PRIMARY KEY CHECK (id ~ '^[a-z0-9][a-z0-9-]{1,38}[a-z0-9]$'),
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    disabled_at timestamptz
 );
-COMMENT ON TABLE participants IS 'Who owns accounts, payments and request ids.';
+CREATE INDEX participants_disabled ON participants (id) WHERE disabled_at IS NOT NULL;
+COMMENT ON TABLE participants IS 'Who owns accounts, payments, API keys and request ids.';
 COMMENT ON COLUMN participants.id IS 'The participant''s name, as in its credentials. Immutable.';
-COMMENT ON COLUMN participants.created_at IS 'When it was first seen.';
+COMMENT ON COLUMN participants.created_at IS 'When it was first seen. Immutable.';
+COMMENT ON COLUMN participants.disabled_at IS 'Since when no credential of it is let in; null if they are.';
 -- The house itself owns the settlement accounts.
 INSERT INTO participants (id) VALUES ('rialto-house');
 
@@ -317,6 +322,68 @@ COMMENT ON COLUMN resolutions.evidence_reference IS 'Where the evidence is found
 COMMENT ON COLUMN resolutions.proposed_by IS 'Whose credential proposed it.';
 COMMENT ON COLUMN resolutions.approved_by IS 'Whose credential approved it; null while nobody did.';
 
+CREATE TABLE api_keys (
+    id uuid PRIMARY KEY,
+    participant_id text NOT NULL REFERENCES participants,
+    hash bytea NOT NULL CONSTRAINT api_keys_hash_is_unique UNIQUE CHECK (length(hash) = 32),
+    roles text[] NOT NULL CHECK (cardinality(roles) > 0 AND roles <@ '{payer-app,merchant,operator,auditor}'),
+    label text NOT NULL,
+    credential text NOT NULL CHECK (credential <> ''),
+    replaces uuid REFERENCES api_keys,
+    requested_by text NOT NULL,
+    request_id text NOT NULL,
+    request_fingerprint uuid NOT NULL,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz,
+    revoked_at timestamptz,
+    CONSTRAINT api_keys_request_is_unique UNIQUE (requested_by, request_id)
+);
+CREATE INDEX api_keys_of_participant ON api_keys (participant_id, id);
+CREATE INDEX api_keys_not_revoked ON api_keys (id) WHERE revoked_at IS NULL;
+COMMENT ON TABLE api_keys IS 'What is on record of API keys. The keys themselves are nowhere.';
+COMMENT ON COLUMN api_keys.id IS 'key_… outside. Immutable.';
+COMMENT ON COLUMN api_keys.participant_id IS 'Whose it is. Immutable.';
+COMMENT ON COLUMN api_keys.hash IS 'The key, hashed under a secret that only the gateways have. Immutable.';
+COMMENT ON COLUMN api_keys.roles IS 'What it is for. Immutable.';
+COMMENT ON COLUMN api_keys.label IS 'What people know it by. Immutable.';
+COMMENT ON COLUMN api_keys.credential IS 'Whose it is in four-eyes rules: the maker''s when an operator made it for its own participant, that of the key that it replaces, or its own. Immutable.';
+COMMENT ON COLUMN api_keys.replaces IS 'The key that it was made to replace. Immutable.';
+COMMENT ON COLUMN api_keys.requested_by IS 'The participant whose operator asked for it. Immutable.';
+COMMENT ON COLUMN api_keys.request_id IS 'The id of that request. Immutable.';
+COMMENT ON COLUMN api_keys.request_fingerprint IS 'A hash of that request. Immutable.';
+COMMENT ON COLUMN api_keys.created_at IS 'When it was made. Immutable.';
+COMMENT ON COLUMN api_keys.expires_at IS 'When it ends by itself, if ever. Only comes closer.';
+COMMENT ON COLUMN api_keys.revoked_at IS 'When it was revoked. Never changes once it is set.';
+
+CREATE TABLE identity_acts (
+    number bigint PRIMARY KEY,
+    act text NOT NULL CHECK (act IN ('CREATE_PARTICIPANT', 'DISABLE_PARTICIPANT', 'ENABLE_PARTICIPANT', 'CREATE_API_KEY',
+        'ROTATE_API_KEY', 'REVOKE_API_KEY')),
+    participant_id text NOT NULL REFERENCES participants,
+    api_key_id uuid REFERENCES api_keys,
+    by_participant text NOT NULL,
+    by_credential text NOT NULL CHECK (by_credential <> ''),
+    created_at timestamptz NOT NULL,
+    CONSTRAINT identity_acts_on_a_key_name_it CHECK ((act LIKE '%API_KEY') = (api_key_id IS NOT NULL))
+);
+COMMENT ON TABLE identity_acts IS 'Who let whom in or out, written in the commit that did it. Immutable.';
+COMMENT ON COLUMN identity_acts.number IS 'The how-manieth act it is, in the order of their commits.';
+COMMENT ON COLUMN identity_acts.act IS 'What was done.';
+COMMENT ON COLUMN identity_acts.participant_id IS 'To whom.';
+COMMENT ON COLUMN identity_acts.api_key_id IS 'The key that was made or ended; ROTATE_API_KEY names the new one.';
+COMMENT ON COLUMN identity_acts.by_participant IS 'The participant whose operator did it.';
+COMMENT ON COLUMN identity_acts.by_credential IS 'The operator''s credential.';
+COMMENT ON COLUMN identity_acts.created_at IS 'When.';
+
+-- With the owner's rights, so that nobody else can count otherwise.
+CREATE FUNCTION count_act() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    UPDATE installation SET acts = acts + 1 RETURNING acts INTO NEW.number;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION count_act() IS 'Numbers acts in the order of their commits: each holds the count until it commits.';
+CREATE TRIGGER identity_acts_counted BEFORE INSERT ON identity_acts FOR EACH ROW EXECUTE FUNCTION count_act();
+
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% on % is refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0] USING ERRCODE = 'integrity_constraint_violation';
@@ -335,6 +402,22 @@ CREATE TRIGGER accounts_permanent BEFORE DELETE OR TRUNCATE ON accounts
     EXECUTE FUNCTION refuse_change('accounts stay');
 CREATE TRIGGER alarms_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON alarms
     EXECUTE FUNCTION refuse_change('alarms never change');
+
+CREATE TRIGGER identity_acts_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON identity_acts
+    EXECUTE FUNCTION refuse_change('acts never change');
+CREATE TRIGGER participants_permanent BEFORE DELETE OR TRUNCATE ON participants
+    EXECUTE FUNCTION refuse_change('participants stay');
+CREATE TRIGGER participants_identity_immutable BEFORE UPDATE OF id, created_at ON participants
+    EXECUTE FUNCTION refuse_change('a participant''s identity never changes');
+CREATE TRIGGER api_keys_permanent BEFORE DELETE OR TRUNCATE ON api_keys
+    EXECUTE FUNCTION refuse_change('what is on record of API keys stays');
+CREATE TRIGGER api_keys_identity_immutable BEFORE UPDATE OF
+    id, participant_id, hash, roles, label, credential, replaces, requested_by, request_id, request_fingerprint, created_at ON api_keys
+    EXECUTE FUNCTION refuse_change('what an API key is never changes');
+CREATE TRIGGER api_keys_only_end BEFORE UPDATE ON api_keys FOR EACH ROW WHEN (
+        (OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at)
+        OR (OLD.expires_at IS NOT NULL AND (NEW.expires_at IS NULL OR NEW.expires_at > OLD.expires_at)))
+    EXECUTE FUNCTION refuse_change('an API key only ends, and never later than it was to');
 
 -- The same table of transitions as platform/src/domain/payment/state.rs. A function, since each statement reads the conditions of its
 -- triggers and the checks of its tables anew, and a function is read once a connection.
@@ -657,7 +740,9 @@ EXCEPTION
 END $$;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO rialto_platform;
 GRANT INSERT ON participants, accounts, payments, refundable, deposits, transfers, payment_events, first_leases, dispatches, alarms,
-    resolutions TO rialto_platform;
+    resolutions, api_keys, identity_acts TO rialto_platform;
+GRANT UPDATE (disabled_at) ON participants TO rialto_platform;
+GRANT UPDATE (expires_at, revoked_at) ON api_keys TO rialto_platform;
 GRANT UPDATE (display_name, iban, debits_pending, debits_posted, credits_pending, credits_posted, closed_at)
     ON accounts TO rialto_platform;
 GRANT UPDATE (state, reason_code, reason_iso_code, reason_message, sequence, updated_at, is_queued, held, capturing, captured, closing)

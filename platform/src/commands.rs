@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod operations;
+mod participants;
 mod payments;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use operations::own_settings;
 
 use crate::{
     audit::note::Signer,
+    callers::Callers,
     domain::payment::Fingerprint,
     flow::{Flow, intake::Caller},
     page_token::PageTokens,
@@ -29,6 +31,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Commands {
     flow: Arc<Flow>,
+    callers: Callers,
     page_tokens: PageTokens,
     own_settings: Settings,
     signer: Option<Arc<Signer>>,
@@ -41,11 +44,12 @@ impl Commands {
     /// Commands over a flow, in a platform with these settings of its own, whose checkpoints `signer` signs.
     pub fn new(
         flow: Arc<Flow>,
+        callers: Callers,
         page_tokens: PageTokens,
         own_settings: Settings,
         signer: Option<Arc<Signer>>,
     ) -> Self {
-        Self { flow, page_tokens, own_settings, signer }
+        Self { flow, callers, page_tokens, own_settings, signer }
     }
 
     /// Carries out one command.
@@ -78,6 +82,13 @@ impl Commands {
             Operation::ResolvePayment(request) => self.resolve_payment(caller, request).await,
             Operation::ListAlarms(request) => self.list_alarms(caller, request).await,
             Operation::GetSettings(_) => self.get_settings().await,
+            Operation::CreateParticipant(request) => self.create_participant(caller, request).await,
+            Operation::ListParticipants(request) => self.list_participants(caller, request).await,
+            Operation::DisableParticipant(request) => self.disable_participant(caller, request).await,
+            Operation::EnableParticipant(request) => self.enable_participant(caller, request).await,
+            Operation::MakeApiKey(command) => self.make_api_key(caller, command).await,
+            Operation::ListApiKeys(request) => self.list_api_keys(caller, request).await,
+            Operation::RevokeApiKey(request) => self.revoke_api_key(caller, request).await,
             Operation::GetCheckpoint(_) => self.get_checkpoint().await,
             Operation::GetInclusionProof(request) => self.get_inclusion_proof(request).await,
             Operation::GetConsistencyProof(request) => self.get_consistency_proof(request).await,
@@ -95,8 +106,7 @@ impl Commands {
         let size = convert::page_size(size, &mut violations);
         let before = if token.is_empty() { None } else { self.page_tokens.read(list, token) };
         if before.is_none() && !token.is_empty() {
-            let must = "must be the next_page_token of an answer to the same request";
-            violations.push(Violation::new("page_token", must));
+            violations.push(bad_page_token());
         }
         match size {
             Some(size) if violations.is_empty() => Ok(Page { size, before }),
@@ -106,13 +116,22 @@ impl Commands {
 
     /// Cuts the one item too many that shows that there is a next page, and makes its token.
     fn next<T>(&self, list: &str, page: &Page, items: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> String {
-        let size = usize::try_from(page.size).unwrap_or(usize::MAX);
-        if items.len() <= size {
-            return String::new();
-        }
-        items.truncate(size);
-        items.last().map(|last| self.page_tokens.make(list, id(last))).unwrap_or_default()
+        let has_more = cut(items, page.size);
+        let last = items.last().filter(|_| has_more);
+        last.map(|last| self.page_tokens.make(list, id(last))).unwrap_or_default()
     }
+}
+
+/// Cuts what is too much for a page; whether there was any.
+fn cut<T>(items: &mut Vec<T>, size: i64) -> bool {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let has_more = items.len() > size;
+    items.truncate(size);
+    has_more
+}
+
+fn bad_page_token() -> Violation {
+    Violation::new("page_token", "must be the next_page_token of an answer to the same request")
 }
 
 struct Page {

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod audit_check;
+pub mod callers;
 pub mod channel_link;
 pub mod commands;
 pub mod config;
@@ -22,6 +23,7 @@ use proto::platform::platform_service_server::{self, PlatformServiceServer};
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::{
+    callers::Callers,
     commands::Commands,
     config::Config,
     directory::Directory,
@@ -58,13 +60,15 @@ pub async fn run(
     let directory = Directory::default();
     let (channel, news) = channel_link::open(config.channel.connect(), config.limits.max_under_way);
     tokio::spawn(follow_directory(directory.clone(), news.directories, store.clone(), clock.clone()));
+    let callers = Callers::watch(store.clone(), clock.clone());
     let (book, submissions) = Book::open(&store, &clock, config.book);
     let (notices, limits) = (news.notices, config.limits);
     let parts = Parts { store, clock, directory, channel, book, submissions, notices, limits };
     let flow = Flow::start(parts, &lifecycle);
 
-    let commands = Commands::new(flow.clone(), page_tokens, own_settings, config.signer.map(Arc::new));
-    let server = CommandServer::new(commands, lifecycle.clone(), config.limits.max_under_way);
+    let signer = config.signer.map(Arc::new);
+    let commands = Commands::new(flow.clone(), callers.clone(), page_tokens, own_settings, signer);
+    let server = CommandServer::new(commands, callers, lifecycle.clone(), config.limits.max_under_way);
     let service = PlatformServiceServer::new(server).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(service);

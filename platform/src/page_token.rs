@@ -4,6 +4,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
 const MAC_BYTES: usize = 16;
+/// No token is longer: a participant's name of 40 bytes and the MAC, in base64.
+const MAX_TOKEN_LENGTH: usize = 80;
 
 /// Makes and reads page tokens.
 #[derive(Clone)]
@@ -25,25 +27,41 @@ impl PageTokens {
 
     /// The token to go on behind `last` in the list that `list` describes: participant, kind and filter.
     pub fn make(&self, list: &str, last: Uuid) -> String {
-        let mut bytes = last.as_bytes().to_vec();
-        bytes.extend_from_slice(&self.mac(list, last));
-        URL_SAFE_NO_PAD.encode(bytes)
+        self.make_of(list, last.as_bytes())
     }
 
     /// Where to go on; none when the token is not one that was made for this list.
     pub fn read(&self, list: &str, token: &str) -> Option<Uuid> {
-        if token.len() > 64 {
+        Uuid::from_slice(&self.read_of(list, token)?).ok()
+    }
+
+    /// As [`Self::make`], in a list that is ordered by names.
+    pub fn make_name(&self, list: &str, last: &str) -> String {
+        self.make_of(list, last.as_bytes())
+    }
+
+    /// As [`Self::read`], in a list that is ordered by names.
+    pub fn read_name(&self, list: &str, token: &str) -> Option<String> {
+        String::from_utf8(self.read_of(list, token)?).ok()
+    }
+
+    fn make_of(&self, list: &str, last: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode([last, self.mac(list, last).as_slice()].concat())
+    }
+
+    fn read_of(&self, list: &str, token: &str) -> Option<Vec<u8>> {
+        if token.len() > MAX_TOKEN_LENGTH {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (last, mac) = bytes.split_at_checked(16)?;
-        let last = Uuid::from_slice(last).ok()?;
-        (mac == self.mac(list, last)).then_some(last)
+        let (last, mac) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
+        (mac == self.mac(list, last)).then(|| last.to_vec())
     }
 
-    fn mac(&self, list: &str, last: Uuid) -> [u8; MAC_BYTES] {
+    fn mac(&self, list: &str, last: &[u8]) -> [u8; MAC_BYTES] {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(last.as_bytes()).update(list.as_bytes());
+        // The list's length first: no other list with another last item hashes the same bytes.
+        hasher.update(&list.len().to_le_bytes()).update(list.as_bytes()).update(last);
         let mut mac = [0; MAC_BYTES];
         hasher.finalize_xof().fill(&mut mac);
         mac
@@ -65,5 +83,9 @@ mod tests {
         for bad in ["", "x", "AAAA", &token[1..], &format!("{token}A"), &"A".repeat(1 << 20)] {
             assert_eq!(tokens.read("shop/payments/", bad), None);
         }
+        let token = tokens.make_name("participants", &"x".repeat(40));
+        assert_eq!(tokens.read_name("participants", &token), Some("x".repeat(40)));
+        assert_eq!(tokens.read_name("participantsx", &token), None);
+        assert_eq!(tokens.read("participants", &token), None);
     }
 }

@@ -1,10 +1,12 @@
 //! gRPC: the stream of commands and the unary call, both through [`Commands::execute`].
 
+mod answers;
+
 use std::time::Duration;
 
 use common::{
     deadline::Deadline,
-    exchange::{self, Answering},
+    exchange,
     fault::{Fault, Violation},
     lifecycle::Lifecycle,
     trace::TraceParent,
@@ -16,20 +18,23 @@ use proto::platform::{
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
-use crate::{commands::Commands, flow::intake::Caller};
+use crate::{callers::Callers, commands::Commands, flow::intake::Caller};
+use answers::Answers;
 
 /// Serves commands.
 #[derive(Clone, Debug)]
 pub struct CommandServer {
     commands: Commands,
+    callers: Callers,
     lifecycle: Lifecycle,
     max_under_way: usize,
 }
 
 impl CommandServer {
-    /// Serves `commands` until the lifecycle drains, at most `max_under_way` at once on a stream.
-    pub fn new(commands: Commands, lifecycle: Lifecycle, max_under_way: usize) -> Self {
-        Self { commands, lifecycle, max_under_way }
+    /// Serves `commands` until the lifecycle drains, at most `max_under_way` at once on a stream, and tells each stream who
+    /// may call.
+    pub fn new(commands: Commands, callers: Callers, lifecycle: Lifecycle, max_under_way: usize) -> Self {
+        Self { commands, callers, lifecycle, max_under_way }
     }
 }
 
@@ -45,6 +50,7 @@ async fn execute(commands: Commands, command: Command) -> Reply {
         let caller = Caller {
             participant: command.participant,
             actor: command.actor,
+            is_house: command.is_house,
             trace: trace.adopt(&span),
             deadline: Deadline::after(Duration::from_millis(command.budget_ms.into())),
         };
@@ -80,21 +86,22 @@ impl PlatformService for CommandServer {
         }
     }
 
-    type ExchangeStream = Answering<ExchangeResponse>;
+    type ExchangeStream = Answers;
 
     async fn exchange(
         &self,
         request: Request<Streaming<ExchangeRequest>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
         let commands = self.commands.clone();
-        Ok(Response::new(exchange::answer(
+        let replies = exchange::answer(
             request.into_inner(),
             self.lifecycle.clone(),
             self.max_under_way,
             |message: ExchangeRequest| message.commands,
             move |command| execute(commands.clone(), command),
             overloaded,
-            |replies| ExchangeResponse { replies },
-        )))
+            |replies| ExchangeResponse { replies, callers: None },
+        );
+        Ok(Response::new(Answers::new(replies, self.callers.seen())))
     }
 }

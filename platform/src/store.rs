@@ -1,7 +1,9 @@
 //! SQL and nothing else: loads what the rules need, saves what they decide.
 
 pub mod accounts;
+pub mod acts;
 pub mod alarms;
+pub mod api_keys;
 pub mod archive;
 pub mod audit;
 pub mod deposits;
@@ -9,6 +11,7 @@ pub mod dispatches;
 pub mod durability;
 pub mod known;
 pub mod load;
+pub mod participants;
 pub mod payments;
 pub mod refunds;
 pub mod resolutions;

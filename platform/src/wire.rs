@@ -5,7 +5,7 @@ use common::{
     money::{Currency, Money},
     planted,
 };
-use proto::{accounts, convert, operations, payments};
+use proto::{accounts, convert, operations, participants, payments};
 
 use crate::{
     domain::{
@@ -15,7 +15,10 @@ use crate::{
         refusal::Reason,
         transfer::Cause,
     },
-    store::{accounts::OwnAccount, durability::Durability, transfers::Entry},
+    store::{
+        accounts::OwnAccount, api_keys::ApiKey, durability::Durability, participants::Participant,
+        transfers::Entry,
+    },
 };
 
 /// A payment.
@@ -187,5 +190,29 @@ pub fn deposit(deposit: &Deposit) -> accounts::Deposit {
         bank_id: deposit.order.bank_id.clone(),
         reference: deposit.order.reference.clone(),
         create_time: Some(convert::time_to_wire(deposit.created_at)),
+    }
+}
+
+/// A participant.
+pub fn participant(participant: &Participant) -> participants::Participant {
+    participants::Participant {
+        name: participant.name.clone(),
+        create_time: Some(convert::time_to_wire(participant.created_at)),
+        disable_time: participant.disabled_at.map(convert::time_to_wire),
+    }
+}
+
+/// What is on record of an API key.
+pub fn api_key(key: &ApiKey) -> participants::ApiKey {
+    participants::ApiKey {
+        id: key.id.to_string(),
+        request_id: key.request_id.clone(),
+        participant: key.participant.clone(),
+        roles: key.roles.iter().map(|role| role.name().to_owned()).collect(),
+        label: key.label.clone(),
+        create_time: Some(convert::time_to_wire(key.created_at)),
+        expire_time: key.expires_at.map(convert::time_to_wire),
+        revoke_time: key.revoked_at.map(convert::time_to_wire),
+        replaces: key.replaces.map(|id| id.to_string()).unwrap_or_default(),
     }
 }

@@ -36,6 +36,11 @@ mod generated {
             tonic::include_proto!("rialto.operations.v1");
         }
     }
+    pub mod participants {
+        pub mod v1 {
+            tonic::include_proto!("rialto.participants.v1");
+        }
+    }
     pub mod platform {
         pub mod v1 {
             tonic::include_proto!("rialto.platform.v1");
@@ -50,7 +55,8 @@ mod generated {
 
 pub use generated::{
     accounts::v1 as accounts, audit::v1 as audit, channel::v1 as channel, common::v1 as money,
-    operations::v1 as operations, payments::v1 as payments, platform::v1 as platform,
+    operations::v1 as operations, participants::v1 as participants, payments::v1 as payments,
+    platform::v1 as platform,
 };
 
 /// The descriptors of every contract here, as a serialized `FileDescriptorSet`.

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "api/administration.rs"]
+mod administration;
+#[path = "api/authority.rs"]
+mod authority;
 #[path = "api/bad_payments.rs"]
 mod bad_payments;
 #[path = "api/bad_requests.rs"]
@@ -34,6 +38,8 @@ mod settings;
 mod states;
 #[path = "api/tenancy.rs"]
 mod tenancy;
+#[path = "api/tokens.rs"]
+mod tokens;
 #[path = "api/validate_only.rs"]
 mod validate_only;
 #[path = "api/verbatim.rs"]

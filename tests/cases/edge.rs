@@ -40,3 +40,5 @@ mod shutdown;
 mod tcp;
 #[path = "edge/tls.rs"]
 mod tls;
+#[path = "edge/tokens.rs"]
+mod tokens;

@@ -20,6 +20,8 @@ mod constraints;
 mod differential;
 #[path = "ledger/faults.rs"]
 mod faults;
+#[path = "ledger/identity.rs"]
+mod identity;
 #[path = "ledger/known.rs"]
 mod known;
 #[path = "ledger/life.rs"]

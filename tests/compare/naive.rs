@@ -11,7 +11,7 @@ use harness::{
     BenchError, binaries,
     postgres::Postgres,
     process::{KILLED_WITH_PARENT, Process},
-    system::{BANKS, Setup, banks_file, directory_file},
+    system::{API_KEY_SECRET, BANKS, Setup, banks_file, directory_file},
     wait,
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
@@ -63,6 +63,7 @@ impl Naive {
 
         let mut gateway = Command::new(binaries::program("naive")?);
         gateway.args(["gateway", "--platform", &platform, "--api-keys"]).arg(api_keys);
+        gateway.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
         let address = starter.start("gateway", gateway)?;
 
         let database = postgres.options(DATABASE);
@@ -131,7 +132,7 @@ mod tests {
         binaries,
         client::{Client, order, payee_by_iban},
         postgres::{Postgres, own_folder},
-        system::{BANKS, Setup},
+        system::{BANKS, Setup, new_key},
     };
     use proto::payments::PaymentState;
     use tonic::Code;
@@ -143,8 +144,7 @@ mod tests {
         binaries::build(&[]).unwrap();
         let folder = own_folder("naive").unwrap();
         let postgres = Postgres::start(&folder.join("postgres"), &[]).await.unwrap();
-        let roles = ["payer-app", "operator"].map(str::to_owned);
-        let (key, entry) = gateway::participant::new_key("shop", &roles).unwrap();
+        let (key, entry) = new_key("shop", &["payer-app", "operator"]).unwrap();
         let api_keys = folder.join("api-keys.toml");
         std::fs::write(&api_keys, entry).unwrap();
         let setup = Setup::new(folder.join("naive"));

@@ -126,12 +126,13 @@ pub fn orders(paid: &Paid, report: &Path) -> String {
 /// What the calls that can be pasted need, for a shell to read.
 pub fn environment(system: &System, account: &str, payment: &str) -> String {
     format!(
-        "GATEWAY={}\nCA={}\nKEY={}\nOTHER_KEY={}\nACCOUNT={account}\nPAYMENT={payment}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n\
+        "GATEWAY={}\nCA={}\nKEY={}\nOTHER_KEY={}\nHOUSE_KEY={}\nACCOUNT={account}\nPAYMENT={payment}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n\
          export RIALTO_INSECURE_DATABASE=true\nAUDIT_KEY={}\n",
         system.address(Service::Gateway),
         system.certificates().ca().display(),
         system.credential(0),
         system.credential(1),
+        system.house_operator(),
         BANKS[0].account(1),
         system.address(Service::Bank),
         system.database_url(),
@@ -159,7 +160,8 @@ pub fn lines_to_paste(system: &System, environment: &Path) -> String {
         call("{}", "rialto.payments.v1.PaymentService/CreatePayment"),
         "target/release/platform trial-balance\n".to_owned(),
         "target/release/platform verify-audit\n".to_owned(),
-        format!("\n$OTHER_KEY is another participant's ({}), who sees none of this.\n", PARTICIPANTS[1]),
+        format!("\n$OTHER_KEY is another participant's ({}), who sees none of this; ", PARTICIPANTS[1]),
+        "$HOUSE_KEY lets people in and out.\n".to_owned(),
     ]
     .concat()
 }

@@ -11,6 +11,9 @@ use proto::{
     audit::audit_service_client::AuditServiceClient,
     money::Money,
     operations::operations_service_client::OperationsServiceClient,
+    participants::{
+        CreateApiKeyRequest, CreateApiKeyResponse, participant_service_client::ParticipantServiceClient,
+    },
     payments::{
         CreatePaymentRequest, GetPaymentRequest, Payee, Payment, get_payment_request::Key, payee,
         payment_service_client::PaymentServiceClient,
@@ -33,6 +36,8 @@ pub struct Client {
     pub accounts: AccountServiceClient<Channel>,
     /// The operators' service, for calls that have no shortcut here.
     pub operations: OperationsServiceClient<Channel>,
+    /// The administration's service, for calls that have no shortcut here.
+    pub participants: ParticipantServiceClient<Channel>,
     /// The audit log's service.
     pub audit: AuditServiceClient<Channel>,
     authorization: Option<MetadataValue<Ascii>>,
@@ -59,6 +64,7 @@ impl Client {
             payments: PaymentServiceClient::new(channel.clone()),
             accounts: AccountServiceClient::new(channel.clone()),
             operations: OperationsServiceClient::new(channel.clone()),
+            participants: ParticipantServiceClient::new(channel.clone()),
             audit: AuditServiceClient::new(channel),
             authorization,
         })
@@ -131,6 +137,27 @@ impl Client {
         let message = GetAccountRequest { id: id.to_owned() };
         let response = self.accounts.clone().get_account(self.request(message, None)).await?;
         response.into_inner().account.ok_or_else(|| Status::internal("an answer without an account"))
+    }
+
+    /// Makes an API key for a participant, or the caller's own if none is named.
+    ///
+    /// # Errors
+    /// When none was made.
+    pub async fn create_api_key(
+        &self,
+        request_id: &str,
+        participant: &str,
+        roles: &[&str],
+    ) -> Result<CreateApiKeyResponse, Status> {
+        let message = CreateApiKeyRequest {
+            request_id: request_id.to_owned(),
+            participant: participant.to_owned(),
+            roles: roles.iter().map(|&role| role.to_owned()).collect(),
+            label: format!("made by {request_id}"),
+            expire_time: None,
+        };
+        let response = self.participants.clone().create_api_key(self.request(message, None)).await?;
+        Ok(response.into_inner())
     }
 
     /// Books money that arrived.

@@ -12,6 +12,7 @@ pub mod machine;
 pub mod names;
 pub mod postgres;
 pub mod process;
+pub mod provider;
 pub mod raw;
 pub mod sample;
 pub mod system;

@@ -16,15 +16,16 @@ use tonic::{
 /// What the server answered, or that it could not be reached.
 pub async fn call(
     channel: Channel,
-    path: &'static str,
+    path: &str,
     metadata: MetadataMap,
     messages: Vec<Vec<u8>>,
 ) -> Result<Vec<u8>, Status> {
     let mut client = Grpc::new(channel);
     client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let path = PathAndQuery::try_from(path).map_err(|error| Status::internal(error.to_string()))?;
     let mut request = Request::new(tokio_stream::iter(messages));
     *request.metadata_mut() = metadata;
-    let answer = client.client_streaming(request, PathAndQuery::from_static(path), AsItIs).await?;
+    let answer = client.client_streaming(request, path, AsItIs).await?;
     Ok(answer.into_inner())
 }
 

@@ -28,6 +28,8 @@ use banks::own_address_file;
 
 mod banks;
 
+pub use keys::{API_KEY_SECRET, new_key};
+
 pub use banks::{BANKS, BankSetup, BankTimes, QUICK, banks_file, directory_file};
 
 /// The database of the system.
@@ -139,6 +141,12 @@ pub struct System {
 /// The participants of the bench, each with an API key for every role but the last, which may only read.
 pub const PARTICIPANTS: [&str; 3] = ["demo-shop", "other-shop", "demo-audit"];
 
+/// The participant whose operators administer the others.
+pub const HOUSE: &str = "house";
+
+/// A participant with an operator's key in the file and nothing else, which may be done away with.
+pub const SPARE: &str = "spare-shop";
+
 impl System {
     /// Builds and starts everything, and waits until the gateway serves.
     ///
@@ -237,6 +245,7 @@ impl System {
             Service::Gateway => {
                 command.arg("--platform").arg(self.url(Link::GatewayToPlatform, Service::Platform)?);
                 command.arg("--api-keys").arg(folder.join("api-keys.toml"));
+                command.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
                 command.arg("--public-certificate").arg(self.certificates.file("public"));
                 command.arg("--public-key").arg(self.certificates.key("public"));
                 command.args(self.certificates.identity_args(service.name()));
@@ -358,6 +367,16 @@ impl System {
     /// The API key of another operator of the first participant.
     pub fn second_operator(&self) -> &str {
         self.credential(PARTICIPANTS.len())
+    }
+
+    /// The API key of an operator of the house.
+    pub fn house_operator(&self) -> &str {
+        self.credential(PARTICIPANTS.len() + 1)
+    }
+
+    /// The API key of the operator of [`SPARE`].
+    pub fn spare_operator(&self) -> &str {
+        self.credential(PARTICIPANTS.len() + 2)
     }
 
     /// How to connect to the ledger's database.

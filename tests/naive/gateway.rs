@@ -3,11 +3,16 @@
 use std::{path::PathBuf, sync::Arc};
 
 use common::{
+    clock::Clock,
     deadline::Deadline,
     fault::{Fault, Violation},
     rpc_client::Route,
+    settings::Secret,
 };
-use gateway::{caller::Action, participant::Participants};
+use gateway::{
+    caller::Action,
+    participant::{KeyFile, KeyHasher, Participants},
+};
 use proto::{
     accounts::{
         CreateAccountRequest, CreateAccountResponse, DepositRequest, DepositResponse, GetAccountRequest,
@@ -48,8 +53,16 @@ pub struct Args {
 /// # Errors
 /// When a setting is wrong or serving fails.
 pub async fn run(args: Args) -> Result<(), Failure> {
+    let secret = Secret::new(std::env::var("RIALTO_API_KEY_SECRET").unwrap_or_default());
+    let hasher = KeyHasher::new(&secret).map_err(|problem| format!("RIALTO_API_KEY_SECRET {problem}"))?;
     let gateway = Gateway {
-        participants: Arc::new(Participants::read(args.api_keys)?),
+        participants: Arc::new(Participants::new(
+            hasher,
+            KeyFile::read(args.api_keys)?,
+            None,
+            "house".to_owned(),
+            Clock::system(),
+        )),
         platform: LedgerServiceClient::new(Route::to(&args.platform, None)?.connect()),
     };
     let services = &[payment_service_server::SERVICE_NAME, account_service_server::SERVICE_NAME];
@@ -76,8 +89,9 @@ impl Gateway {
         ask: impl FnOnce(String, Option<Q>) -> A,
     ) -> Result<Request<A>, Fault> {
         let deadline = Deadline::of_request(&request);
-        let caller = self.participants.identify(request.metadata()).ok_or_else(Fault::unauthenticated)?;
-        if !caller.may(action) {
+        let caller =
+            self.participants.identify_at_once(request.metadata()).map_err(|_| Fault::unauthenticated())?;
+        if !caller.may(action, false) {
             return Err(Fault::permission_denied(format!("no role of this API key allows {action:?}")));
         }
         check(request.get_ref()).map_err(Fault::invalid)?;

@@ -39,6 +39,8 @@ pub struct Caller {
     pub participant: String,
     /// Whose credential it was.
     pub actor: String,
+    /// Whether the participant is the house's, whose operators administer the others.
+    pub is_house: bool,
     /// The trace.
     pub trace: TraceParent,
     /// When the answer must be there.

@@ -315,13 +315,13 @@ fn is_bank_id(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-fn check(field: &str, result: Result<(), text::Complaint>, violations: &mut Vec<Violation>) {
+pub(super) fn check(field: &str, result: Result<(), text::Complaint>, violations: &mut Vec<Violation>) {
     if let Err(complaint) = result {
         violations.push(Violation::new(field, complaint));
     }
 }
 
-fn check_readable(field: &str, value: &str, violations: &mut Vec<Violation>) {
+pub(super) fn check_readable(field: &str, value: &str, violations: &mut Vec<Violation>) {
     check(field, text::readable(value, MAX_TEXT_CHARS), violations);
 }
 

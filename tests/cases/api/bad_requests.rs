@@ -212,6 +212,7 @@ fn page_sizes_and_page_tokens_are_checked_by_every_list() {
         for _ in 0..2 {
             bench.pay(&shop, &account, &BANKS[0].account(1), 10).await?;
             bench.pay(&other, &others, &BANKS[0].account(1), 10).await?;
+            bench.funded(&shop, "EUR", 0).await?;
             bench.funded(&other, "EUR", 0).await?;
         }
         let mut problems = Vec::new();

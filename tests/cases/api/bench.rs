@@ -17,6 +17,7 @@ use harness::{
     BenchError,
     client::{Answer, Client, order, payee_by_iban},
     postgres::own_folder,
+    provider::{AUDIENCE, ISSUER, SigningKey, jwks},
     system::{BANKS, BankSetup, BankTimes, Service, Setup, System},
     wait,
 };
@@ -42,6 +43,8 @@ pub struct Bench {
     runtime: Runtime,
     /// Its processes.
     pub system: System,
+    /// Signs tokens that the gateway takes.
+    pub provider: SigningKey,
     /// Held by whoever scripts `sakura`.
     pub sakura: Mutex<()>,
 }
@@ -161,8 +164,15 @@ pub fn run<F: Future<Output = Done>>(test: impl FnOnce(&'static Bench) -> F) {
             .bank_settings
             .extend(BANKS.iter().map(|bank| (bank.id, "overdue_after_ms = 600000".to_owned())));
         setup.flags = vec![(Service::Platform, "--max-clock-skew=500ms".to_owned())];
+        let provider = SigningKey::es256("bench").unwrap();
+        let keys = setup.folder.join("jwks.json");
+        std::fs::create_dir_all(&setup.folder).unwrap();
+        std::fs::write(&keys, jwks(&[provider.jwk()])).unwrap();
+        for (flag, value) in [("issuer", ISSUER), ("audience", AUDIENCE), ("jwks", keys.to_str().unwrap())] {
+            setup.flags.push((Service::Gateway, format!("--jwt-{flag}={value}")));
+        }
         let system = runtime.block_on(System::start(setup)).unwrap_or_else(|error| panic!("{error}"));
-        Bench { runtime, system, sakura: Mutex::default() }
+        Bench { runtime, system, provider, sakura: Mutex::default() }
     });
     if let Err(error) = bench.runtime.block_on(test(bench)) {
         panic!("{error}");

@@ -10,12 +10,13 @@ use harness::{
     BenchError,
     client::{Client, money},
     postgres::own_folder,
-    system::{BANKS, PARTICIPANTS, Service, Setup, System},
+    system::{BANKS, HOUSE, PARTICIPANTS, Service, Setup, System, new_key},
     wait,
 };
 use platform::trial_balance::TrialBalance;
 use proto::{
     operations::{Resolution, ResolvePaymentRequest},
+    participants::RotateApiKeyRequest,
     payments::{Payment, PaymentState},
 };
 use sqlx::{Connection, PgConnection};
@@ -68,6 +69,7 @@ struct Shop {
     system: System,
     ada: Client,
     bea: Client,
+    house: Client,
     account: String,
 }
 
@@ -86,11 +88,11 @@ impl Shop {
         }
         let keys = two_operators(&setup)?;
         let system = System::start(setup).await?;
-        let [ada, bea] = keys.map(|key| Client::new(&system.gateway().unwrap(), &key));
-        let (ada, bea) = (ada?, bea?);
+        let [ada, bea, house] = keys.map(|key| Client::new(&system.gateway().unwrap(), &key));
+        let (ada, bea, house) = (ada?, bea?, house?);
         let account = ada.open_account("account", "Ada Buyer", "EUR", "").await?.id;
         ada.deposit("deposit", &account, 10_000, "EUR", "aurora").await?;
-        Ok(Self { system, ada, bea, account })
+        Ok(Self { system, ada, bea, house, account })
     }
 
     /// Pays; the answer is the payment's state when the bank has answered, or after 300 ms.
@@ -150,6 +152,20 @@ impl Shop {
         Ok(database.close().await?)
     }
 
+    /// Operator's keys that Ada can come by: one that she makes, and one that she takes over from an operator whose key the
+    /// house has made.
+    async fn keys_of_adas(&self) -> Result<[String; 2], BenchError> {
+        let made = self.ada.create_api_key("ada-2", "", &["operator"]).await?;
+        let cleos = self.house.create_api_key("cleo", PARTICIPANTS[0], &["operator"]).await?;
+        let message = RotateApiKeyRequest {
+            request_id: "cleo-2".to_owned(),
+            api_key: cleos.api_key.unwrap_or_default().id,
+            ..RotateApiKeyRequest::default()
+        };
+        let taken = self.ada.participants.clone().rotate_api_key(self.ada.request(message, None)).await?;
+        Ok([made.key, taken.into_inner().key])
+    }
+
     /// Asks for everything, and returns what came of it.
     async fn try_all(&self, payment: &str) -> Result<Vec<Result<PaymentState, Refused>>, BenchError> {
         let part = || Some(money(40, "EUR"));
@@ -168,16 +184,16 @@ impl Shop {
     }
 }
 
-/// Keys for the participants, and one more for the first of them.
-fn two_operators(setup: &Setup) -> Result<[String; 2], BenchError> {
+/// Keys for the participants, one more for the first of them, and one for the house.
+fn two_operators(setup: &Setup) -> Result<[String; 3], BenchError> {
     fs::create_dir_all(&setup.folder)?;
-    let roles = ["payer-app", "merchant", "operator"].map(str::to_owned);
-    let made = PARTICIPANTS.into_iter().chain([PARTICIPANTS[0]]);
-    let made = made.map(|participant| gateway::participant::new_key(participant, &roles));
+    let roles = ["payer-app", "merchant", "operator"];
+    let made = PARTICIPANTS.into_iter().chain([PARTICIPANTS[0], HOUSE]);
+    let made = made.map(|participant| new_key(participant, &roles));
     let (keys, entries): (Vec<_>, String) = made.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     fs::write(setup.folder.join("api-keys.toml"), entries)?;
     fs::write(setup.folder.join("api-keys.secret"), keys[..PARTICIPANTS.len()].join("\n"))?;
-    Ok([keys[0].clone(), keys[PARTICIPANTS.len()].clone()])
+    Ok([keys[0].clone(), keys[PARTICIPANTS.len()].clone(), keys[PARTICIPANTS.len() + 1].clone()])
 }
 
 /// Says how a payment ended; returns it and whether another operator has still to agree.
@@ -219,6 +235,12 @@ async fn four_eyes(shop: &mut Shop) -> Done {
     assert_eq!(awaiting(resolve(&shop.ada, &payment.id, false, "letter").await?), (Investigate, true));
     for _ in 0..2 {
         assert_eq!(awaiting(resolve(&shop.ada, &payment.id, true, "line 3").await?), (Investigate, true));
+    }
+    for key in shop.keys_of_adas().await? {
+        let own = Client::new(&shop.system.gateway()?, &key)?;
+        let once_more = async || resolve(&own, &payment.id, true, "line 3").await.ok();
+        let answer = wait::until("the key is let in", LONG, once_more).await?;
+        assert_eq!(awaiting(answer), (Investigate, true), "it takes another operator, not another key");
     }
     let differs =
         resolve(&shop.bea, &payment.id, true, "letter").await.err().map(|status| Refused::of(&status));

@@ -68,16 +68,22 @@ const ALL: [Call; 15] = [
 
 /// What a participant has, to be asked for by others.
 #[derive(Debug)]
-struct Things {
-    account: String,
-    payment: String,
-    request_id: String,
-    authorization: String,
-    cancelled: String,
+pub struct Things {
+    /// An account with money.
+    pub account: String,
+    /// A payment that has succeeded.
+    pub payment: String,
+    /// The request that made it.
+    pub request_id: String,
+    /// An authorization that nobody captured yet.
+    pub authorization: String,
+    /// Another one, to be cancelled.
+    pub cancelled: String,
 }
 
 impl Things {
-    async fn of(bench: &Bench, client: &Client) -> Result<Self, BenchError> {
+    /// Makes one of each.
+    pub async fn of(bench: &Bench, client: &Client) -> Result<Self, BenchError> {
         let account = bench.funded(client, "EUR", 1_000).await?;
         let payment = bench.pay(client, &account, &BANKS[0].account(1), 10).await?.payment;
         let authorize = async || {
@@ -229,7 +235,8 @@ impl Call {
     }
 }
 
-fn bearer(key: &str) -> MetadataMap {
+/// The metadata that says whose key it is.
+pub fn bearer(key: &str) -> MetadataMap {
     let mut metadata = MetadataMap::new();
     metadata.insert("authorization", format!("Bearer {key}").parse().unwrap());
     metadata

@@ -15,7 +15,7 @@ use harness::{
     client::Client,
     postgres::own_folder,
     process::{KILLED_WITH_PARENT, Process},
-    system::{BANKS, Service, Setup, System},
+    system::{API_KEY_SECRET, BANKS, Service, Setup, System, new_key},
 };
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
@@ -114,12 +114,12 @@ impl Alone {
     /// Starts a gateway that has no platform.
     pub fn gateway(flags: &[&str]) -> Result<Self, BenchError> {
         let folder = own_folder("gateway")?;
-        let (key, entry) =
-            gateway::participant::new_key("demo-shop", &["payer-app".to_owned(), "operator".to_owned()])?;
+        let (key, entry) = new_key("demo-shop", &["payer-app", "operator"])?;
         std::fs::write(folder.join("keys"), entry)?;
         let mut command = program("gateway");
         command.args(["--platform", "http://127.0.0.1:9", "--api-keys"]).arg(folder.join("keys"));
         command.arg("--address-file").arg(folder.join("address")).args(flags);
+        command.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
         let mut process = Process::start("gateway", command, KILLED_WITH_PARENT, &folder.join("log"))?;
         let address = process.wait_for_file(&folder.join("address"))?;
         Ok(Self { process, address, folder, key })

@@ -6,7 +6,10 @@ use crate::bench::{finish, program, run, run_on_system};
 
 /// The programs, each with what its help must name.
 const PROGRAMS: [(&str, &[&str]); 5] = [
-    ("gateway", &["RIALTO_PLATFORM", "RIALTO_API_KEYS", "RIALTO_MAX_WAITING", "new-key"]),
+    (
+        "gateway",
+        &["RIALTO_PLATFORM", "RIALTO_API_KEYS", "RIALTO_API_KEY_SECRET", "RIALTO_MAX_WAITING", "new-key"],
+    ),
     (
         "platform",
         &[
@@ -92,7 +95,7 @@ fn a_reader_who_goes_away_is_no_panic() {
             ("gateway", &["new-key", "--participant", "some-shop", "--role", "payer-app"]),
         ] {
             let mut command = program(name);
-            command.args(arguments);
+            command.args(arguments).env("RIALTO_API_KEY_SECRET", harness::system::API_KEY_SECRET);
             unread(command)?;
         }
         Ok(())

@@ -94,7 +94,7 @@ fn every_wrong_variable_is_named_at_once() {
 #[test]
 fn what_is_missing_is_named_at_once() {
     run(async || {
-        refused(program("gateway"), &["--platform", "--api-keys"])?;
+        refused(program("gateway"), &["--platform", "--api-keys", "api-key-secret"])?;
         refused(program("platform"), &["--channel", "database-url"])
     });
 }
@@ -177,7 +177,7 @@ fn an_address_that_is_taken_or_a_file_that_cannot_be_written_is_said() {
         let start = |arguments: [String; 2]| {
             let mut command = program("gateway");
             command.args(["--platform=http://127.0.0.1:9", "--api-keys"]).arg(gateway.folder.join("keys"));
-            command.args(arguments);
+            command.args(arguments).env("RIALTO_API_KEY_SECRET", harness::system::API_KEY_SECRET);
             finish(command)
         };
         let address = taken.local_addr()?;

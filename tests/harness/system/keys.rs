@@ -8,8 +8,24 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use platform::audit::note::Signer;
 
-use super::PARTICIPANTS;
+use common::settings::Secret;
+use gateway::participant::KeyHasher;
+
+use super::{HOUSE, PARTICIPANTS, SPARE};
 use crate::BenchError;
+
+/// The secret under which the bench's gateways hash API keys.
+pub const API_KEY_SECRET: &str = "the bench's secret, which nobody else uses";
+
+/// A new API key, and the entry of the bench's key file that lets it in.
+///
+/// # Errors
+/// When the name is no participant's or the system has no randomness.
+pub fn new_key(participant: &str, roles: &[&str]) -> Result<(String, String), BenchError> {
+    let hasher = KeyHasher::new(&Secret::new(API_KEY_SECRET))?;
+    let roles: Vec<String> = roles.iter().map(|&role| role.to_owned()).collect();
+    Ok(gateway::participant::new_key(&hasher, participant, &roles)?)
+}
 
 /// The key that checkpoints of the audit log are signed with, made if there is none, and its public half.
 pub(super) fn audit_key(folder: &Path) -> Result<(PathBuf, String), BenchError> {
@@ -24,7 +40,8 @@ pub(super) fn audit_key(folder: &Path) -> Result<(PathBuf, String), BenchError> 
     Ok((file, fs::read_to_string(public)?))
 }
 
-/// Makes the participants' API keys, and one more for a second operator of the first; or reads those of an earlier start.
+/// Makes the participants' API keys, one more for a second operator of the first, one for the house's operator and one for a
+/// participant that may be done away with; or reads those of an earlier start.
 pub(super) fn made(folder: &Path) -> Result<Vec<String>, BenchError> {
     let secrets = folder.join("api-keys.secret");
     if let Ok(text) = fs::read_to_string(&secrets) {
@@ -35,9 +52,9 @@ pub(super) fn made(folder: &Path) -> Result<Vec<String>, BenchError> {
         "demo-audit" => (participant, &["auditor"][..]),
         _ => (participant, &["payer-app", "merchant", "operator"][..]),
     });
-    for (participant, roles) in one_each.into_iter().chain([(PARTICIPANTS[0], &["operator"][..])]) {
-        let roles: Vec<String> = roles.iter().map(|&role| role.to_owned()).collect();
-        let (key, entry) = gateway::participant::new_key(participant, &roles)?;
+    let operators = [PARTICIPANTS[0], HOUSE, SPARE].map(|participant| (participant, &["operator"][..]));
+    for (participant, roles) in one_each.into_iter().chain(operators) {
+        let (key, entry) = new_key(participant, roles)?;
         entries.push_str(&entry);
         keys.push(key);
     }

@@ -1,0 +1,59 @@
+//! What the platform says of who may call: the API keys on record that work, and the participants that are disabled.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use proto::{
+    convert,
+    platform::{KnownApiKey, KnownCallers},
+};
+
+use crate::caller::{Caller, Role};
+
+/// What was heard last.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    keys: HashMap<blake3::Hash, Key>,
+    disabled: HashSet<String>,
+}
+
+#[derive(Debug)]
+struct Key {
+    caller: Arc<Caller>,
+    expires_at: Option<SystemTime>,
+}
+
+impl Heard {
+    /// Takes what the platform said.
+    pub(super) fn new(wire: KnownCallers) -> Self {
+        let keys = wire.api_keys.into_iter().filter_map(read).collect();
+        Self { keys, disabled: wire.disabled_participants.into_iter().collect() }
+    }
+
+    /// Whose key has this hash, if it works now.
+    pub(super) fn caller(&self, hash: &blake3::Hash, now: SystemTime) -> Option<&Arc<Caller>> {
+        let key = self.keys.get(hash)?;
+        let works = key.expires_at.is_none_or(|end| now < end);
+        works.then_some(&key.caller)
+    }
+
+    /// Whether no credential of the participant may be let in.
+    pub(super) fn is_disabled(&self, participant: &str) -> bool {
+        self.disabled.contains(participant)
+    }
+}
+
+/// A key whose end or hash can't be read is left out: letting it in would be a guess.
+fn read(key: KnownApiKey) -> Option<(blake3::Hash, Key)> {
+    let hash = blake3::Hash::from_slice(&key.hash).ok()?;
+    let expires_at = match &key.expire_time {
+        Some(end) => Some(convert::time(end)?),
+        None => None,
+    };
+    let roles = key.roles.iter().filter_map(|name| Role::named(name)).collect();
+    let caller = Caller { participant: key.participant, roles, credential: key.credential };
+    Some((hash, Key { caller: Arc::new(caller), expires_at }))
+}
