@@ -1,6 +1,6 @@
 //! The gateway's settings.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use common::{
@@ -15,6 +15,7 @@ use common::{
 use crate::{
     caller::Role,
     participant::{KeyFile, KeyHasher, KeySource, Participants, Tokens},
+    quota::Quotas,
 };
 
 /// Rialto's gateway: takes payments from buyers and merchants over gRPC and returns their results.
@@ -75,6 +76,12 @@ struct ServeArgs {
     /// Requests that may wait for the platform; more are refused.
     #[arg(long, env = "RIALTO_MAX_WAITING", default_value = "8192")]
     max_waiting: String,
+    /// Calls a second that each participant may make of this gateway; as many may come at once.
+    #[arg(long, env = "RIALTO_MAX_CALLS_PER_S", default_value = "20000")]
+    max_calls_per_s: String,
+    /// Calls a minute with credentials that nobody knows from each address; as many may come at once. Known callers from there go on.
+    #[arg(long, env = "RIALTO_MAX_BAD_CREDENTIALS_PER_MIN", default_value = "60")]
+    max_bad_credentials_per_min: String,
     #[command(flatten)]
     tokens: TokenArgs,
     #[command(flatten)]
@@ -132,6 +139,8 @@ pub struct Config {
     pub platform: Route,
     /// Who may call.
     pub participants: Participants,
+    /// How often who may call.
+    pub quotas: Quotas,
     /// Requests that may wait for the platform.
     pub max_waiting: usize,
     /// How many of 1,000 new traces are sent.
@@ -169,6 +178,14 @@ impl Args {
         let house = problems.participant("house-participant", &serve.house_participant);
         let tokens = serve.tokens.check(&mut problems).map(Arc::new);
         let max_waiting = problems.number("max-waiting", &serve.max_waiting, 1, 1_000_000);
+        let calls =
+            problems.number("max-calls-per-s", &serve.max_calls_per_s, NonZeroU32::MIN, NonZeroU32::MAX);
+        let strangers = problems.number(
+            "max-bad-credentials-per-min",
+            &serve.max_bad_credentials_per_min,
+            NonZeroU32::MIN,
+            NonZeroU32::MAX,
+        );
         let door = serve.public.check(&mut problems);
         let server = serve.server.check(door, &mut problems);
         let telemetry = serve.telemetry.check(&mut problems);
@@ -177,6 +194,7 @@ impl Args {
             let config = Config {
                 platform: platform?,
                 participants: Participants::new(hasher?, key_file?, tokens, house?, Clock::system()),
+                quotas: Quotas::new(calls?, strangers?),
                 max_waiting: max_waiting?,
                 traces_per_mille: telemetry.traces_per_mille(),
                 server: server?,

@@ -7,6 +7,7 @@ use common::{
     deadline::Deadline,
     exchange::NotAsked,
     fault::{Fault, Violation},
+    rpc_server::Peer,
     trace::TraceParent,
 };
 use proto::platform::{Command, command::Operation, reply};
@@ -17,6 +18,7 @@ use crate::{
     caller::{Action, Caller},
     participant::Participants,
     platform_link::PlatformLink,
+    quota::Quotas,
 };
 
 /// The metadata of an answer that an earlier request was given already.
@@ -26,13 +28,14 @@ const REPLAYED: &str = "idempotent-replayed";
 #[derive(Clone, Debug)]
 pub struct Front {
     participants: Arc<Participants>,
+    quotas: Arc<Quotas>,
     platform: PlatformLink,
 }
 
 impl Front {
-    /// A front for these participants, before that platform.
-    pub fn new(participants: Arc<Participants>, platform: PlatformLink) -> Self {
-        Self { participants, platform }
+    /// A front for these participants at these rates, before that platform.
+    pub fn new(participants: Arc<Participants>, quotas: Arc<Quotas>, platform: PlatformLink) -> Self {
+        Self { participants, quotas, platform }
     }
 
     /// Carries one request: `check` finds what is wrong with it, `operation` makes it a command, and `response` takes its
@@ -49,7 +52,14 @@ impl Front {
         response: impl FnOnce(reply::Result) -> Option<A>,
     ) -> Result<Response<A>, Status> {
         let deadline = Deadline::of_request(&request);
-        let caller = self.participants.identify(request.metadata()).await.map_err(Fault::from)?;
+        let caller = match self.participants.identify(request.metadata()).await {
+            Ok(caller) => caller,
+            Err(why) => {
+                let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
+                return Err(self.quotas.turn_away(why, address).into());
+            }
+        };
+        self.quotas.admit(&caller.participant)?;
         let is_house = self.participants.is_house(&caller);
         if !caller.may(action, is_house) {
             return Err(

@@ -64,7 +64,9 @@ pub async fn run(
     if let Some(tokens) = participants.tokens() {
         tokio::spawn(Arc::clone(tokens).keep_fresh());
     }
-    let front = Front::new(participants, platform);
+    let quotas = Arc::new(config.quotas);
+    tokio::spawn(Arc::clone(&quotas).keep_forgetting());
+    let front = Front::new(participants, quotas, platform);
     let payments = PaymentServiceServer::new(Payments::new(front.clone()));
     let accounts = AccountServiceServer::new(Accounts::new(front.clone()));
     let administration = ParticipantAdministration::new(front.clone(), hasher);

@@ -7,6 +7,7 @@ use std::{
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,8 +19,10 @@ use governor::{
     state::keyed::HashMapStateStore,
 };
 
+use crate::participant::NotLetIn;
+
 /// How often to forget whoever has not called for a while.
-pub const FORGET_EVERY: Duration = Duration::from_secs(60);
+const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 type Limiter<K, C> = RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
@@ -44,6 +47,16 @@ impl Quotas {
     }
 }
 
+impl Quotas {
+    /// Forgets for ever whoever has not called for so long that it makes no difference.
+    pub async fn keep_forgetting(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(FORGET_EVERY).await;
+            self.forget();
+        }
+    }
+}
+
 impl<C: Clock + Clone> Quotas<C> {
     fn with_clock(calls_per_s: NonZeroU32, strangers_per_min: NonZeroU32, clock: C) -> Self {
         Self {
@@ -63,21 +76,21 @@ impl<C: Clock + Clone> Quotas<C> {
         Err(Fault::exhausted("QUOTA_EXCEEDED", message).retry_after(early.wait_time_from(self.clock.now())))
     }
 
-    /// Counts a call with a credential that nobody knows, and says what its caller is to hear.
-    pub fn stranger(&self, address: Option<IpAddr>) -> Fault {
-        let Some(address) = address else { return Fault::unauthenticated() };
-        match self.strangers.check_key(&place(address)) {
-            Ok(()) => Fault::unauthenticated(),
-            Err(early) => {
-                let message = "too many calls with unknown credentials came from this address";
-                let wait = early.wait_time_from(self.clock.now());
-                Fault::exhausted("TOO_MANY_BAD_CREDENTIALS", message).retry_after(wait)
+    /// What a caller at this address is to hear who was not let in. Counts those whom nobody knows.
+    pub fn turn_away(&self, why: NotLetIn, address: Option<IpAddr>) -> Fault {
+        let early = match (why, address) {
+            (NotLetIn::Unknown(_) | NotLetIn::KeyNotKnown, Some(address)) => {
+                self.strangers.check_key(&place(address)).err()
             }
-        }
+            _ => None,
+        };
+        let Some(early) = early else { return why.into() };
+        let message = "too many calls with unknown credentials came from this address";
+        Fault::exhausted("TOO_MANY_BAD_CREDENTIALS", message)
+            .retry_after(early.wait_time_from(self.clock.now()))
     }
 
-    /// Forgets whoever has not called for so long that it makes no difference.
-    pub fn forget(&self) {
+    fn forget(&self) {
         forget(&self.calls);
         forget(&self.strangers);
     }
@@ -110,6 +123,10 @@ mod tests {
         (Quotas::with_clock(number(calls), number(strangers), clock.clone()), clock)
     }
 
+    fn stranger(quotas: &Quotas<FakeRelativeClock>, address: Option<IpAddr>) -> Fault {
+        quotas.turn_away(NotLetIn::Unknown("a test"), address)
+    }
+
     fn delay(fault: Fault) -> Option<Duration> {
         let status = Status::from(fault);
         assert_eq!(status.code(), Code::ResourceExhausted);
@@ -136,20 +153,20 @@ mod tests {
         let (quotas, clock) = quotas(1, 2);
         let address = |text: &str| Some(text.parse::<IpAddr>().expect("an address"));
         for _ in 0..2 {
-            assert_eq!(quotas.stranger(address("192.0.2.1")).reason(), "UNAUTHENTICATED");
+            assert_eq!(stranger(&quotas, address("192.0.2.1")).reason(), "UNAUTHENTICATED");
         }
-        let refused = quotas.stranger(address("::ffff:192.0.2.1"));
+        let refused = stranger(&quotas, address("::ffff:192.0.2.1"));
         assert_eq!(refused.reason(), "TOO_MANY_BAD_CREDENTIALS");
         assert_eq!(delay(refused), Some(Duration::from_secs(30)));
-        assert_eq!(quotas.stranger(address("192.0.2.2")).reason(), "UNAUTHENTICATED");
+        assert_eq!(stranger(&quotas, address("192.0.2.2")).reason(), "UNAUTHENTICATED");
         for host in 1..=2 {
-            quotas.stranger(address(&format!("2001:db8::{host}")));
+            stranger(&quotas, address(&format!("2001:db8::{host}")));
         }
-        assert_eq!(quotas.stranger(address("2001:db8::3")).reason(), "TOO_MANY_BAD_CREDENTIALS");
-        assert_eq!(quotas.stranger(address("2001:db8:0:1::3")).reason(), "UNAUTHENTICATED");
+        assert_eq!(stranger(&quotas, address("2001:db8::3")).reason(), "TOO_MANY_BAD_CREDENTIALS");
+        assert_eq!(stranger(&quotas, address("2001:db8:0:1::3")).reason(), "UNAUTHENTICATED");
         clock.advance(Duration::from_secs(120));
         quotas.forget();
         assert!(quotas.strangers.is_empty());
-        assert_eq!(quotas.stranger(address("192.0.2.1")).reason(), "UNAUTHENTICATED");
+        assert_eq!(stranger(&quotas, address("192.0.2.1")).reason(), "UNAUTHENTICATED");
     }
 }

@@ -30,6 +30,8 @@ mod offline;
 mod overload;
 #[path = "edge/programs.rs"]
 mod programs;
+#[path = "edge/quotas.rs"]
+mod quotas;
 #[path = "edge/reflection.rs"]
 mod reflection;
 #[path = "edge/settings.rs"]

@@ -163,7 +163,11 @@ pub fn run<F: Future<Output = Done>>(test: impl FnOnce(&'static Bench) -> F) {
         setup
             .bank_settings
             .extend(BANKS.iter().map(|bank| (bank.id, "overdue_after_ms = 600000".to_owned())));
-        setup.flags = vec![(Service::Platform, "--max-clock-skew=500ms".to_owned())];
+        setup.flags = vec![
+            (Service::Platform, "--max-clock-skew=500ms".to_owned()),
+            // The cases try many credentials that nobody knows, all from one address.
+            (Service::Gateway, "--max-bad-credentials-per-min=1000000".to_owned()),
+        ];
         let provider = SigningKey::es256("bench").unwrap();
         let keys = setup.folder.join("jwks.json");
         std::fs::create_dir_all(&setup.folder).unwrap();

@@ -47,6 +47,8 @@ pub fn setup(purpose: &str) -> Result<Setup, BenchError> {
         let bench = identity_of("bench");
         setup.flags.push((service, format!("--allow-client={bench}={own},{reflection}")));
     }
+    // The cases try many credentials that nobody knows, all from one address.
+    setup.flags.push((Service::Gateway, "--max-bad-credentials-per-min=1000000".to_owned()));
     Ok(setup)
 }
 
@@ -120,6 +122,7 @@ impl Alone {
         command.args(["--platform", "http://127.0.0.1:9", "--api-keys"]).arg(folder.join("keys"));
         command.arg("--address-file").arg(folder.join("address")).args(flags);
         command.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
+        command.env("RIALTO_MAX_BAD_CREDENTIALS_PER_MIN", "1000000");
         let mut process = Process::start("gateway", command, KILLED_WITH_PARENT, &folder.join("log"))?;
         let address = process.wait_for_file(&folder.join("address"))?;
         Ok(Self { process, address, folder, key })

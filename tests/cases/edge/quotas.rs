@@ -1,0 +1,65 @@
+//! How often who may call: a flood harms whoever makes it, and nobody else.
+
+use harness::client::Client;
+use proto::payments::{GetPaymentRequest, payment_service_client::PaymentServiceClient};
+use tonic::{Code, Request, Status, transport::Endpoint};
+use tonic_types::StatusExt;
+
+use crate::bench::{Alone, run};
+
+fn reason(status: &Status) -> String {
+    let info = status.get_error_details().error_info().map(|info| info.reason.clone());
+    info.unwrap_or_default()
+}
+
+#[test]
+fn a_flood_of_bad_credentials_is_turned_away_and_known_callers_from_there_are_not() {
+    run(async || {
+        let gateway = Alone::gateway(&["--max-bad-credentials-per-min=20"])?;
+        let guesser = Client::new(&gateway.route(), "guessed")?;
+        let mut reasons = Vec::new();
+        for _ in 0..200 {
+            reasons.push(guesser.payment("pay_0").await.unwrap_err());
+        }
+        let (let_try, turned_away) = reasons.split_at(20);
+        let codes: Vec<Code> = let_try.iter().map(Status::code).collect();
+        assert_eq!(codes, [Code::Unauthenticated; 20]);
+        // A minute gives a new try each three seconds.
+        let away = turned_away.iter().filter(|status| reason(status) == "TOO_MANY_BAD_CREDENTIALS").count();
+        assert!(away > 170, "{away}");
+        let last = turned_away.last().ok_or("nobody")?.get_error_details();
+        assert!(last.retry_info().and_then(|info| info.retry_delay).is_some());
+        // Without a platform, a known caller hears UNAVAILABLE.
+        let known = Client::new(&gateway.route(), &gateway.key)?;
+        assert_eq!(known.payment("pay_0").await.unwrap_err().code(), Code::Unavailable);
+        let elsewhere = Endpoint::from_shared(format!("http://{}", gateway.address))?;
+        let elsewhere = elsewhere.local_address(Some("127.0.0.2".parse()?)).connect().await?;
+        let mut request = Request::new(GetPaymentRequest::default());
+        request.metadata_mut().insert("authorization", "Bearer guessed".parse()?);
+        // An address that somebody says is theirs is not believed.
+        request.metadata_mut().insert("x-forwarded-for", "127.0.0.1".parse()?);
+        let unknown = PaymentServiceClient::new(elsewhere).get_payment(request).await.unwrap_err();
+        assert_eq!(unknown.code(), Code::Unauthenticated);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_participant_that_calls_too_often_hears_when_it_may_again() {
+    run(async || {
+        let gateway = Alone::gateway(&["--max-calls-per-s=20"])?;
+        let noisy = Client::new(&gateway.route(), &gateway.key)?;
+        let mut refused = Vec::new();
+        for _ in 0..200 {
+            let status = noisy.payment("pay_0").await.unwrap_err();
+            if status.code() == Code::ResourceExhausted {
+                refused.push(status);
+            }
+        }
+        assert!(refused.len() > 50, "{}", refused.len());
+        assert!(refused.iter().all(|status| reason(status) == "QUOTA_EXCEEDED"));
+        let delay = refused[0].get_error_details().retry_info().and_then(|info| info.retry_delay);
+        assert!(delay.is_some_and(|delay| delay.as_millis() <= 50), "{delay:?}");
+        Ok(())
+    });
+}
