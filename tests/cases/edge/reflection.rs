@@ -20,6 +20,8 @@ fn services(service: Service) -> &'static [&'static str] {
             "rialto.payments.v1.PaymentService",
             "rialto.accounts.v1.AccountService",
             "rialto.operations.v1.OperationsService",
+            "rialto.participants.v1.ParticipantService",
+            "rialto.audit.v1.AuditService",
         ],
         Service::Platform => &["rialto.platform.v1.PlatformService"],
         Service::Channel => &["rialto.channel.v1.InstructionService"],
