@@ -23,7 +23,12 @@ const BANKS_FILE: &str = r#"The banks file:
   currencies = ["EUR", "USD"]
   rail = "iso20022"
   address = "https://aurora.example/iso20022"
-  ca_file = "aurora-ca.pem"            # optional, for https: the only certificates that are trusted there
+  ca_file = "aurora-ca.pem"            # optional: the only CAs (PEM) that are trusted there. This file and those below are
+                                       # looked for beside this one, and read again when they change
+  client_certificate_file = "rialto-at-aurora.pem"    # optional: the certificate (PEM) that is shown to the bank, and
+  client_key_file = "rialto-at-aurora.key"            # its key
+  insecure = false                     # true (default false): address may be http, so that everybody on the way can
+                                       # read and change payments
   http = "1.1"                         # optional: 1.1 (default) or 2, which carries many payments on one connection;
                                        # over https the bank must agree to it (ALPN), over http it must know it
   answer_timeout_ms = 5000             # how long to wait for its answer

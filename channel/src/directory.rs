@@ -82,17 +82,10 @@ impl DirectorySource {
     }
 
     fn bank(&self, entry: BankEntry) -> Result<Bank, String> {
-        let RailEntry::Iso20022 { address, ca, http } = &entry.rail;
+        let RailEntry::Iso20022(access) = &entry.rail;
         let correspondents = Correspondents { sender: self.sender.clone(), bank: entry.bic.clone() };
-        let rail = Iso20022::new(
-            correspondents,
-            address,
-            *http,
-            ca.as_deref(),
-            entry.times.answer_timeout(),
-            self.clock.clone(),
-        )
-        .map_err(|problem| format!("{}: bank {:?}: ca_file: {problem}", self.file.display(), entry.id))?;
+        let rail = Iso20022::new(correspondents, access, entry.times.answer_timeout(), self.clock.clone())
+            .map_err(|problem| format!("{}: bank {:?}: {problem}", self.file.display(), entry.id))?;
         Ok(Bank::new(entry, Rail::Iso20022(Box::new(rail)), Arc::clone(&self.changes)))
     }
 

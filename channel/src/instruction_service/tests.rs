@@ -69,7 +69,7 @@ pub(crate) async fn start(name: &str, arguments: &[&str], slow_in_flight: u32) -
     let entry = |id: &str, bic: &str, address: &str, in_flight: u32| {
         format!(
             "[[bank]]\nid = {id:?}\nname = \"A bank\"\nbic = {bic:?}\niban_bank_codes = []\ncurrencies = [\"EUR\"]\n\
-             rail = \"iso20022\"\naddress = {address:?}\nanswer_timeout_ms = 5000\nenquire_after_ms = 7000\n\
+             rail = \"iso20022\"\ninsecure = true\naddress = {address:?}\nanswer_timeout_ms = 5000\nenquire_after_ms = 7000\n\
              valid_for_ms = 20000\nmax_in_flight = {in_flight}\n"
         )
     };

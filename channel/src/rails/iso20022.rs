@@ -19,12 +19,11 @@ use std::time::Duration;
 
 use common::{clock::Clock, planted};
 use proto::channel::{Rejected, outcome::Verdict};
-use url::Url;
 use uuid::Uuid;
 
 use super::{Carried, Contact, not_sent, unknown};
 use crate::{
-    directory::entry::HttpVersion,
+    directory::entry::Access,
     instruction::{Instruction, Message},
 };
 use answer::Answer;
@@ -41,20 +40,17 @@ pub struct Iso20022 {
 }
 
 impl Iso20022 {
-    /// Prepares the way to the bank at `address`, which speaks that `version` of HTTP. With `ca` (PEM) only certificates under those are trusted, otherwise
-    /// the machine's. `answer_timeout` is for everything from the connection to the end of the answer.
+    /// Prepares the way to a bank. `answer_timeout` is for everything from the connection to the end of the answer.
     ///
     /// # Errors
-    /// When there is no certificate in `ca`, or TLS can't be prepared.
+    /// What is wrong with which file, or with the address.
     pub fn new(
         correspondents: Correspondents,
-        address: &Url,
-        version: HttpVersion,
-        ca: Option<&[u8]>,
+        access: &Access,
         answer_timeout: Duration,
         clock: Clock,
     ) -> Result<Self, String> {
-        Ok(Self { client: BankClient::new(address, version, ca, answer_timeout)?, correspondents, clock })
+        Ok(Self { client: BankClient::new(access, answer_timeout)?, correspondents, clock })
     }
 
     /// Carries an instruction and says what is known of the result.

@@ -10,6 +10,7 @@ use rustls::{
     server::WebPkiClientVerifier,
     version::{TLS12, TLS13},
 };
+use rustls_platform_verifier::BuilderVerifierExt;
 use time::OffsetDateTime;
 
 use super::{HTTP2, live::Contents};
@@ -54,6 +55,30 @@ pub(super) fn public_client(files: &[Contents]) -> Result<ClientConfig, String> 
     let [ca] = files else { return Err("expected a CA".to_owned()) };
     let mut config = client(ANYBODY, ca)?.with_no_client_auth();
     config.alpn_protocols = vec![HTTP2.to_vec()];
+    Ok(config)
+}
+
+/// Towards a server that is somebody else's: trusts the CA, or else whom the machine trusts, and shows a certificate if there is one.
+pub(super) fn outside_client(
+    files: &[Contents],
+    has_ca: bool,
+    protocol: &'static [u8],
+) -> Result<ClientConfig, String> {
+    let (ca, identity) = files.split_at(usize::from(has_ca).min(files.len()));
+    let builder = match ca {
+        [ca] => client(ANYBODY, ca)?,
+        _ => ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(ANYBODY)
+            .and_then(BuilderVerifierExt::with_platform_verifier)
+            .map_err(|error| format!("the machine's own CAs: {error}"))?,
+    };
+    let mut config = match identity {
+        [certificate, key] => builder
+            .with_client_auth_cert(chain(certificate)?, private_key(key)?)
+            .map_err(|error| complain(key, error))?,
+        _ => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![protocol.to_vec()];
     Ok(config)
 }
 

@@ -131,7 +131,7 @@ pub fn directory_file(setup: &Setup, detour: Option<&str>) -> Result<String, Ben
         let settings: String = settings.map(|(_, line)| format!("{line}\n")).collect();
         let policy = if setup.queueing.contains(&bank.id) { "queue" } else { "refuse" };
         Ok(format!(
-            "{}rail = \"iso20022\"\naddress = \"http://{address}/{}\"\nanswer_timeout_ms = {answer_timeout_ms}\n\
+            "{}rail = \"iso20022\"\naddress = \"http://{address}/{}\"\ninsecure = true\nanswer_timeout_ms = {answer_timeout_ms}\n\
              enquire_after_ms = {enquire_after_ms}\nvalid_for_ms = {valid_for_ms}\nmax_in_flight = {}\n\
              offline_policy = \"{policy}\"\n{settings}\n",
             described(bank),

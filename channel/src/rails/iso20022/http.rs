@@ -15,10 +15,9 @@ use hyper::{
     body::Bytes,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
-use url::Url;
 
 use super::gate::{self, Unreadable};
-use crate::directory::entry::HttpVersion;
+use crate::directory::entry::{Access, HttpVersion};
 use dial::Dialer;
 use http1::Http1;
 use http2::Http2;
@@ -70,17 +69,12 @@ enum Way {
 }
 
 impl BankClient {
-    /// Prepares to call `address`. With `ca` only certificates under those are trusted, otherwise the machine's.
-    pub(super) fn new(
-        address: &Url,
-        version: HttpVersion,
-        ca: Option<&[u8]>,
-        answer_timeout: Duration,
-    ) -> Result<Self, String> {
-        let dialer = Dialer::new(address, version, ca, answer_timeout)?;
-        let way = match version {
-            HttpVersion::Http1 => Way::Http1(Http1::new(address, dialer)?),
-            HttpVersion::Http2 => Way::Http2(Http2::new(address, dialer)?),
+    /// Prepares to call the bank's address.
+    pub(super) fn new(access: &Access, answer_timeout: Duration) -> Result<Self, String> {
+        let dialer = Dialer::new(access, answer_timeout)?;
+        let way = match access.http {
+            HttpVersion::Http1 => Way::Http1(Http1::new(&access.address, dialer)?),
+            HttpVersion::Http2 => Way::Http2(Http2::new(&access.address, dialer)?),
         };
         Ok(Self { way, answer_timeout })
     }
