@@ -99,6 +99,7 @@ impl Iso20022 {
 fn without_answer(no_answer: &NoAnswer) -> Verdict {
     let reason = match no_answer {
         NoAnswer::Unreachable(_) => return not_sent("BANK_UNREACHABLE", no_answer.to_string()),
+        NoAnswer::Crowded => return not_sent("BANK_BUSY", no_answer.to_string()),
         NoAnswer::TimedOut(_) => "ANSWER_TIMED_OUT",
         NoAnswer::Broken(_) | NoAnswer::BrokenBesides(_) => "CONNECTION_BROKEN",
         NoAnswer::Status(status) if planted::is("X8") => {
@@ -115,7 +116,7 @@ fn contact(no_answer: &NoAnswer) -> Contact {
     match no_answer {
         NoAnswer::Unreachable(_) | NoAnswer::TimedOut(_) | NoAnswer::Broken(_) => Contact::Failed,
         NoAnswer::Status(500..) => Contact::Failed,
-        NoAnswer::BrokenBesides(_) => Contact::Unclear,
+        NoAnswer::BrokenBesides(_) | NoAnswer::Crowded => Contact::Unclear,
         NoAnswer::Status(_) | NoAnswer::MediaType | NoAnswer::TooLong | NoAnswer::Unreadable(_) => {
             Contact::Unclear
         }

@@ -32,6 +32,9 @@ pub(super) enum NoAnswer {
     /// No connection came about: the bank has not seen a byte of the request.
     #[error("no connection: {0}")]
     Unreachable(String),
+    /// So many connections to the bank are being made that this one was not begun.
+    #[error("too many connections to it are being made")]
+    Crowded,
     /// Time ran out.
     #[error("no answer within {} ms", .0.as_millis())]
     TimedOut(Duration),

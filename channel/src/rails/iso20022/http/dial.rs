@@ -17,7 +17,11 @@ use hyper_util::{
     rt::TokioIo,
 };
 use rustls::{ClientConfig, SignatureScheme, client::ResolvesClientCert, sign::CertifiedKey};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    sync::Semaphore,
+    time::{Instant, timeout, timeout_at},
+};
 use tower::ServiceExt;
 use url::Position;
 
@@ -26,6 +30,10 @@ use crate::directory::entry::{Access, HttpVersion};
 
 /// How long a connection may take at most.
 const MAX_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Hands shaken with one bank at once. Each costs the processor as much as many payments: a bank that has many connections made must
+/// not keep the payments to others waiting behind all of them.
+const MAX_HANDSHAKES: usize = 16;
 
 /// A connection on which nothing was said yet.
 pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -38,6 +46,7 @@ pub(super) struct Dialer {
     tls: Option<ClientTls>,
     /// Whether the channel shows a certificate.
     is_known: bool,
+    handshakes: Semaphore,
     origin: Uri,
     version: HttpVersion,
     timeout: Duration,
@@ -66,6 +75,7 @@ impl Dialer {
             tcp,
             tls,
             is_known: trust.client_certificate.is_some(),
+            handshakes: Semaphore::new(MAX_HANDSHAKES),
             origin: format!("{origin}/").parse().map_err(|_| "address: can't be connected to")?,
             version: *http,
             timeout: MAX_CONNECT_TIMEOUT.min(answer_timeout / 2),
@@ -82,8 +92,17 @@ impl Dialer {
         &self,
         greet: impl AsyncFnOnce(Stream) -> Result<T, String>,
     ) -> Result<T, NoAnswer> {
+        let deadline = Instant::now() + self.timeout;
+        let _place = match self.tls {
+            // Half of the time is left for the connection, so that a queue of our own is not taken for a failure of the bank.
+            Some(_) => match timeout(self.timeout / 2, self.handshakes.acquire()).await {
+                Ok(Ok(place)) => Some(place),
+                Ok(Err(_)) | Err(_) => return Err(NoAnswer::Crowded),
+            },
+            None => None,
+        };
         let dialled = async { greet(self.connect().await?).await };
-        match timeout(self.timeout, dialled).await {
+        match timeout_at(deadline, dialled).await {
             Ok(dialled) => dialled.map_err(NoAnswer::Unreachable),
             Err(_) => Err(NoAnswer::Unreachable("it took too long to come about".to_owned())),
         }

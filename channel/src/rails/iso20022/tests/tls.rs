@@ -118,6 +118,7 @@ async fn secure_bank(config: ServerConfig) -> (Url, Arc<AtomicUsize>) {
     let address = bank(move |stream| {
         let (acceptor, seen) = (acceptor.clone(), Arc::clone(&seen));
         async move {
+            drop(stream.set_nodelay(true));
             let Ok(stream) = acceptor.accept(stream).await else { return };
             match stream.get_ref().1.alpn_protocol() {
                 Some(protocol) if protocol == HTTP2 => credit_over_http2(stream, &seen).await,
@@ -270,4 +271,30 @@ async fn files_that_change_hold_from_the_next_connection_on() {
     folder.file("ca.pem", &next.pem());
     assert_eq!(carried(&new).await, "accepted", "the new ones");
     assert_eq!(carried(&old).await, "accepted", "the connection that there was");
+}
+
+#[tokio::test]
+async fn a_queue_for_handshakes_is_no_failure_of_the_bank() {
+    let folder = Folder::new("tls-crowd");
+    let ca = folder.file("ca.pem", &Authority::new().pem());
+    let silent = bank(|mut stream| async move { drop(stream.read_to_end(&mut Vec::new()).await) }).await;
+    let address = Url::parse(&silent.as_str().replace("http://", "https://")).expect("a URL");
+    let trust = Trust { ca: Some(ca), client_certificate: None };
+    let way = Arc::new(way_by(Access { address, http: HttpVersion::Http1, trust }));
+    let all: Vec<_> = (0..40)
+        .map(|_| {
+            let way = Arc::clone(&way);
+            tokio::spawn(async move { way.carry(&instruction()).await })
+        })
+        .collect();
+    let (mut failed, mut crowded) = (0, 0);
+    for one in all {
+        let carried = one.await.expect("carried");
+        match (short(carried.verdict).as_str(), carried.contact) {
+            (NOT_SENT, Contact::Failed) => failed += 1,
+            ("not sent: BANK_BUSY", Contact::Unclear) => crowded += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((failed, crowded), (16, 24));
 }
