@@ -74,7 +74,7 @@ impl Bank {
     /// Opens the bank's books in `directory`.
     pub fn open(config: BankConfig, script: Script, directory: &Path) -> Result<Self, String> {
         let books = Books::open(&directory.join(format!("{}.books", config.id)))?;
-        let notifier = Notifier::new(config.notice_url.clone())?;
+        let notifier = Notifier::new(config.notice_url.clone(), config.notice_files.as_ref())?;
         let link = watch::Sender::new(script.link(Instant::now()).0);
         Ok(Self {
             config,

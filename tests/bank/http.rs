@@ -12,14 +12,16 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use rustls::ServerConfig;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{NOTICE_URL_FORM, read_notice_url};
 use crate::conversation::{Bank, Reply};
-use crate::line::{BankListener, Line, Link};
+use crate::line::{BankListener, Incoming, Link};
 use crate::script::{Rule, Script};
+use crate::tls::Caller;
 
 mod http1;
 mod http2;
@@ -41,6 +43,8 @@ pub type Banks = Arc<HashMap<String, Arc<Bank>>>;
 /// What there is behind a listener.
 struct Desk {
     banks: Banks,
+    /// For whoever begins to shake hands.
+    tls: Option<Arc<ServerConfig>>,
     /// For whatever is no message.
     router: Router,
     /// Messages that one HTTP/2 connection may have under way.
@@ -49,15 +53,21 @@ struct Desk {
 
 /// Serves each listener's banks until `shutdown` is cancelled, then answers what is in progress for at most two seconds.
 /// An HTTP/2 connection may have `max_streams` messages under way.
-pub async fn serve(places: Vec<(BankListener, Banks)>, max_streams: u32, shutdown: CancellationToken) {
+pub async fn serve(
+    places: Vec<(BankListener, Banks)>,
+    tls: Option<Arc<ServerConfig>>,
+    max_streams: u32,
+    shutdown: CancellationToken,
+) {
     let connections = TaskTracker::new();
     for (mut listener, banks) in places {
-        let desk = Arc::new(Desk { router: router(Arc::clone(&banks)), banks, max_streams });
+        let tls = tls.clone();
+        let desk = Arc::new(Desk { router: router(Arc::clone(&banks)), banks, tls, max_streams });
         let (connections, shutdown) = (connections.clone(), shutdown.clone());
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move {
             loop {
-                let line = listener.accept().await;
-                connections.spawn(converse(line, Arc::clone(&desk), shutdown.clone()));
+                let incoming = listener.accept().await;
+                connections.spawn(converse(incoming, Arc::clone(&desk), shutdown.clone()));
             }
         }));
     }
@@ -68,11 +78,15 @@ pub async fn serve(places: Vec<(BankListener, Banks)>, max_streams: u32, shutdow
 }
 
 /// Serves a connection over whichever HTTP the caller speaks.
-async fn converse(mut line: Line, desk: Arc<Desk>, shutdown: CancellationToken) {
-    let begun = shutdown.run_until_cancelled(line.begins_with(PREFACE)).await;
-    match begun {
-        Some(Ok(true)) => http2::serve(line, desk, shutdown).await,
-        Some(Ok(false)) => http1::serve(line, desk, shutdown).await,
+async fn converse(incoming: Incoming, desk: Arc<Desk>, shutdown: CancellationToken) {
+    let begin = async {
+        let mut line = incoming.open(desk.tls.clone()).await?;
+        let is_http2 = line.begins_with(PREFACE).await?;
+        Ok::<_, std::io::Error>((line, is_http2))
+    };
+    match shutdown.run_until_cancelled(begin).await {
+        Some(Ok((line, true))) => http2::serve(line, desk, shutdown).await,
+        Some(Ok((line, false))) => http1::serve(line, desk, shutdown).await,
         Some(Err(_)) | None => {}
     }
 }
@@ -124,12 +138,16 @@ fn message_to(method: &Method, uri: &Uri, banks: &Banks) -> Option<Arc<Bank>> {
 /// What the bank has to say to a message, or why it never reached the bank's judgement.
 async fn message(
     bank: &Arc<Bank>,
+    caller: &Caller,
     headers: &HeaderMap,
     body: impl Future<Output = Option<Bytes>>,
 ) -> Result<Reply, Refused> {
     if !is_reachable(bank).await {
         bank.is_missed();
         return Ok(Reply::HangUp);
+    }
+    if !bank.config().lets_in(caller) {
+        return Err(Refused(StatusCode::FORBIDDEN, "this certificate may not speak here".to_owned()));
     }
     if !is_xml(headers) {
         return Err(Refused(

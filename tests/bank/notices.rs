@@ -11,6 +11,8 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Duration, sleep};
 
+use crate::tls::NoticeFiles;
+
 /// How long the receiver may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The first pause before a notice is sent again; each further one is twice as long.
@@ -43,11 +45,14 @@ pub struct NoticeCounts {
 }
 
 impl Notifier {
-    /// Delivers to `url`; without one, notices wait until it is told.
-    pub fn new(url: Option<Url>) -> Result<Self, String> {
-        let client = Client::builder().timeout(TIMEOUT).redirect(Policy::none()).no_proxy().build();
+    /// Delivers to `url`, with `files` over TLS; without a URL, notices wait until it is told.
+    pub fn new(url: Option<Url>, files: Option<&NoticeFiles>) -> Result<Self, String> {
+        let mut client = Client::builder().timeout(TIMEOUT).redirect(Policy::none()).no_proxy();
+        if let Some(files) = files {
+            client = files.client(client)?;
+        }
         Ok(Self {
-            client: client.map_err(|error| error.to_string())?,
+            client: client.build().map_err(|error| error.to_string())?,
             url: watch::Sender::new(url),
             places: Semaphore::new(MAX_UNDER_WAY),
             answers: Mutex::default(),

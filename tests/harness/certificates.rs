@@ -1,4 +1,4 @@
-//! The system's certificates: one CA that callers trust, and one of the services among themselves.
+//! The system's certificates: one CA that callers trust, one of the services among themselves, and one of the banks.
 
 use std::{
     fs,
@@ -89,6 +89,16 @@ pub fn identity_of(program: &str) -> String {
     format!("spiffe://rialto.test/{program}")
 }
 
+/// What the certificate is called that the channel shows to a bank.
+pub fn client_at(bank: &str) -> String {
+    identity_of(&format!("at/{bank}"))
+}
+
+/// What a bank's own certificate calls it.
+pub fn name_of(bank: &str) -> String {
+    format!("spiffe://{bank}.test/notices")
+}
+
 /// The certificates of one system, in a folder of their own.
 #[derive(Clone, Debug)]
 pub struct Certificates(PathBuf);
@@ -99,11 +109,12 @@ impl Certificates {
         Self(folder.to_owned())
     }
 
-    /// New certificates for callers, the services and the bench itself.
+    /// New certificates for callers, the services and the bench itself, and for these banks: `banks` is what they are served with,
+    /// `at-{bank}` the channel's at that bank, `of-{bank}` the bank's where it speaks unasked.
     ///
     /// # Errors
     /// When the folder can't be written.
-    pub fn make(folder: &Path) -> Result<Self, BenchError> {
+    pub fn make<'a>(folder: &Path, banks: impl Iterator<Item = &'a str>) -> Result<Self, BenchError> {
         fs::create_dir_all(folder)?;
         let made = Self::at(folder);
         let public = Authority::new("Rialto demo CA")?;
@@ -114,6 +125,13 @@ impl Certificates {
         for program in ["gateway", "platform", "channel", "bench"] {
             let identity = identity_of(program);
             made.keep(program, peers.issue(program, &[HOSTS[0], HOSTS[1], &identity], HOLDS)?)?;
+        }
+        let authority = Authority::new("Rialto demo banks CA")?;
+        made.write("bank-ca", authority.pem())?;
+        made.keep("banks", authority.issue("banks", &HOSTS, HOLDS)?)?;
+        for bank in banks {
+            made.keep(&format!("at-{bank}"), authority.issue(bank, &[&client_at(bank)], HOLDS)?)?;
+            made.keep(&format!("of-{bank}"), authority.issue(bank, &[&name_of(bank)], HOLDS)?)?;
         }
         Ok(made)
     }
@@ -142,6 +160,12 @@ impl Certificates {
     /// The CA that callers trust.
     pub fn ca(&self) -> PathBuf {
         self.file("ca")
+    }
+
+    /// Settings (TOML) that name a certificate and its key.
+    pub fn settings(&self, prefix: &str, name: &str) -> String {
+        let (certificate, key) = (self.file(name), self.key(name));
+        format!("{prefix}certificate_file = {certificate:?}\n{prefix}key_file = {key:?}\n")
     }
 
     /// The arguments that make a program who it is.

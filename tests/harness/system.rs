@@ -87,6 +87,14 @@ impl Setup {
         }
     }
 
+    /// Makes the certificates of such a system.
+    ///
+    /// # Errors
+    /// When they can't be written.
+    pub fn certificates(&self) -> Result<Certificates, BenchError> {
+        Certificates::make(&self.folder.join("certificates"), self.banks.iter().map(|bank| bank.id))
+    }
+
     /// Has every bank reached over HTTP/2.
     #[must_use]
     pub fn over_http2(mut self) -> Self {
@@ -152,7 +160,7 @@ impl System {
             fs::write(setup.folder.join("database-made"), "")?;
         }
         let keys = keys::made(&setup.folder)?;
-        let certificates = Certificates::make(&setup.folder.join("certificates"))?;
+        let certificates = setup.certificates()?;
         for bank in &setup.banks {
             // Addresses of an earlier run may be somebody else's by now.
             let _ = fs::remove_file(own_address_file(&setup.folder, bank));
@@ -199,7 +207,7 @@ impl System {
         command.args(["--listen", listen]).arg("--address-file").arg(&address_file);
         match service {
             Service::Bank => {
-                fs::write(folder.join("banks.toml"), banks_file(&self.setup))?;
+                fs::write(folder.join("banks.toml"), banks_file(&self.setup, &self.certificates))?;
                 command
                     .arg("--banks")
                     .arg(folder.join("banks.toml"))
@@ -212,7 +220,8 @@ impl System {
                     Some(_) => Some(self.way(Link::ChannelToBank, self.address(Service::Bank))?),
                     None => None,
                 };
-                fs::write(folder.join("directory.toml"), directory_file(&self.setup, detour.as_deref())?)?;
+                let directory = directory_file(&self.setup, &self.certificates, detour.as_deref())?;
+                fs::write(folder.join("directory.toml"), directory)?;
                 command.arg("--directory").arg(folder.join("directory.toml"));
                 self.let_in(&mut command, service, "platform=rialto.channel.v1.InstructionService/*");
                 command
