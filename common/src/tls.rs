@@ -4,16 +4,18 @@
 //! its one URI name (a SPIFFE ID, SPIFFE X509-SVID section 2), e.g. `spiffe://rialto/platform`.
 
 mod allow_list;
+mod holder;
 mod live;
 mod material;
 
 use std::{path::PathBuf, sync::Arc};
 
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{ClientConfig, ServerConfig, server::danger::ClientCertVerifier};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use allow_list::AllowList;
 pub(crate) use allow_list::identity_of;
+pub use holder::Holder;
 pub use live::Live;
 
 use crate::settings::Problems;
@@ -29,7 +31,7 @@ pub const HTTP2: &[u8] = b"h2";
 pub const HTTP1: &[u8] = b"http/1.1";
 
 /// A connection, over TLS or not.
-pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<W: AsyncRead + AsyncWrite + Send + Unpin> Wire for W {}
 
 /// What a service shows of itself to the others, and by what it knows them.
@@ -113,6 +115,19 @@ pub fn public_server(certificate: PathBuf, key: PathBuf) -> Result<ServerTls, St
 /// What is wrong with the file.
 pub fn public_client(ca: PathBuf) -> Result<ClientTls, String> {
     Live::read(vec![ca], material::public_client).map(Arc::new)
+}
+
+/// TLS towards callers over HTTP/1.1 whose certificates are for `judge` to let in.
+///
+/// # Errors
+/// What is wrong with which file.
+pub fn judging_server(
+    certificate: PathBuf,
+    key: PathBuf,
+    judge: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerTls, String> {
+    let make = move |files: &[live::Contents]| material::judging_server(files, Arc::clone(&judge));
+    Live::read(vec![certificate, key], make).map(Arc::new)
 }
 
 /// TLS of a caller of a server that is not Rialto's, over this protocol of HTTP. With `ca` only certificates under those are trusted,

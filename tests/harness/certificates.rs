@@ -109,7 +109,8 @@ impl Certificates {
         Self(folder.to_owned())
     }
 
-    /// New certificates for callers, the services and the bench itself, and for these banks: `banks` is what they are served with,
+    /// New certificates for callers, the services and the bench itself, and for these banks: `notices` is what the channel is served
+    /// with where they speak unasked, `banks` what they are served with,
     /// `at-{bank}` the channel's at that bank, `of-{bank}` the bank's where it speaks unasked.
     ///
     /// # Errors
@@ -119,7 +120,9 @@ impl Certificates {
         let made = Self::at(folder);
         let public = Authority::new("Rialto demo CA")?;
         made.write("ca", public.pem())?;
-        made.keep("public", public.issue("gateway", &HOSTS, HOLDS)?)?;
+        for (name, of) in [("public", "gateway"), ("notices", "channel")] {
+            made.keep(name, public.issue(of, &HOSTS, HOLDS)?)?;
+        }
         let peers = Authority::new("Rialto demo services CA")?;
         made.write("peer-ca", peers.pem())?;
         for program in ["gateway", "platform", "channel", "bench"] {
@@ -180,6 +183,18 @@ impl Certificates {
 
     fn identity(&self, program: &str) -> Identity {
         Identity::new(self.file(program), self.key(program), self.file("peer-ca"))
+    }
+
+    /// A client that speaks unasked as this bank does.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn as_bank(&self, bank: &str) -> Result<reqwest::Client, BenchError> {
+        let name = format!("of-{bank}");
+        let shown = [fs::read(self.file(&name))?, fs::read(self.key(&name))?].concat();
+        let trusted = reqwest::Certificate::from_pem(&fs::read(self.ca())?)?;
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([trusted]);
+        Ok(client.identity(reqwest::Identity::from_pem(&shown)?).build()?)
     }
 
     /// A connection over TLS to a service at this address, as if it were this program, or to a gateway as callers connect; nothing was

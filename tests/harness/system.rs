@@ -33,6 +33,9 @@ pub use banks::{BANKS, BankSetup, BankTimes, QUICK, banks_file, directory_file};
 /// The database of the system.
 const DATABASE: &str = "rialto";
 
+/// The file of the address where the channel takes notices.
+const NOTICE_ADDRESS: &str = "notices.address";
+
 /// How to start the system.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -52,7 +55,7 @@ pub struct Setup {
     pub max_in_flight: u32,
     /// Further settings of banks in the channel's directory: a bank's id, and a line of TOML.
     pub bank_settings: Vec<(&'static str, String)>,
-    /// Where the channel takes what banks say unasked, which they are told; nowhere if there is none.
+    /// Where the channel takes what banks say unasked, which they are told unless the port is 0; nowhere if there is none.
     pub notice_listen: Option<String>,
     /// Further flags, each for a service.
     pub flags: Vec<(Service, String)>,
@@ -224,8 +227,12 @@ impl System {
                 fs::write(folder.join("directory.toml"), directory)?;
                 command.arg("--directory").arg(folder.join("directory.toml"));
                 self.let_in(&mut command, service, "platform=rialto.channel.v1.InstructionService/*");
-                command
-                    .args(self.setup.notice_listen.iter().flat_map(|address| ["--notice-listen", address]));
+                if let Some(listen) = &self.setup.notice_listen {
+                    command.args(["--notice-listen", listen]);
+                    command.arg("--notice-address-file").arg(folder.join(NOTICE_ADDRESS));
+                    command.arg("--notice-certificate").arg(self.certificates.file("notices"));
+                    command.arg("--notice-key").arg(self.certificates.key("notices"));
+                }
             }
             Service::Platform => {
                 command
@@ -274,6 +281,15 @@ impl System {
     /// address of its own, which the bank can leave.
     pub fn address(&self, service: Service) -> &str {
         self.running.get(Self::place(service)).map(|(_, address)| address.as_str()).unwrap_or_default()
+    }
+
+    /// Where the channel takes what this bank says unasked.
+    ///
+    /// # Errors
+    /// When it takes nothing.
+    pub fn notice_url(&self, bank: &str) -> Result<String, BenchError> {
+        let address = fs::read_to_string(self.setup.folder.join(NOTICE_ADDRESS))?;
+        Ok(format!("https://{}/banks/{bank}/pacs.002", address.trim()))
     }
 
     /// How callers reach the gateway.

@@ -205,6 +205,21 @@ fn each_problem_is_reported_with_line_bank_and_field() {
             "client_key_file = \"/dev/null\"",
             "bank \"borealis\": client_certificate_file: is missing: client_key_file needs it",
         ),
+        (
+            "max_in_flight = 8",
+            "notice_ca_file = \"/dev/null\"",
+            "bank \"borealis\": notice_name: is missing: notice_ca_file needs it",
+        ),
+        (
+            "max_in_flight = 8",
+            "notice_name = \"a\"",
+            "bank \"borealis\": notice_ca_file: is missing: notice_name needs it",
+        ),
+        (
+            "max_in_flight = 8",
+            "notice_ca_file = \"/dev/null\"\nnotice_name = \"*.bank\"",
+            ":27: bank \"borealis\": notice_name: expected a URI or a host",
+        ),
         ("max_in_flight = 8", "client_key_file = \"no-such.key\"", "client_key_file: cannot read"),
         ("[[bank]]\nid = \"aurora\"", "colour = 1\n[[bank]]\nid = \"aurora\"", ":2: colour: unknown key"),
         ("valid_for_ms = 20_000", "valid_for_ms = 20_000\nid = \"b\"", ":13: "),

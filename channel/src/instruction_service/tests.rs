@@ -45,6 +45,17 @@ pub(crate) struct Running {
 
 /// Starts a channel with a fast and a slow bank.
 pub(crate) async fn start(name: &str, arguments: &[&str], slow_in_flight: u32) -> Running {
+    let arguments = [arguments, &["--notice-listen=127.0.0.1:0", "--insecure-notice-listen"]].concat();
+    start_with(name, &arguments, slow_in_flight, ["", ""]).await
+}
+
+/// Starts a channel with a fast and a slow bank, each with further settings in the directory.
+pub(crate) async fn start_with(
+    name: &str,
+    arguments: &[&str],
+    slow_in_flight: u32,
+    [of_fast, of_slow]: [&str; 2],
+) -> Running {
     let fast = bank(|mut stream| async move {
         while request(&mut stream).await.is_some() {
             drop(stream.write_all(good_answer().as_bytes()).await);
@@ -74,7 +85,9 @@ pub(crate) async fn start(name: &str, arguments: &[&str], slow_in_flight: u32) -
         )
     };
     let banks = entry("fast", "FASTDEFF", fast.as_str(), 100)
-        + &entry("slow", "SLOWDEFF", slow.as_str(), slow_in_flight);
+        + of_fast
+        + &entry("slow", "SLOWDEFF", slow.as_str(), slow_in_flight)
+        + of_slow;
     let file = File::new(name, &banks);
     let path = file.0.display().to_string();
     let arguments =

@@ -8,7 +8,7 @@ use std::{
 use super::Setup;
 use crate::{
     BenchError,
-    certificates::{Certificates, client_at},
+    certificates::{Certificates, client_at, name_of},
     names::iban,
 };
 
@@ -113,13 +113,17 @@ pub fn banks_file(setup: &Setup, certificates: &Certificates) -> String {
     let entry = |bank: &BankSetup| {
         let listen = fs::read_to_string(own_address_file(&setup.folder, bank));
         let listen = listen.unwrap_or_else(|_| "127.0.0.1:0".to_owned());
-        let notice_url = |address| format!("notice_url = \"http://{address}/banks/{}/pacs.002\"\n", bank.id);
-        let notice_url = setup.notice_listen.as_ref().map(notice_url).unwrap_or_default();
+        let notice_url = |address| format!("notice_url = \"https://{address}/banks/{}/pacs.002\"\n", bank.id);
+        let known = setup.notice_listen.as_ref().filter(|address| !address.ends_with(":0"));
+        let notice_url = known.map(notice_url).unwrap_or_default();
         let valid_for_ms = setup.times.valid_for_ms;
         format!(
-            "{}valid_for_ms = {valid_for_ms}\nlisten = \"{listen}\"\nclient_name = \"{}\"\n{notice_url}\n",
+            "{}valid_for_ms = {valid_for_ms}\nlisten = \"{listen}\"\nclient_name = \"{}\"\n\
+             {}notice_ca_file = {:?}\n{notice_url}\n",
             described(bank),
             client_at(bank.id),
+            certificates.settings("notice_", &format!("of-{}", bank.id)),
+            certificates.ca(),
         )
     };
     let served = certificates.settings("", "banks");
@@ -143,17 +147,19 @@ pub fn directory_file(
             Some(address) => address.to_owned(),
             None => fs::read_to_string(own_address_file(&setup.folder, bank))?,
         };
+        let ca = certificates.file("bank-ca");
         let settings = setup.bank_settings.iter().filter(|(of, _)| *of == bank.id);
         let settings: String = settings.map(|(_, line)| format!("{line}\n")).collect();
         let policy = if setup.queueing.contains(&bank.id) { "queue" } else { "refuse" };
         Ok(format!(
-            "{}rail = \"iso20022\"\naddress = \"https://{address}/{}\"\nca_file = {:?}\n{}answer_timeout_ms = {answer_timeout_ms}\n\
+            "{}rail = \"iso20022\"\naddress = \"https://{address}/{}\"\nca_file = {ca:?}\n{}notice_ca_file = {ca:?}\n\
+             notice_name = \"{}\"\nanswer_timeout_ms = {answer_timeout_ms}\n\
              enquire_after_ms = {enquire_after_ms}\nvalid_for_ms = {valid_for_ms}\nmax_in_flight = {}\n\
              offline_policy = \"{policy}\"\n{settings}\n",
             described(bank),
             bank.id,
-            certificates.file("bank-ca"),
             certificates.settings("client_", &format!("at-{}", bank.id)),
+            name_of(bank.id),
             setup.max_in_flight,
         ))
     };

@@ -13,11 +13,14 @@ pub struct Trust {
     pub ca: Option<PathBuf>,
     /// The certificate that the channel shows there, and its key (both PEM).
     pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// The CA (PEM) and the name in the certificate by which the bank is known where it speaks unasked; none if it may not over TLS.
+    pub notices: Option<(PathBuf, String)>,
 }
 
 /// Reads what the entry says of it.
 pub(super) fn read(table: &mut BankTable<'_>, address: Option<&Url>, folder: &Path) -> Option<Trust> {
     const CLIENT: [&str; 2] = ["client_certificate_file", "client_key_file"];
+    const NOTICES: [&str; 2] = ["notice_ca_file", "notice_name"];
     let is_insecure = table.boolean("insecure", false);
     let is_http = address.is_some_and(|address| address.scheme() == "http");
     match (is_http, is_insecure) {
@@ -43,7 +46,21 @@ pub(super) fn read(table: &mut BankTable<'_>, address: Option<&Url>, folder: &Pa
         [Some(certificate), Some(key)] => both(table, CLIENT, certificate, key),
         _ => None,
     };
-    Some(Trust { ca: ca?, client_certificate: client_certificate? })
+    let notice_ca = file(table, NOTICES[0], folder);
+    let notice_name = match table.has(NOTICES[1]) {
+        true => {
+            table.text(NOTICES[1], "a URI or a host such as spiffe://aurora.example/notices", name).map(Some)
+        }
+        false => Some(None),
+    };
+    let notices = both(table, NOTICES, notice_ca?, notice_name?);
+    Some(Trust { ca: ca?, client_certificate: client_certificate?, notices: notices? })
+}
+
+/// A name as a certificate has it: no pattern.
+fn name(text: &str) -> Option<String> {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'*' | b',' | b'"');
+    (!text.is_empty() && text.len() <= 253 && text.bytes().all(fits)).then(|| text.to_owned())
 }
 
 /// A file that is looked for beside the directory; none inside if there is no such key, none at all if it can't be read.

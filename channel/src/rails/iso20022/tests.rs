@@ -97,7 +97,7 @@ fn way_over(version: HttpVersion, address: &Url, answer_timeout_ms: u64) -> Iso2
     let bic = |text| Bic::parse(text).expect("a BIC");
     let correspondents = Correspondents { sender: bic("RLTOITV0XXX"), bank: bic("AURODEFF") };
     let answer_timeout = Duration::from_millis(answer_timeout_ms);
-    let trust = Trust { ca: None, client_certificate: None };
+    let trust = Trust { ca: None, client_certificate: None, notices: None };
     let access = Access { address: address.clone(), http: version, trust };
     Iso20022::new(correspondents, &access, answer_timeout, Clock::system()).expect("a client")
 }
