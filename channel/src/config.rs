@@ -33,6 +33,10 @@ const BANKS_FILE: &str = r#"The banks file:
   notice_ca_file = "aurora-ca.pem"     # optional: the CA (PEM) of the certificate that the bank shows at --notice-listen,
   notice_name = "spiffe://aurora.example/notices"    # and the name in it, a URI or a host. Without these two the bank
                                        # may say nothing unasked; with them only it may, at /banks/aurora/pacs.002
+  sign_key_file = "rialto-signs.key"   # optional: messages to it are signed with this private key (PEM, PKCS #8; Ed25519
+                                       # or P-256): a detached JWS over the body in x-jws-signature
+  verify_key_file = "aurora-signs.pem" # optional: all that it says must be signed so with one of these public keys (PEM).
+                                       # kid is the key's thumbprint (RFC 7638)
   insecure = false                     # true (default false): address may be http, so that everybody on the way can
                                        # read and change payments
   http = "1.1"                         # optional: 1.1 (default) or 2, which carries many payments on one connection;

@@ -16,7 +16,7 @@ use crate::{
     instruction::Instruction,
     rails::{
         Rail,
-        iso20022::{Iso20022, message::Correspondents},
+        iso20022::{Iso20022, jws::Verifier, message::Correspondents},
         not_sent,
     },
 };
@@ -92,8 +92,10 @@ impl DirectorySource {
         let complain = |problem| format!("{}: bank {:?}: {problem}", self.file.display(), entry.id);
         let rail = Iso20022::new(correspondents, access, entry.times.answer_timeout(), self.clock.clone());
         let speaker = access.trust.notices.clone().map(|(ca, name)| Holder::new(ca, name));
+        let verifier = access.trust.verify_keys.clone().map(Verifier::new).transpose().map_err(complain)?;
         let (rail, speaker) = (rail.map_err(complain)?, speaker.transpose().map_err(complain)?);
-        Ok(Bank::new(entry, Rail::Iso20022(Box::new(rail)), speaker, Arc::clone(&self.changes)))
+        let (rail, changes) = (Rail::Iso20022(Box::new(rail)), Arc::clone(&self.changes));
+        Ok(Bank::new(entry, rail, speaker, verifier, changes))
     }
 
     /// Reads the file again and publishes it; a bad file changes nothing.

@@ -36,11 +36,13 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::{
+    bank::Bank,
     directory::Directory,
     notices::Notices,
     rails::iso20022::{
         gate,
         http::is_xml,
+        jws::BadSignature,
         notice::{self, NoNotice},
     },
 };
@@ -77,6 +79,8 @@ enum Refusal {
     NoSuchBank,
     #[error("the certificate is not this bank's")]
     NotThisBank,
+    #[error("{0}")]
+    BadSignature(#[from] BadSignature),
     #[error("{0}")]
     Unreadable(String),
     #[error("{0}")]
@@ -148,7 +152,7 @@ impl NoticeDesk {
         let Ok(_place) = self.places.try_acquire() else {
             return Err(Refusal::Later("too many notices are under way".to_owned()));
         };
-        let notice = read(bank_id, request).await?;
+        let notice = read(&bank, request).await?;
         let trace = TraceParent::new_root();
         let span =
             tracing::info_span!("notice", trace_id = trace.trace_id(), bank = bank_id, uetr = notice.uetr);
@@ -171,11 +175,12 @@ impl NoticeDesk {
     }
 }
 
-async fn read(bank_id: &str, request: Request) -> Result<Notice, Refusal> {
-    if !is_xml(request.headers()) {
+async fn read(bank: &Bank, request: Request) -> Result<Notice, Refusal> {
+    let (head, body) = request.into_parts();
+    if !is_xml(&head.headers) {
         return Err(Refusal::Unreadable("not said to be XML in UTF-8".to_owned()));
     }
-    let body = match timeout(BODY_TIMEOUT, to_bytes(request.into_body(), gate::MAX_BYTES)).await {
+    let body = match timeout(BODY_TIMEOUT, to_bytes(body, gate::MAX_BYTES)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => {
             return Err(Refusal::Unreadable(format!(
@@ -187,7 +192,10 @@ async fn read(bank_id: &str, request: Request) -> Result<Notice, Refusal> {
             return Err(Refusal::Later(format!("no whole body within {} ms", BODY_TIMEOUT.as_millis())));
         }
     };
-    notice::read(bank_id, &body).map_err(|why| match why {
+    if let Some(verifier) = bank.verifier() {
+        verifier.check(&head.headers, &body)?;
+    }
+    notice::read(&bank.entry().id, &body).map_err(|why| match why {
         NoNotice::Unreadable(_) => Refusal::Unreadable(why.to_string()),
         NoNotice::Contradiction(_) => Refusal::Contradiction(why.to_string()),
     })
@@ -213,6 +221,7 @@ impl IntoResponse for Refusal {
         let status = match self {
             Self::NoSuchBank => StatusCode::NOT_FOUND,
             Self::NotThisBank => StatusCode::FORBIDDEN,
+            Self::BadSignature(_) => StatusCode::UNAUTHORIZED,
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
             Self::Contradiction(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Later(_) => {

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub use allow_list::AllowList;
 pub(crate) use allow_list::identity_of;
 pub use holder::Holder;
-pub use live::Live;
+pub use live::{Contents, Live};
 
 use crate::settings::Problems;
 
@@ -126,7 +126,7 @@ pub fn judging_server(
     key: PathBuf,
     judge: Arc<dyn ClientCertVerifier>,
 ) -> Result<ServerTls, String> {
-    let make = move |files: &[live::Contents]| material::judging_server(files, Arc::clone(&judge));
+    let make = move |files: &[Contents]| material::judging_server(files, Arc::clone(&judge));
     Live::read(vec![certificate, key], make).map(Arc::new)
 }
 

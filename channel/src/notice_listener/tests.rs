@@ -14,6 +14,7 @@ use crate::{
     rails::iso20022::notice::tests::credited,
 };
 
+mod signed;
 mod tls;
 
 const XML: &str = "application/xml; charset=utf-8";

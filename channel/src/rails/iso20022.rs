@@ -6,6 +6,7 @@ pub mod camt056;
 mod codes;
 pub mod gate;
 pub mod http;
+pub mod jws;
 pub mod message;
 pub mod notice;
 pub mod pacs002;
@@ -107,6 +108,8 @@ fn without_answer(no_answer: &NoAnswer) -> Verdict {
             return Verdict::Rejected(Rejected { iso_code, text, ..Rejected::default() });
         }
         NoAnswer::Status(_) => "HTTP_STATUS",
+        NoAnswer::BadSignature(_) => "ANSWER_NOT_SIGNED",
+        NoAnswer::NotSigned => return not_sent("NOT_SIGNED", no_answer.to_string()),
         NoAnswer::MediaType | NoAnswer::TooLong | NoAnswer::Unreadable(_) => "ANSWER_UNREADABLE",
     };
     unknown(reason, no_answer.to_string())
@@ -116,7 +119,9 @@ fn contact(no_answer: &NoAnswer) -> Contact {
     match no_answer {
         NoAnswer::Unreachable(_) | NoAnswer::TimedOut(_) | NoAnswer::Broken(_) => Contact::Failed,
         NoAnswer::Status(500..) => Contact::Failed,
-        NoAnswer::BrokenBesides(_) | NoAnswer::Crowded => Contact::Unclear,
+        NoAnswer::BrokenBesides(_) | NoAnswer::Crowded | NoAnswer::NotSigned | NoAnswer::BadSignature(_) => {
+            Contact::Unclear
+        }
         NoAnswer::Status(_) | NoAnswer::MediaType | NoAnswer::TooLong | NoAnswer::Unreadable(_) => {
             Contact::Unclear
         }

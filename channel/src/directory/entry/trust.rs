@@ -7,7 +7,7 @@ use url::Url;
 use super::table::BankTable;
 
 /// By what a bank and the channel know each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
     /// The CAs (PEM) that alone are trusted at the bank's address; none for those that the machine trusts.
     pub ca: Option<PathBuf>,
@@ -15,6 +15,10 @@ pub struct Trust {
     pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// The CA (PEM) and the name in the certificate by which the bank is known where it speaks unasked; none if it may not over TLS.
     pub notices: Option<(PathBuf, String)>,
+    /// The private key (PEM) that signs what goes to the bank; none if nothing is signed.
+    pub sign_key: Option<PathBuf>,
+    /// The public keys (PEM), one of which must have signed what the bank says; none if nothing must be.
+    pub verify_keys: Option<PathBuf>,
 }
 
 /// Reads what the entry says of it.
@@ -54,7 +58,15 @@ pub(super) fn read(table: &mut BankTable<'_>, address: Option<&Url>, folder: &Pa
         false => Some(None),
     };
     let notices = both(table, NOTICES, notice_ca?, notice_name?);
-    Some(Trust { ca: ca?, client_certificate: client_certificate?, notices: notices? })
+    let sign_key = file(table, "sign_key_file", folder);
+    let verify_keys = file(table, "verify_key_file", folder);
+    Some(Trust {
+        ca: ca?,
+        client_certificate: client_certificate?,
+        notices: notices?,
+        sign_key: sign_key?,
+        verify_keys: verify_keys?,
+    })
 }
 
 /// A name as a certificate has it: no pattern.

@@ -22,6 +22,7 @@ use crate::instruction::tests::{credit_transfer, return_enquiry, return_request,
 
 mod frames;
 mod http2;
+mod signed;
 pub(crate) mod tls;
 
 const REPORT: &str = "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pacs.002.001.10\"><FIToFIPmtStsRpt>\
@@ -97,7 +98,7 @@ fn way_over(version: HttpVersion, address: &Url, answer_timeout_ms: u64) -> Iso2
     let bic = |text| Bic::parse(text).expect("a BIC");
     let correspondents = Correspondents { sender: bic("RLTOITV0XXX"), bank: bic("AURODEFF") };
     let answer_timeout = Duration::from_millis(answer_timeout_ms);
-    let trust = Trust { ca: None, client_certificate: None, notices: None };
+    let trust = Trust::default();
     let access = Access { address: address.clone(), http: version, trust };
     Iso20022::new(correspondents, &access, answer_timeout, Clock::system()).expect("a client")
 }

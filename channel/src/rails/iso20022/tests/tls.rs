@@ -158,13 +158,13 @@ async fn told(
     let way = way_by(Access {
         address: address.clone(),
         http,
-        trust: Trust { ca: Some(ca.to_owned()), client_certificate: client, notices: None },
+        trust: Trust { ca: Some(ca.to_owned()), client_certificate: client, ..Trust::default() },
     });
     let carried = way.carry(&instruction()).await;
     (short(carried.verdict), carried.contact)
 }
 
-fn way_by(access: Access) -> Iso20022 {
+pub(crate) fn way_by(access: Access) -> Iso20022 {
     let bic = |text| Bic::parse(text).expect("a BIC");
     let correspondents = Correspondents { sender: bic("RLTOITV0XXX"), bank: bic("AURODEFF") };
     Iso20022::new(correspondents, &access, Duration::from_secs(4), Clock::system()).expect("a client")
@@ -254,7 +254,7 @@ async fn files_that_change_hold_from_the_next_connection_on() {
         secure_bank(server(&certificate, authority.demands(), Spoken::Tls13)).await.0
     };
     let (before, after) = (bank_of(&first).await, bank_of(&next).await);
-    let trust = Trust { ca: Some(ca), client_certificate: Some(shown), notices: None };
+    let trust = Trust { ca: Some(ca), client_certificate: Some(shown), ..Trust::default() };
     let way_to = |address: &Url| {
         way_by(Access { address: address.clone(), http: HttpVersion::Http1, trust: trust.clone() })
     };
@@ -279,7 +279,7 @@ async fn a_queue_for_handshakes_is_no_failure_of_the_bank() {
     let ca = folder.file("ca.pem", &Authority::new().pem());
     let silent = bank(|mut stream| async move { drop(stream.read_to_end(&mut Vec::new()).await) }).await;
     let address = Url::parse(&silent.as_str().replace("http://", "https://")).expect("a URL");
-    let trust = Trust { ca: Some(ca), client_certificate: None, notices: None };
+    let trust = Trust { ca: Some(ca), ..Trust::default() };
     let way = Arc::new(way_by(Access { address, http: HttpVersion::Http1, trust }));
     let all: Vec<_> = (0..40)
         .map(|_| {
