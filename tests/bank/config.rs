@@ -43,6 +43,10 @@ pub struct BankConfig {
     pub client_name: Option<String>,
     /// What it sends notices with over TLS.
     pub notice_files: Option<NoticeFiles>,
+    /// The private key (PEM) that it signs with.
+    pub sign_key: Option<PathBuf>,
+    /// The public key (PEM) of whoever sends it messages; none: they need not be signed.
+    pub verify_key: Option<PathBuf>,
 }
 
 impl BankConfig {
@@ -157,6 +161,8 @@ fn read_bank(keys: &mut Keys<'_>) -> BankConfig {
             name.contains("://").then(|| name.to_owned())
         }),
         notice_files,
+        sign_key: keys.file("sign_key_file"),
+        verify_key: keys.file("verify_key_file"),
     }
 }
 

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{NOTICE_URL_FORM, read_notice_url};
 use crate::conversation::{Bank, Reply};
+use crate::jws::SIGNATURE;
 use crate::line::{BankListener, Incoming, Link};
 use crate::script::{Rule, Script};
 use crate::tls::Caller;
@@ -158,6 +159,9 @@ async fn message(
     let Some(body) = body.await else {
         return Err(Refused(StatusCode::BAD_REQUEST, "the body is larger than 64 KiB".to_owned()));
     };
+    if !bank.signatures().are_good(headers, &body) {
+        return Err(Refused(StatusCode::UNAUTHORIZED, "the message is not signed as it must be".to_owned()));
+    }
     Ok(bank.answer(&body).await)
 }
 
@@ -171,8 +175,12 @@ async fn is_reachable(bank: &Bank) -> bool {
 
 /// What is said in a plain answer; any other reply is for the connection to carry out.
 fn plain(reply: Result<Reply, Refused>) -> Result<Response<Bytes>, Reply> {
+    let mut signed = Vec::new();
     let (status, media_type, text) = match reply {
-        Ok(Reply::Message(xml)) => (StatusCode::OK, XML, xml),
+        Ok(Reply::Message(xml, signatures)) => {
+            signed = signatures;
+            (StatusCode::OK, XML, xml)
+        }
         Ok(Reply::Garbage) => {
             (StatusCode::OK, "text/html", "<html><body>Welcome to your bank!<br></html>".to_owned())
         }
@@ -193,6 +201,9 @@ fn plain(reply: Result<Reply, Refused>) -> Result<Response<Bytes>, Reply> {
     let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    for signature in signed.iter().filter_map(|signature| HeaderValue::from_str(signature).ok()) {
+        response.headers_mut().append(SIGNATURE, signature);
+    }
     Ok(response)
 }
 

@@ -11,6 +11,7 @@ mod counters;
 mod fields;
 mod gate;
 mod http;
+mod jws;
 mod line;
 mod messages;
 mod notices;

@@ -34,6 +34,8 @@ mod reflection;
 mod settings;
 #[path = "edge/shutdown.rs"]
 mod shutdown;
+#[path = "edge/signatures.rs"]
+mod signatures;
 #[path = "edge/tcp.rs"]
 mod tcp;
 #[path = "edge/tls.rs"]

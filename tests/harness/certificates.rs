@@ -12,7 +12,7 @@ use common::{
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, SignatureAlgorithm,
 };
 use rustls::{ClientConfig, pki_types::ServerName};
 use time::{Duration, OffsetDateTime};
@@ -132,7 +132,9 @@ impl Certificates {
         let authority = Authority::new("Rialto demo banks CA")?;
         made.write("bank-ca", authority.pem())?;
         made.keep("banks", authority.issue("banks", &HOSTS, HOLDS)?)?;
+        made.signing_key("rialto-signs", &PKCS_ECDSA_P256_SHA256)?;
         for bank in banks {
+            made.signing_key(&format!("{bank}-signs"), &PKCS_ED25519)?;
             made.keep(&format!("at-{bank}"), authority.issue(bank, &[&client_at(bank)], HOLDS)?)?;
             made.keep(&format!("of-{bank}"), authority.issue(bank, &[&name_of(bank)], HOLDS)?)?;
         }
@@ -148,6 +150,16 @@ impl Certificates {
         self.write(name, certificate)?;
         fs::write(self.key(name), key)?;
         Ok(())
+    }
+
+    fn signing_key(&self, name: &str, of: &'static SignatureAlgorithm) -> Result<(), BenchError> {
+        let key = KeyPair::generate_for(of)?;
+        self.keep(name, (key.public_key_pem(), key.serialize_pem()))
+    }
+
+    /// Settings (TOML) of whoever signs with one key and believes another.
+    pub fn signatures(&self, own: &str, others: &str) -> String {
+        format!("sign_key_file = {:?}\nverify_key_file = {:?}\n", self.key(own), self.file(others))
     }
 
     /// A certificate's file.

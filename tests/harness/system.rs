@@ -55,6 +55,8 @@ pub struct Setup {
     pub max_in_flight: u32,
     /// Further settings of banks in the channel's directory: a bank's id, and a line of TOML.
     pub bank_settings: Vec<(&'static str, String)>,
+    /// Banks, by their ids, with which messages, answers and notices are signed.
+    pub signing: &'static [&'static str],
     /// Where the channel takes what banks say unasked, which they are told unless the port is 0; nowhere if there is none.
     pub notice_listen: Option<String>,
     /// Further flags, each for a service.
@@ -81,6 +83,7 @@ impl Setup {
             queueing: &[],
             max_in_flight: 1024,
             bank_settings: Vec::new(),
+            signing: &[],
             notice_listen: None,
             flags: Vec::new(),
             variables: Vec::new(),

@@ -60,6 +60,23 @@ async fn a_bank_takes_messages_from_the_one_alone_that_its_certificate_names() {
 }
 
 #[tokio::test]
+async fn a_bank_takes_signed_messages_alone_where_it_is_told_to() {
+    let directory = new_directory();
+    let certificates = Certificates::make(&directory, ["aurora"].into_iter()).unwrap();
+    let signs = certificates.signatures("aurora-signs", "rialto-signs");
+    let banks = BANKS.replace("id = \"aurora\"", &format!("id = \"aurora\"\n{signs}"));
+    fs::write(directory.join("banks.toml"), banks).unwrap();
+    let bank = Program::start_in(directory);
+    for signature in ["", "nonsense", "e30..AAAA"] {
+        let request = bank.request("aurora", order(1).payment_xml()).header("x-jws-signature", signature);
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "{signature:?}");
+    }
+    let unsigned = bank.request("aurora", order(1).payment_xml()).send().await.unwrap();
+    assert_eq!(unsigned.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(bank.get("aurora/counters").await["pacs008_received"], 0);
+}
+
+#[tokio::test]
 async fn what_is_written_past_http_goes_over_tls() {
     let (bank, files) = start();
     let client = client(&files.file("bank-ca"), Some((&files.file("at-aurora"), &files.key("at-aurora"))));

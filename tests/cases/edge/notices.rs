@@ -23,7 +23,7 @@ pub async fn put(system: &System, path: &str, body: String) -> Result<(), BenchE
 }
 
 /// How aurora's notices were answered, once none is open.
-async fn answered(system: &System) -> Result<Value, BenchError> {
+pub async fn answered(system: &System) -> Result<Value, BenchError> {
     let url = format!("http://{}/aurora/counters", system.address(Service::Bank));
     wait::until("every notice is answered", Duration::from_secs(20), || async {
         let body = reqwest::get(&url).await.ok()?.text().await.ok()?;

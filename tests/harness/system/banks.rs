@@ -102,6 +102,10 @@ fn described(bank: &BankSetup) -> String {
     )
 }
 
+fn signing(setup: &Setup, bank: &BankSetup) -> bool {
+    setup.signing.contains(&bank.id)
+}
+
 /// Where a bank says which address it has for itself.
 pub(super) fn own_address_file(folder: &Path, bank: &BankSetup) -> PathBuf {
     folder.join("books").join(format!("{}.address", bank.id))
@@ -117,9 +121,12 @@ pub fn banks_file(setup: &Setup, certificates: &Certificates) -> String {
         let known = setup.notice_listen.as_ref().filter(|address| !address.ends_with(":0"));
         let notice_url = known.map(notice_url).unwrap_or_default();
         let valid_for_ms = setup.times.valid_for_ms;
+        let signs = format!("{}-signs", bank.id);
+        let signatures = signing(setup, bank).then(|| certificates.signatures(&signs, "rialto-signs"));
+        let signatures = signatures.unwrap_or_default();
         format!(
             "{}valid_for_ms = {valid_for_ms}\nlisten = \"{listen}\"\nclient_name = \"{}\"\n\
-             {}notice_ca_file = {:?}\n{notice_url}\n",
+             {}notice_ca_file = {:?}\n{signatures}{notice_url}\n",
             described(bank),
             client_at(bank.id),
             certificates.settings("notice_", &format!("of-{}", bank.id)),
@@ -148,6 +155,9 @@ pub fn directory_file(
             None => fs::read_to_string(own_address_file(&setup.folder, bank))?,
         };
         let ca = certificates.file("bank-ca");
+        let signs = format!("{}-signs", bank.id);
+        let signatures = signing(setup, bank).then(|| certificates.signatures("rialto-signs", &signs));
+        let signatures = signatures.unwrap_or_default();
         let settings = setup.bank_settings.iter().filter(|(of, _)| *of == bank.id);
         let settings: String = settings.map(|(_, line)| format!("{line}\n")).collect();
         let policy = if setup.queueing.contains(&bank.id) { "queue" } else { "refuse" };
@@ -155,7 +165,7 @@ pub fn directory_file(
             "{}rail = \"iso20022\"\naddress = \"https://{address}/{}\"\nca_file = {ca:?}\n{}notice_ca_file = {ca:?}\n\
              notice_name = \"{}\"\nanswer_timeout_ms = {answer_timeout_ms}\n\
              enquire_after_ms = {enquire_after_ms}\nvalid_for_ms = {valid_for_ms}\nmax_in_flight = {}\n\
-             offline_policy = \"{policy}\"\n{settings}\n",
+             offline_policy = \"{policy}\"\n{signatures}{settings}\n",
             described(bank),
             bank.id,
             certificates.settings("client_", &format!("at-{}", bank.id)),
