@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use common::money::Currency;
+use common::{money::Currency, tls::Holder};
 use proto::channel::{self as wire, outcome::Verdict};
 use tokio::{sync::Notify, time::sleep};
 
@@ -14,7 +14,7 @@ use crate::{
     bulkhead::Bulkhead,
     directory::entry::BankEntry,
     instruction::{Instruction, Message},
-    rails::{Carried, Rail, not_sent},
+    rails::{Carried, Rail, iso20022::jws::Verifier, not_sent},
 };
 
 /// A bank that can be instructed.
@@ -22,6 +22,10 @@ use crate::{
 pub struct Bank {
     entry: BankEntry,
     rail: Rail,
+    /// Who it is where it speaks unasked, over TLS.
+    speaker: Option<Holder>,
+    /// By which what it says unasked must be signed.
+    verifier: Option<Verifier>,
     bulkhead: Bulkhead,
     breaker: Mutex<Breaker>,
     /// Told when the bank goes offline or comes back.
@@ -30,14 +34,38 @@ pub struct Bank {
 
 impl Bank {
     /// A bank that is thought to be reachable until its messages show otherwise; `changes` is told when that changes.
-    pub fn new(entry: BankEntry, rail: Rail, changes: Arc<Notify>) -> Self {
+    pub fn new(
+        entry: BankEntry,
+        rail: Rail,
+        speaker: Option<Holder>,
+        verifier: Option<Verifier>,
+        changes: Arc<Notify>,
+    ) -> Self {
         let bulkhead = Bulkhead::new(usize::try_from(entry.limits.max_in_flight).unwrap_or(usize::MAX));
-        Self { entry, rail, bulkhead, breaker: Mutex::new(Breaker::new(Instant::now())), changes }
+        Self {
+            entry,
+            rail,
+            speaker,
+            verifier,
+            bulkhead,
+            breaker: Mutex::new(Breaker::new(Instant::now())),
+            changes,
+        }
     }
 
     /// As the directory describes it.
     pub fn entry(&self) -> &BankEntry {
         &self.entry
+    }
+
+    /// Who it is where it speaks unasked, over TLS; none if it may not.
+    pub fn speaker(&self) -> Option<&Holder> {
+        self.speaker.as_ref()
+    }
+
+    /// By which what it says unasked must be signed; none if it need not be.
+    pub fn verifier(&self) -> Option<&Verifier> {
+        self.verifier.as_ref()
     }
 
     /// Carries an instruction and says what is known of the result.

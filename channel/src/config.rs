@@ -8,10 +8,13 @@ use common::{
     rpc_server::{PeersArgs, ServerArgs, ServerConfig},
     settings::{Problems, SettingsError},
     telemetry::{TelemetryArgs, TelemetryConfig},
-    tls::IdentityArgs,
+    tls::{self, IdentityArgs},
 };
 
-use crate::directory::{Directory, DirectorySource, entry};
+use crate::{
+    directory::{Directory, DirectorySource, entry},
+    notice_listener::Door,
+};
 
 /// What `--help` ends with.
 const BANKS_FILE: &str = r#"The banks file:
@@ -23,7 +26,19 @@ const BANKS_FILE: &str = r#"The banks file:
   currencies = ["EUR", "USD"]
   rail = "iso20022"
   address = "https://aurora.example/iso20022"
-  ca_file = "aurora-ca.pem"            # optional, for https: the only certificates that are trusted there
+  ca_file = "aurora-ca.pem"            # optional: the only CAs (PEM) that are trusted there. This file and those below are
+                                       # looked for beside this one, and read again when they change
+  client_certificate_file = "rialto-at-aurora.pem"    # optional: the certificate (PEM) that is shown to the bank, and
+  client_key_file = "rialto-at-aurora.key"            # its key
+  notice_ca_file = "aurora-ca.pem"     # optional: the CA (PEM) of the certificate that the bank shows at --notice-listen,
+  notice_name = "spiffe://aurora.example/notices"    # and the name in it, a URI or a host. Without these two the bank
+                                       # may say nothing unasked; with them only it may, at /banks/aurora/pacs.002
+  sign_key_file = "rialto-signs.key"   # optional: messages to it are signed with this private key (PEM, PKCS #8; Ed25519
+                                       # or P-256): a detached JWS over the body in x-jws-signature
+  verify_key_file = "aurora-signs.pem" # optional: all that it says must be signed so with one of these public keys (PEM).
+                                       # kid is the key's thumbprint (RFC 7638)
+  insecure = false                     # true (default false): address may be http, so that everybody on the way can
+                                       # read and change payments
   http = "1.1"                         # optional: 1.1 (default) or 2, which carries many payments on one connection;
                                        # over https the bank must agree to it (ALPN), over http it must know it
   answer_timeout_ms = 5000             # how long to wait for its answer
@@ -55,14 +70,23 @@ pub struct Args {
     /// answered NotSent at once.
     #[arg(long, env = "RIALTO_MAX_IN_FLIGHT", default_value = "10000")]
     max_in_flight: String,
-    /// The address where banks say what they were not asked (HTTP/1.1, POST /banks/{id}/pacs.002); port 0 lets the system
-    /// choose one. Whoever reaches it is believed to be a bank: keep it on a network that only banks reach. Without it
-    /// none is opened.
+    /// The address where banks say what they were not asked (HTTP/1.1 over TLS, POST /banks/{id}/pacs.002); port 0 lets the
+    /// system choose one. Each bank is believed by its own certificate (see notice_ca_file below). Without it none is opened.
     #[arg(long, env = "RIALTO_NOTICE_LISTEN", value_name = "ADDRESS")]
     notice_listen: Option<String>,
     /// A file to write that address to as it was bound.
     #[arg(long, env = "RIALTO_NOTICE_ADDRESS_FILE", value_name = "FILE")]
     notice_address_file: Option<PathBuf>,
+    /// The certificate that banks see there, and those between it and its CA (PEM); read again when it changes.
+    #[arg(long, env = "RIALTO_NOTICE_CERTIFICATE", value_name = "FILE")]
+    notice_certificate: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[arg(long, env = "RIALTO_NOTICE_KEY", value_name = "FILE")]
+    notice_key: Option<PathBuf>,
+    /// Take notices without TLS: whoever reaches the address is believed to be whichever bank he says. For a machine of one's
+    /// own, never for real money.
+    #[arg(long, env = "RIALTO_INSECURE_NOTICE_LISTEN")]
+    insecure_notice_listen: bool,
     #[command(flatten)]
     identity: IdentityArgs,
     #[command(flatten)]
@@ -95,6 +119,8 @@ pub struct NoticeConfig {
     pub listen: SocketAddr,
     /// Where to write the bound address.
     pub address_file: Option<PathBuf>,
+    /// How banks come in.
+    pub door: Door,
 }
 
 impl Args {
@@ -150,12 +176,43 @@ impl Args {
     fn notices(&self, problems: &mut Problems) -> Option<NoticeConfig> {
         let address_file = self.notice_address_file.clone();
         let Some(listen) = &self.notice_listen else {
-            if address_file.is_some() {
-                problems.add("notice-address-file", "makes sense only with --notice-listen");
+            for (flag, is_given) in [
+                ("notice-address-file", address_file.is_some()),
+                ("notice-certificate", self.notice_certificate.is_some()),
+                ("notice-key", self.notice_key.is_some()),
+            ] {
+                if is_given {
+                    problems.add(flag, "makes sense only with --notice-listen");
+                }
             }
             return None;
         };
-        Some(NoticeConfig { listen: problems.address("notice-listen", listen)?, address_file })
+        let listen = problems.address("notice-listen", listen);
+        let door = self.notice_door(problems);
+        Some(NoticeConfig { listen: listen?, address_file, door: door? })
+    }
+
+    fn notice_door(&self, problems: &mut Problems) -> Option<Door> {
+        let (certificate, key) = match (&self.notice_certificate, &self.notice_key) {
+            (None, None) if self.insecure_notice_listen => return Some(Door::Insecure),
+            (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+            (None, _) => {
+                problems
+                    .add("notice-certificate", "missing: what banks see; or say --insecure-notice-listen");
+                return None;
+            }
+            (_, None) => {
+                problems.add("notice-key", "missing: the key of --notice-certificate");
+                return None;
+            }
+        };
+        if self.insecure_notice_listen {
+            problems.add("insecure-notice-listen", "a certificate is given as well: keep one of them");
+        }
+        // The door itself needs the directory; what is wrong with the files shall be told with all the rest.
+        let checked = tls::public_server(certificate.clone(), key.clone());
+        checked.map_err(|problem| problems.add_free(problem)).ok()?;
+        Some(Door::Tls(certificate, key))
     }
 }
 
@@ -174,12 +231,35 @@ mod tests {
             problems.finish(|| Some(notices)).map_err(|error| error.to_string())
         };
         assert!(notices(&[]).expect("good").is_none());
-        let there = notices(&["--notice-listen", "127.0.0.1:0", "--notice-address-file", "x"]).expect("good");
+        let listen = ["--notice-listen", "127.0.0.1:0"];
+        let there = ["--insecure-notice-listen", "--notice-address-file", "x"];
+        let there = notices(&[&listen[..], &there].concat()).expect("good");
         assert_eq!(there.and_then(|there| there.address_file), Some(PathBuf::from("x")));
         let nowhere = notices(&["--notice-listen", "here"]).expect_err("no address");
         assert!(
             nowhere.contains("--notice-listen (or RIALTO_NOTICE_LISTEN): expected an IP address"),
             "{nowhere}"
+        );
+        for (flags, problem) in [
+            (
+                &[][..],
+                "--notice-certificate (or RIALTO_NOTICE_CERTIFICATE): missing: what banks see; or say --insecure",
+            ),
+            (&["--notice-key=x"], "--notice-certificate (or RIALTO_NOTICE_CERTIFICATE): missing"),
+            (&["--notice-certificate=x"], "--notice-key (or RIALTO_NOTICE_KEY): missing: the key of"),
+            (&["--notice-certificate=/no/such", "--notice-key=x"], "cannot read /no/such"),
+            (
+                &["--notice-certificate=/no/such", "--notice-key=x", "--insecure-notice-listen"],
+                "--insecure-notice-listen (or RIALTO_INSECURE_NOTICE_LISTEN): a certificate is given as well",
+            ),
+        ] {
+            let problems = notices(&[&listen[..], flags].concat()).expect_err("bad");
+            assert!(problems.contains(problem), "{problems}");
+        }
+        let useless = notices(&["--notice-certificate", "x"]).expect_err("no listener");
+        assert!(
+            useless.contains("--notice-certificate (or RIALTO_NOTICE_CERTIFICATE): makes sense only"),
+            "{useless}"
         );
         let useless = notices(&["--notice-address-file", "x"]).expect_err("no listener");
         assert!(useless.contains("makes sense only with --notice-listen"), "{useless}");

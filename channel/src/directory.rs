@@ -4,7 +4,7 @@ pub mod entry;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use common::{bic::Bic, clock::Clock};
+use common::{bic::Bic, clock::Clock, tls::Holder};
 use proto::channel::{self as wire, outcome::Verdict};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -16,7 +16,7 @@ use crate::{
     instruction::Instruction,
     rails::{
         Rail,
-        iso20022::{Iso20022, message::Correspondents},
+        iso20022::{Iso20022, jws::Verifier, message::Correspondents},
         not_sent,
     },
 };
@@ -35,9 +35,14 @@ impl Directory {
         }
     }
 
-    /// Whether there is a bank with this id.
-    pub fn has(&self, bank_id: &str) -> bool {
-        self.0.contains_key(bank_id)
+    /// The bank with this id.
+    pub fn bank(&self, bank_id: &str) -> Option<Arc<Bank>> {
+        self.0.get(bank_id).map(Arc::clone)
+    }
+
+    /// Every bank.
+    pub fn banks(&self) -> impl Iterator<Item = &Bank> {
+        self.0.values().map(AsRef::as_ref)
     }
 
     /// What the platform needs to know.
@@ -82,18 +87,15 @@ impl DirectorySource {
     }
 
     fn bank(&self, entry: BankEntry) -> Result<Bank, String> {
-        let RailEntry::Iso20022 { address, ca, http } = &entry.rail;
+        let RailEntry::Iso20022(access) = &entry.rail;
         let correspondents = Correspondents { sender: self.sender.clone(), bank: entry.bic.clone() };
-        let rail = Iso20022::new(
-            correspondents,
-            address,
-            *http,
-            ca.as_deref(),
-            entry.times.answer_timeout(),
-            self.clock.clone(),
-        )
-        .map_err(|problem| format!("{}: bank {:?}: ca_file: {problem}", self.file.display(), entry.id))?;
-        Ok(Bank::new(entry, Rail::Iso20022(Box::new(rail)), Arc::clone(&self.changes)))
+        let complain = |problem| format!("{}: bank {:?}: {problem}", self.file.display(), entry.id);
+        let rail = Iso20022::new(correspondents, access, entry.times.answer_timeout(), self.clock.clone());
+        let speaker = access.trust.notices.clone().map(|(ca, name)| Holder::new(ca, name));
+        let verifier = access.trust.verify_keys.clone().map(Verifier::new).transpose().map_err(complain)?;
+        let (rail, speaker) = (rail.map_err(complain)?, speaker.transpose().map_err(complain)?);
+        let (rail, changes) = (Rail::Iso20022(Box::new(rail)), Arc::clone(&self.changes));
+        Ok(Bank::new(entry, rail, speaker, verifier, changes))
     }
 
     /// Reads the file again and publishes it; a bad file changes nothing.

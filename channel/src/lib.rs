@@ -40,7 +40,8 @@ pub async fn run(
     notice_listener: Option<TcpListener>,
     lifecycle: Lifecycle,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let Config { server, source, directory, max_in_flight, notices: _ } = config;
+    let Config { server, source, directory, max_in_flight, notices } = config;
+    let door = notices.map(|notices| notices.door);
     let (published, directory) = watch::channel(directory);
     let notices = Notices::default();
     let desk = NoticeDesk::new(directory.clone(), notices.clone(), lifecycle.clone());
@@ -56,8 +57,8 @@ pub async fn run(
         &lifecycle,
     );
     let noticed = async {
-        match notice_listener {
-            Some(listener) => desk.serve(listener).await.map_err(Into::into),
+        match notice_listener.zip(door) {
+            Some((listener, door)) => desk.serve(listener, &door).await.map_err(Into::into),
             None => Ok(()),
         }
     };

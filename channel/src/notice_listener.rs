@@ -1,19 +1,25 @@
 //! The HTTP face of the channel, where banks say what they were not asked: `POST /banks/{id}/pacs.002`
 //! (`docs/bank-profile.md`).
 //!
+//! Over TLS a bank is believed by its own certificate, and only at its own path.
+//!
 //! Connections are accepted here, as for gRPC, since axum's own accept loop has no deadline for headers and no cap.
+
+mod door;
 
 use std::{io, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::to_bytes,
     extract::{Path, Request, State},
     http::{StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
     routing::post,
 };
-use common::{crash_point, lifecycle::Lifecycle, trace::TraceParent};
+use common::{crash_point, lifecycle::Lifecycle, tls::Wire, trace::TraceParent};
+use door::Caller;
+pub use door::Door;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -25,19 +31,24 @@ use tokio::{
     sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::{
+    bank::Bank,
     directory::Directory,
     notices::Notices,
     rails::iso20022::{
         gate,
         http::is_xml,
+        jws::BadSignature,
         notice::{self, NoNotice},
     },
 };
 
+/// How long hands may be shaken.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the head of a request may take, from when the connection is there or the last answer was given.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a body may take.
@@ -66,6 +77,10 @@ pub struct NoticeDesk {
 enum Refusal {
     #[error("no bank of the directory has this id")]
     NoSuchBank,
+    #[error("the certificate is not this bank's")]
+    NotThisBank,
+    #[error("{0}")]
+    BadSignature(#[from] BadSignature),
     #[error("{0}")]
     Unreadable(String),
     #[error("{0}")]
@@ -80,12 +95,13 @@ impl NoticeDesk {
         Self { directory, notices, lifecycle, places: Arc::new(Semaphore::new(MAX_UNDER_WAY)) }
     }
 
-    /// Serves on `listener` until the lifecycle drains and every notice under way is answered, or it stops.
+    /// Serves on `listener` behind `door` until the lifecycle drains and every notice under way is answered, or it stops.
     ///
     /// # Errors
-    /// When the listener has no address.
-    pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        tracing::info!(address = %listener.local_addr()?, "taking notices");
+    /// When the listener has no address, or a file of the door is bad.
+    pub async fn serve(self, listener: TcpListener, door: &Door) -> io::Result<()> {
+        let tls = door.tls(&self.directory).map_err(io::Error::other)?;
+        tracing::info!(address = %listener.local_addr()?, is_encrypted = tls.is_some(), "taking notices");
         let lifecycle = self.lifecycle.clone();
         let app = Router::new().route("/banks/{id}/pacs.002", post(take)).with_state(self);
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -108,8 +124,13 @@ impl NoticeDesk {
                 continue;
             };
             let (app, lifecycle) = (app.clone(), lifecycle.clone());
+            let tls = tls.as_ref().map(|tls| tls.fresh());
             open.spawn(async move {
-                converse(stream, app, lifecycle).await;
+                match timeout(HANDSHAKE_TIMEOUT, shake_hands(stream, tls)).await {
+                    Ok(Ok((wire, caller))) => converse(wire, app.layer(Extension(caller)), lifecycle).await,
+                    Ok(Err(error)) => tracing::warn!(%peer, %error, "a bank's connection refused"),
+                    Err(_) => tracing::debug!(%peer, "a bank's connection closed: no hands shaken in time"),
+                }
                 drop(place);
             });
         }
@@ -119,9 +140,11 @@ impl NoticeDesk {
         Ok(())
     }
 
-    async fn pass_on(&self, bank_id: &str, request: Request) -> Result<(), Refusal> {
-        if !self.directory.borrow().has(bank_id) {
-            return Err(Refusal::NoSuchBank);
+    async fn pass_on(&self, bank_id: &str, caller: &Caller, request: Request) -> Result<(), Refusal> {
+        let bank = self.directory.borrow().bank(bank_id).ok_or(Refusal::NoSuchBank)?;
+        if !caller.is(&bank) {
+            tracing::error!(bank = bank_id, "ALARM: somebody else spoke for a bank");
+            return Err(Refusal::NotThisBank);
         }
         if self.lifecycle.is_draining() {
             return Err(Refusal::Later("the channel is about to stop".to_owned()));
@@ -129,7 +152,7 @@ impl NoticeDesk {
         let Ok(_place) = self.places.try_acquire() else {
             return Err(Refusal::Later("too many notices are under way".to_owned()));
         };
-        let notice = read(bank_id, request).await?;
+        let notice = read(&bank, request).await?;
         let trace = TraceParent::new_root();
         let span =
             tracing::info_span!("notice", trace_id = trace.trace_id(), bank = bank_id, uetr = notice.uetr);
@@ -152,11 +175,12 @@ impl NoticeDesk {
     }
 }
 
-async fn read(bank_id: &str, request: Request) -> Result<Notice, Refusal> {
-    if !is_xml(request.headers()) {
+async fn read(bank: &Bank, request: Request) -> Result<Notice, Refusal> {
+    let (head, body) = request.into_parts();
+    if !is_xml(&head.headers) {
         return Err(Refusal::Unreadable("not said to be XML in UTF-8".to_owned()));
     }
-    let body = match timeout(BODY_TIMEOUT, to_bytes(request.into_body(), gate::MAX_BYTES)).await {
+    let body = match timeout(BODY_TIMEOUT, to_bytes(body, gate::MAX_BYTES)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => {
             return Err(Refusal::Unreadable(format!(
@@ -168,14 +192,22 @@ async fn read(bank_id: &str, request: Request) -> Result<Notice, Refusal> {
             return Err(Refusal::Later(format!("no whole body within {} ms", BODY_TIMEOUT.as_millis())));
         }
     };
-    notice::read(bank_id, &body).map_err(|why| match why {
+    if let Some(verifier) = bank.verifier() {
+        verifier.check(&head.headers, &body)?;
+    }
+    notice::read(&bank.entry().id, &body).map_err(|why| match why {
         NoNotice::Unreadable(_) => Refusal::Unreadable(why.to_string()),
         NoNotice::Contradiction(_) => Refusal::Contradiction(why.to_string()),
     })
 }
 
-async fn take(State(desk): State<NoticeDesk>, Path(bank_id): Path<String>, request: Request) -> Response {
-    match desk.pass_on(&bank_id, request).await {
+async fn take(
+    State(desk): State<NoticeDesk>,
+    Path(bank_id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    match desk.pass_on(&bank_id, &caller, request).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(refusal) => {
             tracing::warn!(bank = bank_id, reason = %refusal, "a notice that is not on record");
@@ -188,6 +220,8 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match self {
             Self::NoSuchBank => StatusCode::NOT_FOUND,
+            Self::NotThisBank => StatusCode::FORBIDDEN,
+            Self::BadSignature(_) => StatusCode::UNAUTHORIZED,
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
             Self::Contradiction(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Later(_) => {
@@ -199,13 +233,24 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// Who is at the other end, and the way there.
+async fn shake_hands(
+    stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+) -> io::Result<(Box<dyn Wire>, Caller)> {
+    let Some(tls) = tls else { return Ok((Box::new(stream), Caller::Unknown)) };
+    let stream = TlsAcceptor::from(tls).accept(stream).await?;
+    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default().into();
+    Ok((Box::new(stream), Caller::Shown(shown)))
+}
+
 /// Answers one request after the other; a drain ends the connection after the one under way.
-async fn converse(stream: TcpStream, app: Router, lifecycle: Lifecycle) {
+async fn converse(wire: Box<dyn Wire>, app: Router, lifecycle: Lifecycle) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+        .serve_connection(TokioIo::new(wire), TowerToHyperService::new(app));
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

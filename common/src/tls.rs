@@ -4,17 +4,19 @@
 //! its one URI name (a SPIFFE ID, SPIFFE X509-SVID section 2), e.g. `spiffe://rialto/platform`.
 
 mod allow_list;
+mod holder;
 mod live;
 mod material;
 
 use std::{path::PathBuf, sync::Arc};
 
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{ClientConfig, ServerConfig, server::danger::ClientCertVerifier};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use allow_list::AllowList;
 pub(crate) use allow_list::identity_of;
-pub use live::Live;
+pub use holder::Holder;
+pub use live::{Contents, Live};
 
 use crate::settings::Problems;
 
@@ -25,9 +27,11 @@ pub type ClientTls = Arc<Live<ClientConfig>>;
 
 /// What HTTP/2 is called when TLS is agreed upon (RFC 9113, section 3.2).
 pub const HTTP2: &[u8] = b"h2";
+/// What HTTP/1.1 is called then (RFC 7301, section 6).
+pub const HTTP1: &[u8] = b"http/1.1";
 
 /// A connection, over TLS or not.
-pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<W: AsyncRead + AsyncWrite + Send + Unpin> Wire for W {}
 
 /// What a service shows of itself to the others, and by what it knows them.
@@ -111,4 +115,32 @@ pub fn public_server(certificate: PathBuf, key: PathBuf) -> Result<ServerTls, St
 /// What is wrong with the file.
 pub fn public_client(ca: PathBuf) -> Result<ClientTls, String> {
     Live::read(vec![ca], material::public_client).map(Arc::new)
+}
+
+/// TLS towards callers over HTTP/1.1 whose certificates are for `judge` to let in.
+///
+/// # Errors
+/// What is wrong with which file.
+pub fn judging_server(
+    certificate: PathBuf,
+    key: PathBuf,
+    judge: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerTls, String> {
+    let make = move |files: &[Contents]| material::judging_server(files, Arc::clone(&judge));
+    Live::read(vec![certificate, key], make).map(Arc::new)
+}
+
+/// TLS of a caller of a server that is not Rialto's, over this protocol of HTTP. With `ca` only certificates under those are trusted,
+/// otherwise those that the machine trusts; `shown` is the certificate that the caller shows, and its key.
+///
+/// # Errors
+/// What is wrong with which file.
+pub fn outside_client(
+    ca: Option<PathBuf>,
+    shown: Option<(PathBuf, PathBuf)>,
+    protocol: &'static [u8],
+) -> Result<ClientTls, String> {
+    let has_ca = ca.is_some();
+    let files = ca.into_iter().chain(shown.into_iter().flat_map(|(certificate, key)| [certificate, key]));
+    Live::read(files.collect(), move |files| material::outside_client(files, has_ca, protocol)).map(Arc::new)
 }

@@ -57,6 +57,8 @@ fn has_valid_check_digits(iban: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use time::Duration;
 
     use super::refusal;
@@ -68,7 +70,7 @@ mod tests {
     pub fn bank() -> BankConfig {
         let text = "[[bank]]\nid = \"aurora\"\nbic = \"AURODEFFXXX\"\nname = \"Aurora\"\ncurrencies = [\"EUR\"]\n\
                     valid_for_ms = 60000\niban_bank_codes = [\"DE37040044\"]\n";
-        parse(text).unwrap().remove(0)
+        parse(text, Path::new("")).unwrap().banks.remove(0)
     }
 
     #[test]

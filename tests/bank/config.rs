@@ -2,13 +2,23 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use toml::{Table, Value};
 
 use crate::messages::amount::Currency;
 use crate::messages::is_bic;
+use crate::tls::{Caller, NoticeFiles, ServerFiles};
+
+/// The banks, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BanksFile {
+    /// What they are served with over TLS; none: plaintext alone.
+    pub tls: Option<ServerFiles>,
+    /// Each of them.
+    pub banks: Vec<BankConfig>,
+}
 
 /// One bank, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +39,28 @@ pub struct BankConfig {
     pub listen: Option<SocketAddr>,
     /// Where the bank sends what it says unasked; none: nowhere until it is told.
     pub notice_url: Option<Url>,
+    /// The URI name in the certificate of the one who may send it messages; none: anybody may, in plaintext too.
+    pub client_name: Option<String>,
+    /// What it sends notices with over TLS.
+    pub notice_files: Option<NoticeFiles>,
+    /// The private key (PEM) that it signs with.
+    pub sign_key: Option<PathBuf>,
+    /// The public key (PEM) of whoever sends it messages; none: they need not be signed.
+    pub verify_key: Option<PathBuf>,
+}
+
+impl BankConfig {
+    /// Whether it takes messages from this caller.
+    pub fn lets_in(&self, caller: &Caller) -> bool {
+        self.client_name.as_ref().is_none_or(|name| caller.is(name))
+    }
 }
 
 /// Reads the file at `path`, reporting every problem with the file's name.
-pub fn load(path: &Path) -> Result<Vec<BankConfig>, String> {
+pub fn load(path: &Path) -> Result<BanksFile, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    parse(&text).map_err(|problems| report(path, &problems))
+    let folder = path.parent().unwrap_or(Path::new(""));
+    parse(&text, folder).map_err(|problems| report(path, &problems))
 }
 
 /// One line per problem, each beginning with the file's name.
@@ -44,8 +70,8 @@ pub fn report(path: &Path, problems: &[String]) -> String {
     lines.join("\n")
 }
 
-/// Reads the text of a banks file.
-pub fn parse(text: &str) -> Result<Vec<BankConfig>, Vec<String>> {
+/// Reads the text of a banks file. Files that it names are looked for in `folder`.
+pub fn parse(text: &str, folder: &Path) -> Result<BanksFile, Vec<String>> {
     let mut table: Table = text.parse().map_err(|error: toml::de::Error| vec![error.to_string()])?;
     let mut problems = Vec::new();
     let entries = match table.remove("bank") {
@@ -55,7 +81,11 @@ pub fn parse(text: &str) -> Result<Vec<BankConfig>, Vec<String>> {
             Vec::new()
         }
     };
-    problems.extend(table.keys().map(|key| format!("unknown key {key}")));
+    let mut keys = Keys { table, place: "the file".to_owned(), folder, problems: &mut problems };
+    let client_ca = keys.file("client_ca_file");
+    let [certificate, key] = keys.files(["certificate_file", "key_file"]);
+    let tls = certificate.zip(key).map(|(certificate, key)| ServerFiles { certificate, key, client_ca });
+    keys.refuse_the_rest();
     let mut banks = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
         let place = format!("bank {}", index + 1);
@@ -63,7 +93,7 @@ pub fn parse(text: &str) -> Result<Vec<BankConfig>, Vec<String>> {
             problems.push(format!("{place}: must be a table"));
             continue;
         };
-        let mut keys = Keys { table, place, problems: &mut problems };
+        let mut keys = Keys { table, place, folder, problems: &mut problems };
         let bank = read_bank(&mut keys);
         keys.refuse_the_rest();
         banks.push(bank);
@@ -78,7 +108,7 @@ pub fn parse(text: &str) -> Result<Vec<BankConfig>, Vec<String>> {
             problems.push(format!("two banks have the bic {:?}", bank.bic));
         }
     }
-    if problems.is_empty() { Ok(banks) } else { Err(problems) }
+    if problems.is_empty() { Ok(BanksFile { tls, banks }) } else { Err(problems) }
 }
 
 /// A BIC without the branch code that means the head office, so that both ways to write it compare equal.
@@ -115,6 +145,9 @@ fn read_bank(keys: &mut Keys<'_>) -> BankConfig {
     } else {
         Vec::new()
     };
+    let [certificate, key, ca] = keys.files(["notice_certificate_file", "notice_key_file", "notice_ca_file"]);
+    let notice_files =
+        certificate.zip(key).zip(ca).map(|((certificate, key), ca)| NoticeFiles { certificate, key, ca });
     BankConfig {
         id,
         bic,
@@ -124,6 +157,12 @@ fn read_bank(keys: &mut Keys<'_>) -> BankConfig {
         iban_bank_codes,
         listen: keys.optional("listen", "host:port with a numeric host", |text| text.parse().ok()),
         notice_url: keys.optional("notice_url", NOTICE_URL_FORM, read_notice_url),
+        client_name: keys.optional("client_name", "a URI like spiffe://rialto/at-aurora", |name| {
+            name.contains("://").then(|| name.to_owned())
+        }),
+        notice_files,
+        sign_key: keys.file("sign_key_file"),
+        verify_key: keys.file("verify_key_file"),
     }
 }
 
@@ -131,6 +170,7 @@ fn read_bank(keys: &mut Keys<'_>) -> BankConfig {
 struct Keys<'a> {
     table: Table,
     place: String,
+    folder: &'a Path,
     problems: &'a mut Vec<String>,
 }
 
@@ -163,6 +203,22 @@ impl Keys<'_> {
         read
     }
 
+    fn file(&mut self, key: &str) -> Option<PathBuf> {
+        let folder = self.folder;
+        self.optional(key, "a file name", |name| (!name.is_empty()).then(|| folder.join(name)))
+    }
+
+    /// Files that make sense together alone.
+    fn files<const N: usize>(&mut self, keys: [&str; N]) -> [Option<PathBuf>; N] {
+        let files = keys.map(|key| self.file(key));
+        if files.iter().any(Option::is_some) {
+            for (key, _) in keys.iter().zip(&files).filter(|(_, file)| file.is_none()) {
+                self.problem(key, "is missing, though others that go with it are there");
+            }
+        }
+        files
+    }
+
     fn strings(&mut self, key: &str, form: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
         let Some(Value::Array(values)) = self.table.remove(key) else {
             self.problem(key, "must be a list of texts");
@@ -193,22 +249,24 @@ impl Keys<'_> {
     }
 
     fn refuse_the_rest(self) {
-        let Self { table, place, problems } = self;
+        let Self { table, place, problems, .. } = self;
         problems.extend(table.keys().map(|key| format!("{place}: unknown key {key}")));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::*;
 
     #[test]
     fn a_whole_bank_is_read() {
         let banks = parse(
             "[[bank]]\nid = \"aurora\"\nbic = \"AURODEFFXXX\"\nname = \"Aurora\"\ncurrencies = [\"EUR\", \"USD\"]\n\
              valid_for_ms = 60000\niban_bank_codes = [\"DE50010517\"]\n",
+            Path::new(""),
         )
-        .unwrap();
+        .unwrap()
+        .banks;
         assert_eq!(banks.len(), 1);
         assert_eq!((banks[0].currencies.len(), banks[0].valid_for_ms), (2, 60_000));
     }
@@ -216,14 +274,20 @@ mod tests {
     #[test]
     fn every_problem_is_reported_at_once() {
         let problems = parse(
-            "colour = 1\n[[bank]]\nid = \"Aurora\"\nbic = \"AURO\"\ncurrencies = [\"eur\"]\nvalid_for_ms = 0\ntyp = 1\nnotice_url = \"ftp://a\"\n\
+            "colour = 1\ncertificate_file = \"a.pem\"\n[[bank]]\nid = \"Aurora\"\nbic = \"AURO\"\ncurrencies = [\"eur\"]\nvalid_for_ms = 0\ntyp = 1\nnotice_url = \"ftp://a\"\n\
              [[bank]]\nid = \"a\"\nbic = \"AURODEFF\"\nname = \"A\"\ncurrencies = [\"EUR\"]\nvalid_for_ms = 1\n\
-             [[bank]]\nid = \"a\"\nbic = \"AURODEFFXXX\"\nname = \"A\"\ncurrencies = [\"EUR\"]\nvalid_for_ms = 1\n",
+             [[bank]]\nid = \"a\"\nbic = \"AURODEFFXXX\"\nname = \"A\"\ncurrencies = [\"EUR\"]\nvalid_for_ms = 1\n\
+             client_name = \"a\"\nnotice_key_file = \"a.key\"\n",
+            Path::new(""),
         )
         .unwrap_err();
         let all = problems.join("\n");
         for part in [
-            "unknown key colour",
+            "the file: unknown key colour",
+            "the file: key_file is missing",
+            "bank 3: client_name must be a text",
+            "bank 3: notice_certificate_file is missing",
+            "bank 3: notice_ca_file is missing",
             "bank 1: id",
             "bank 1: bic",
             "bank 1: name is missing",

@@ -11,6 +11,7 @@ use crate::books::record::{Received, Record, ReturnEntry};
 use crate::books::{Books, Broken};
 use crate::config::BankConfig;
 use crate::counters::{Counters, Counts, count};
+use crate::jws::Signatures;
 use crate::line::Link;
 use crate::messages::answer::Answer;
 use crate::messages::pacs028::About;
@@ -37,6 +38,7 @@ pub struct Bank {
     link: watch::Sender<Link>,
     counters: Counters,
     notifier: Notifier,
+    signatures: Signatures,
     /// Begins every message id, so that they differ from those of an earlier run.
     run: u64,
 }
@@ -74,7 +76,8 @@ impl Bank {
     /// Opens the bank's books in `directory`.
     pub fn open(config: BankConfig, script: Script, directory: &Path) -> Result<Self, String> {
         let books = Books::open(&directory.join(format!("{}.books", config.id)))?;
-        let notifier = Notifier::new(config.notice_url.clone())?;
+        let notifier = Notifier::new(config.notice_url.clone(), config.notice_files.as_ref())?;
+        let signatures = Signatures::load(config.sign_key.as_deref(), config.verify_key.as_deref())?;
         let link = watch::Sender::new(script.link(Instant::now()).0);
         Ok(Self {
             config,
@@ -84,6 +87,7 @@ impl Bank {
             link,
             counters: Counters::default(),
             notifier,
+            signatures,
             run: rand::random(),
         })
     }
@@ -99,6 +103,11 @@ impl Bank {
     /// The bank's settings.
     pub fn config(&self) -> &BankConfig {
         &self.config
+    }
+
+    /// Its signatures.
+    pub fn signatures(&self) -> &Signatures {
+        &self.signatures
     }
 
     /// The bank's books.

@@ -12,14 +12,17 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use rustls::ServerConfig;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{NOTICE_URL_FORM, read_notice_url};
 use crate::conversation::{Bank, Reply};
-use crate::line::{BankListener, Line, Link};
+use crate::jws::SIGNATURE;
+use crate::line::{BankListener, Incoming, Link};
 use crate::script::{Rule, Script};
+use crate::tls::Caller;
 
 mod http1;
 mod http2;
@@ -41,6 +44,8 @@ pub type Banks = Arc<HashMap<String, Arc<Bank>>>;
 /// What there is behind a listener.
 struct Desk {
     banks: Banks,
+    /// For whoever begins to shake hands.
+    tls: Option<Arc<ServerConfig>>,
     /// For whatever is no message.
     router: Router,
     /// Messages that one HTTP/2 connection may have under way.
@@ -49,15 +54,21 @@ struct Desk {
 
 /// Serves each listener's banks until `shutdown` is cancelled, then answers what is in progress for at most two seconds.
 /// An HTTP/2 connection may have `max_streams` messages under way.
-pub async fn serve(places: Vec<(BankListener, Banks)>, max_streams: u32, shutdown: CancellationToken) {
+pub async fn serve(
+    places: Vec<(BankListener, Banks)>,
+    tls: Option<Arc<ServerConfig>>,
+    max_streams: u32,
+    shutdown: CancellationToken,
+) {
     let connections = TaskTracker::new();
     for (mut listener, banks) in places {
-        let desk = Arc::new(Desk { router: router(Arc::clone(&banks)), banks, max_streams });
+        let tls = tls.clone();
+        let desk = Arc::new(Desk { router: router(Arc::clone(&banks)), banks, tls, max_streams });
         let (connections, shutdown) = (connections.clone(), shutdown.clone());
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move {
             loop {
-                let line = listener.accept().await;
-                connections.spawn(converse(line, Arc::clone(&desk), shutdown.clone()));
+                let incoming = listener.accept().await;
+                connections.spawn(converse(incoming, Arc::clone(&desk), shutdown.clone()));
             }
         }));
     }
@@ -68,11 +79,15 @@ pub async fn serve(places: Vec<(BankListener, Banks)>, max_streams: u32, shutdow
 }
 
 /// Serves a connection over whichever HTTP the caller speaks.
-async fn converse(mut line: Line, desk: Arc<Desk>, shutdown: CancellationToken) {
-    let begun = shutdown.run_until_cancelled(line.begins_with(PREFACE)).await;
-    match begun {
-        Some(Ok(true)) => http2::serve(line, desk, shutdown).await,
-        Some(Ok(false)) => http1::serve(line, desk, shutdown).await,
+async fn converse(incoming: Incoming, desk: Arc<Desk>, shutdown: CancellationToken) {
+    let begin = async {
+        let mut line = incoming.open(desk.tls.clone()).await?;
+        let is_http2 = line.begins_with(PREFACE).await?;
+        Ok::<_, std::io::Error>((line, is_http2))
+    };
+    match shutdown.run_until_cancelled(begin).await {
+        Some(Ok((line, true))) => http2::serve(line, desk, shutdown).await,
+        Some(Ok((line, false))) => http1::serve(line, desk, shutdown).await,
         Some(Err(_)) | None => {}
     }
 }
@@ -124,12 +139,16 @@ fn message_to(method: &Method, uri: &Uri, banks: &Banks) -> Option<Arc<Bank>> {
 /// What the bank has to say to a message, or why it never reached the bank's judgement.
 async fn message(
     bank: &Arc<Bank>,
+    caller: &Caller,
     headers: &HeaderMap,
     body: impl Future<Output = Option<Bytes>>,
 ) -> Result<Reply, Refused> {
     if !is_reachable(bank).await {
         bank.is_missed();
         return Ok(Reply::HangUp);
+    }
+    if !bank.config().lets_in(caller) {
+        return Err(Refused(StatusCode::FORBIDDEN, "this certificate may not speak here".to_owned()));
     }
     if !is_xml(headers) {
         return Err(Refused(
@@ -140,6 +159,9 @@ async fn message(
     let Some(body) = body.await else {
         return Err(Refused(StatusCode::BAD_REQUEST, "the body is larger than 64 KiB".to_owned()));
     };
+    if !bank.signatures().are_good(headers, &body) {
+        return Err(Refused(StatusCode::UNAUTHORIZED, "the message is not signed as it must be".to_owned()));
+    }
     Ok(bank.answer(&body).await)
 }
 
@@ -153,8 +175,12 @@ async fn is_reachable(bank: &Bank) -> bool {
 
 /// What is said in a plain answer; any other reply is for the connection to carry out.
 fn plain(reply: Result<Reply, Refused>) -> Result<Response<Bytes>, Reply> {
+    let mut signed = Vec::new();
     let (status, media_type, text) = match reply {
-        Ok(Reply::Message(xml)) => (StatusCode::OK, XML, xml),
+        Ok(Reply::Message(xml, signatures)) => {
+            signed = signatures;
+            (StatusCode::OK, XML, xml)
+        }
         Ok(Reply::Garbage) => {
             (StatusCode::OK, "text/html", "<html><body>Welcome to your bank!<br></html>".to_owned())
         }
@@ -175,6 +201,9 @@ fn plain(reply: Result<Reply, Refused>) -> Result<Response<Bytes>, Reply> {
     let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    for signature in signed.iter().filter_map(|signature| HeaderValue::from_str(signature).ok()) {
+        response.headers_mut().append(SIGNATURE, signature);
+    }
     Ok(response)
 }
 

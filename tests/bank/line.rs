@@ -1,21 +1,27 @@
 //! Listeners that can go down, and connections that the bank can hang up on or write to past HTTP.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::tls::Caller;
 
 pub mod outbox;
 
 /// Connections that the system queues before they are accepted.
 const BACKLOG: u32 = 1_024;
+/// What every TLS handshake begins with, and no HTTP (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 22;
 
 /// Whether a bank can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +63,7 @@ impl BankListener {
     }
 
     /// The next connection, which comes about only while the bank is up.
-    pub async fn accept(&mut self) -> Line {
+    pub async fn accept(&mut self) -> Incoming {
         loop {
             let link = *self.link.borrow_and_update();
             if link == Link::Hung {
@@ -68,7 +74,7 @@ impl BankListener {
                         Ok((stream, _)) => {
                             // A connection that refuses the option is slower, not wrong.
                             drop(stream.set_nodelay(true));
-                            return Line::new(stream, self.up.child_token());
+                            return Incoming { stream, end: self.up.child_token() };
                         }
                         Err(_) => pause().await,
                     },
@@ -120,27 +126,66 @@ async fn changed(link: &mut watch::Receiver<Link>) {
     }
 }
 
+/// A connection that was just made.
+#[derive(Debug)]
+pub struct Incoming {
+    stream: TcpStream,
+    end: CancellationToken,
+}
+
+impl Incoming {
+    /// Shakes hands, if the caller begins to and the banks have TLS; whoever tests them may speak plaintext.
+    pub async fn open(self, tls: Option<Arc<ServerConfig>>) -> io::Result<Line> {
+        let Self { stream, end } = self;
+        let opening = async {
+            let mut first = [0];
+            let begun = stream.peek(&mut first).await?;
+            let Some(tls) = tls.filter(|_| begun > 0 && first == [TLS_HANDSHAKE]) else {
+                let stream: Box<dyn Duplex> = Box::new(stream);
+                return Ok::<_, io::Error>((stream, Caller::Plaintext));
+            };
+            let stream = TlsAcceptor::from(tls).accept(stream).await?;
+            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let caller = Caller::showing(shown);
+            let stream: Box<dyn Duplex> = Box::new(stream);
+            Ok((stream, caller))
+        };
+        let opened = end.run_until_cancelled(opening).await;
+        let (stream, caller) = opened.unwrap_or_else(|| Err(io::ErrorKind::ConnectionAborted.into()))?;
+        Ok(Line::new(stream, caller, end))
+    }
+}
+
+/// Bytes both ways, over TLS or not.
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Line {
-    reader: OwnedReadHalf,
     /// Bytes that were read already, to be read again.
     begun: Vec<u8>,
     wire: Wire,
+    caller: Caller,
     /// Wakes whoever waits for bytes when the connection is to end.
     end: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Line {
-    fn new(stream: TcpStream, end: CancellationToken) -> Self {
+    fn new(stream: Box<dyn Duplex>, caller: Caller, end: CancellationToken) -> Self {
         let waits = Box::pin(end.clone().cancelled_owned());
-        let (reader, writer) = stream.into_split();
-        Self { reader, begun: Vec::new(), wire: Wire { writer: Arc::new(writer), end }, end: waits }
+        let wire = Wire { stream: Arc::new(Mutex::new(stream)), end };
+        Self { begun: Vec::new(), wire, caller, end: waits }
     }
 
     /// The way past HTTP.
     pub fn wire(&self) -> Wire {
         self.wire.clone()
+    }
+
+    /// Who is at the other end.
+    pub fn caller(&self) -> Caller {
+        self.caller.clone()
     }
 
     /// Whether the first bytes are `preface`. Reads no more than it takes to see that, and leaves them to be read again.
@@ -159,10 +204,16 @@ impl Line {
 }
 
 /// A handler's way past HTTP: it can write to its connection, or end it without a word.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Wire {
-    writer: Arc<OwnedWriteHalf>,
+    stream: Arc<Mutex<Box<dyn Duplex>>>,
     end: CancellationToken,
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire").field("end", &self.end).finish_non_exhaustive()
+    }
 }
 
 impl Wire {
@@ -174,27 +225,26 @@ impl Wire {
     /// Writes `bytes` as they are.
     pub async fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            self.check()?;
-            self.writer.writable().await?;
-            match self.writer.try_write(bytes) {
-                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
+            let count = poll_fn(|cx| self.poll_write(cx, bytes)).await?;
+            bytes = bytes.get(count..).unwrap_or_default();
         }
-        Ok(())
+        poll_fn(|cx| self.poll_flush(cx)).await
     }
 
     /// Writes what there is room for.
     fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        loop {
-            self.check()?;
-            ready!(self.writer.as_ref().as_ref().poll_write_ready(cx))?;
-            match self.writer.try_write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
-            }
-        }
+        self.check()?;
+        Pin::new(&mut *self.stream()).poll_write(cx, bytes)
+    }
+
+    /// Sends what was written: TLS may keep some of it.
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check()?;
+        Pin::new(&mut *self.stream()).poll_flush(cx)
+    }
+
+    fn stream(&self) -> MutexGuard<'_, Box<dyn Duplex>> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check(&self) -> io::Result<()> {
@@ -218,7 +268,7 @@ impl AsyncRead for Line {
             self.begun.drain(..count);
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.reader).poll_read(cx, buffer)
+        Pin::new(&mut *self.wire.stream()).poll_read(cx, buffer)
     }
 }
 
@@ -232,22 +282,16 @@ impl AsyncWrite for Line {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            self.wire.check()?;
-            ready!(self.wire.writer.as_ref().as_ref().poll_write_ready(cx))?;
-            match self.wire.writer.try_write_vectored(parts) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
-            }
-        }
+        self.wire.check()?;
+        Pin::new(&mut *self.wire.stream()).poll_write_vectored(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.wire.stream().is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire.poll_flush(cx)
     }
 
     /// Nothing to do: the server drops the connection right after, which closes it.

@@ -11,6 +11,7 @@ mod counters;
 mod fields;
 mod gate;
 mod http;
+mod jws;
 mod line;
 mod messages;
 mod notices;
@@ -18,6 +19,7 @@ mod rates;
 #[cfg(test)]
 mod sample;
 mod script;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,10 +27,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use config::BankConfig;
 use conversation::Bank;
 use http::Banks;
 use line::{BankListener, Link};
@@ -83,7 +87,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     if let Some(file) = &arguments.address_file {
         remove_stale(file)?;
     }
-    let banks = open_banks(&arguments)?;
+    let (tls, banks) = open_banks(&arguments)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let (places, address) = listen(&arguments, banks)?;
@@ -98,7 +102,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         asked.cancel();
     });
-    http::serve(places, arguments.max_streams, shutdown).await;
+    http::serve(places, tls, arguments.max_streams, shutdown).await;
     Ok(())
 }
 
@@ -131,8 +135,11 @@ fn listen(arguments: &Arguments, banks: Vec<Bank>) -> Result<(Places, SocketAddr
     Ok((places, address))
 }
 
+/// What the banks are served with over TLS, and the banks.
+type Opened = (Option<Arc<ServerConfig>>, Vec<Bank>);
+
 /// Reads both files and opens the books, reporting everything that is wrong with the files together.
-fn open_banks(arguments: &Arguments) -> Result<Vec<Bank>, String> {
+fn open_banks(arguments: &Arguments) -> Result<Opened, String> {
     let configs = config::load(&arguments.banks);
     let mut scripts = match &arguments.script {
         None => Ok(Default::default()),
@@ -141,7 +148,7 @@ fn open_banks(arguments: &Arguments) -> Result<Vec<Bank>, String> {
             .and_then(|text| script::read_file(&text).map_err(|problems| config::report(path, &problems))),
     };
     if let (Ok(configs), Ok(known), Some(path)) = (&configs, &scripts, &arguments.script) {
-        let is_bank = |id: &String| configs.iter().any(|config| config.id == *id);
+        let is_bank = |id: &String| configs.banks.iter().any(|config| config.id == *id);
         let strangers: Vec<String> =
             known.keys().filter(|id| !is_bank(id)).map(|id| format!("{id} is not a bank")).collect();
         if !strangers.is_empty() {
@@ -156,13 +163,13 @@ fn open_banks(arguments: &Arguments) -> Result<Vec<Bank>, String> {
     };
     let directory = &arguments.books;
     std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    configs
-        .into_iter()
-        .map(|config| {
-            let script = scripts.remove(&config.id).unwrap_or_default();
-            Bank::open(config, script, directory)
-        })
-        .collect()
+    let tls = configs.tls.map(|files| files.load()).transpose()?;
+    let open = |config: BankConfig| {
+        let script = scripts.remove(&config.id).unwrap_or_default();
+        Bank::open(config, script, directory)
+    };
+    let banks: Result<Vec<Bank>, String> = configs.banks.into_iter().map(open).collect();
+    Ok((tls, banks?))
 }
 
 /// Takes away the address of an earlier run, which somebody could mistake for this one's.

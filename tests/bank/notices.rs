@@ -11,6 +11,9 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Duration, sleep};
 
+use crate::jws::SIGNATURE;
+use crate::tls::NoticeFiles;
+
 /// How long the receiver may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The first pause before a notice is sent again; each further one is twice as long.
@@ -43,11 +46,14 @@ pub struct NoticeCounts {
 }
 
 impl Notifier {
-    /// Delivers to `url`; without one, notices wait until it is told.
-    pub fn new(url: Option<Url>) -> Result<Self, String> {
-        let client = Client::builder().timeout(TIMEOUT).redirect(Policy::none()).no_proxy().build();
+    /// Delivers to `url`, with `files` over TLS; without a URL, notices wait until it is told.
+    pub fn new(url: Option<Url>, files: Option<&NoticeFiles>) -> Result<Self, String> {
+        let mut client = Client::builder().timeout(TIMEOUT).redirect(Policy::none()).no_proxy();
+        if let Some(files) = files {
+            client = files.client(client)?;
+        }
         Ok(Self {
-            client: client.map_err(|error| error.to_string())?,
+            client: client.build().map_err(|error| error.to_string())?,
             url: watch::Sender::new(url),
             places: Semaphore::new(MAX_UNDER_WAY),
             answers: Mutex::default(),
@@ -76,10 +82,10 @@ impl Notifier {
     }
 
     /// Sends `xml`, which was planned, until it is taken (200) or refused (400 to 499), and returns that status.
-    pub async fn deliver(&self, xml: &str) -> u16 {
+    pub async fn deliver(&self, xml: &str, signatures: &[String]) -> u16 {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.try_once(xml).await {
+            match self.try_once(xml, signatures).await {
                 Some(status @ (200 | 400..=499)) => {
                     self.open.fetch_sub(1, Ordering::Relaxed);
                     return status;
@@ -91,10 +97,11 @@ impl Notifier {
     }
 
     /// The status that one try was answered with; none if it was not answered.
-    async fn try_once(&self, xml: &str) -> Option<u16> {
+    async fn try_once(&self, xml: &str, signatures: &[String]) -> Option<u16> {
         let url = self.url.subscribe().wait_for(Option::is_some).await.ok()?.clone()?;
         let _place = self.places.acquire().await.ok()?;
         let request = self.client.post(url).header(CONTENT_TYPE, "application/xml; charset=utf-8");
+        let request = signatures.iter().fold(request, |request, signed| request.header(SIGNATURE, signed));
         let Ok(response) = request.body(xml.to_owned()).send().await else {
             self.unreachable.fetch_add(1, Ordering::Relaxed);
             return None;

@@ -45,7 +45,11 @@ pub struct Program {
 impl Program {
     /// Starts on empty books.
     pub fn start() -> Self {
-        let directory = new_directory();
+        Self::start_in(new_directory())
+    }
+
+    /// Starts with the files of a directory, which goes away with it.
+    pub fn start_in(directory: PathBuf) -> Self {
         Self::start_as(command(&directory), directory)
     }
 
@@ -196,7 +200,7 @@ impl Drop for Program {
 }
 
 /// A directory of its own, with the banks file.
-fn new_directory() -> PathBuf {
+pub fn new_directory() -> PathBuf {
     let directory = std::env::temp_dir().join(format!("bank-case-{:032x}", rand::random::<u128>()));
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join("banks.toml"), BANKS).unwrap();

@@ -14,6 +14,8 @@ mod program;
 mod returns;
 #[path = "../bank/sample.rs"]
 mod sample;
+#[path = "bank/tls.rs"]
+mod tls;
 
 use std::fs;
 use std::process::Output;

@@ -38,6 +38,8 @@ mod reflection;
 mod settings;
 #[path = "edge/shutdown.rs"]
 mod shutdown;
+#[path = "edge/signatures.rs"]
+mod signatures;
 #[path = "edge/tcp.rs"]
 mod tcp;
 #[path = "edge/tls.rs"]

@@ -46,12 +46,13 @@ impl Naive {
         let database_url = postgres.url(DATABASE);
         let mut starter = Starter { folder: setup.folder.clone(), parts: Vec::new() };
 
-        let banks = starter.file("banks.toml", &banks_file(setup))?;
+        let certificates = setup.certificates()?;
+        let banks = starter.file("banks.toml", &banks_file(setup, &certificates))?;
         let mut bank = Command::new(binaries::program("bank")?);
         bank.arg("--banks").arg(banks).arg("--books").arg(books);
         let bank_address = starter.start("bank", bank)?;
 
-        let directory = starter.file("directory.toml", &directory_file(setup, None)?)?;
+        let directory = starter.file("directory.toml", &directory_file(setup, &certificates, None)?)?;
         let mut channel = Command::new(binaries::program("channel")?);
         channel.arg("--directory").arg(directory).args([crate::MAX_STREAMS, "--insecure-listen"]);
         let channel = starter.start("channel", channel)?;

@@ -1,4 +1,4 @@
-//! The system's certificates: one CA that callers trust, and one of the services among themselves.
+//! The system's certificates: one CA that callers trust, one of the services among themselves, and one of the banks.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use common::{
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, SignatureAlgorithm,
 };
 use rustls::{ClientConfig, pki_types::ServerName};
 use time::{Duration, OffsetDateTime};
@@ -89,6 +89,16 @@ pub fn identity_of(program: &str) -> String {
     format!("spiffe://rialto.test/{program}")
 }
 
+/// What the certificate is called that the channel shows to a bank.
+pub fn client_at(bank: &str) -> String {
+    identity_of(&format!("at/{bank}"))
+}
+
+/// What a bank's own certificate calls it.
+pub fn name_of(bank: &str) -> String {
+    format!("spiffe://{bank}.test/notices")
+}
+
 /// The certificates of one system, in a folder of their own.
 #[derive(Clone, Debug)]
 pub struct Certificates(PathBuf);
@@ -99,21 +109,34 @@ impl Certificates {
         Self(folder.to_owned())
     }
 
-    /// New certificates for callers, the services and the bench itself.
+    /// New certificates for callers, the services and the bench itself, and for these banks: `notices` is what the channel is served
+    /// with where they speak unasked, `banks` what they are served with,
+    /// `at-{bank}` the channel's at that bank, `of-{bank}` the bank's where it speaks unasked.
     ///
     /// # Errors
     /// When the folder can't be written.
-    pub fn make(folder: &Path) -> Result<Self, BenchError> {
+    pub fn make<'a>(folder: &Path, banks: impl Iterator<Item = &'a str>) -> Result<Self, BenchError> {
         fs::create_dir_all(folder)?;
         let made = Self::at(folder);
         let public = Authority::new("Rialto demo CA")?;
         made.write("ca", public.pem())?;
-        made.keep("public", public.issue("gateway", &HOSTS, HOLDS)?)?;
+        for (name, of) in [("public", "gateway"), ("notices", "channel")] {
+            made.keep(name, public.issue(of, &HOSTS, HOLDS)?)?;
+        }
         let peers = Authority::new("Rialto demo services CA")?;
         made.write("peer-ca", peers.pem())?;
         for program in ["gateway", "platform", "channel", "bench"] {
             let identity = identity_of(program);
             made.keep(program, peers.issue(program, &[HOSTS[0], HOSTS[1], &identity], HOLDS)?)?;
+        }
+        let authority = Authority::new("Rialto demo banks CA")?;
+        made.write("bank-ca", authority.pem())?;
+        made.keep("banks", authority.issue("banks", &HOSTS, HOLDS)?)?;
+        made.signing_key("rialto-signs", &PKCS_ECDSA_P256_SHA256)?;
+        for bank in banks {
+            made.signing_key(&format!("{bank}-signs"), &PKCS_ED25519)?;
+            made.keep(&format!("at-{bank}"), authority.issue(bank, &[&client_at(bank)], HOLDS)?)?;
+            made.keep(&format!("of-{bank}"), authority.issue(bank, &[&name_of(bank)], HOLDS)?)?;
         }
         Ok(made)
     }
@@ -127,6 +150,16 @@ impl Certificates {
         self.write(name, certificate)?;
         fs::write(self.key(name), key)?;
         Ok(())
+    }
+
+    fn signing_key(&self, name: &str, of: &'static SignatureAlgorithm) -> Result<(), BenchError> {
+        let key = KeyPair::generate_for(of)?;
+        self.keep(name, (key.public_key_pem(), key.serialize_pem()))
+    }
+
+    /// Settings (TOML) of whoever signs with one key and believes another.
+    pub fn signatures(&self, own: &str, others: &str) -> String {
+        format!("sign_key_file = {:?}\nverify_key_file = {:?}\n", self.key(own), self.file(others))
     }
 
     /// A certificate's file.
@@ -144,6 +177,12 @@ impl Certificates {
         self.file("ca")
     }
 
+    /// Settings (TOML) that name a certificate and its key.
+    pub fn settings(&self, prefix: &str, name: &str) -> String {
+        let (certificate, key) = (self.file(name), self.key(name));
+        format!("{prefix}certificate_file = {certificate:?}\n{prefix}key_file = {key:?}\n")
+    }
+
     /// The arguments that make a program who it is.
     pub fn identity_args(&self, program: &str) -> Vec<String> {
         let files = [
@@ -156,6 +195,18 @@ impl Certificates {
 
     fn identity(&self, program: &str) -> Identity {
         Identity::new(self.file(program), self.key(program), self.file("peer-ca"))
+    }
+
+    /// A client that speaks unasked as this bank does.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn as_bank(&self, bank: &str) -> Result<reqwest::Client, BenchError> {
+        let name = format!("of-{bank}");
+        let shown = [fs::read(self.file(&name))?, fs::read(self.key(&name))?].concat();
+        let trusted = reqwest::Certificate::from_pem(&fs::read(self.ca())?)?;
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([trusted]);
+        Ok(client.identity(reqwest::Identity::from_pem(&shown)?).build()?)
     }
 
     /// A connection over TLS to a service at this address, as if it were this program, or to a gateway as callers connect; nothing was

@@ -35,6 +35,9 @@ pub use banks::{BANKS, BankSetup, BankTimes, QUICK, banks_file, directory_file};
 /// The database of the system.
 const DATABASE: &str = "rialto";
 
+/// The file of the address where the channel takes notices.
+const NOTICE_ADDRESS: &str = "notices.address";
+
 /// How to start the system.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -54,7 +57,9 @@ pub struct Setup {
     pub max_in_flight: u32,
     /// Further settings of banks in the channel's directory: a bank's id, and a line of TOML.
     pub bank_settings: Vec<(&'static str, String)>,
-    /// Where the channel takes what banks say unasked, which they are told; nowhere if there is none.
+    /// Banks, by their ids, with which messages, answers and notices are signed.
+    pub signing: &'static [&'static str],
+    /// Where the channel takes what banks say unasked, which they are told unless the port is 0; nowhere if there is none.
     pub notice_listen: Option<String>,
     /// Further flags, each for a service.
     pub flags: Vec<(Service, String)>,
@@ -80,6 +85,7 @@ impl Setup {
             queueing: &[],
             max_in_flight: 1024,
             bank_settings: Vec::new(),
+            signing: &[],
             notice_listen: None,
             flags: Vec::new(),
             variables: Vec::new(),
@@ -87,6 +93,14 @@ impl Setup {
             features: Vec::new(),
             detours: None,
         }
+    }
+
+    /// Makes the certificates of such a system.
+    ///
+    /// # Errors
+    /// When they can't be written.
+    pub fn certificates(&self) -> Result<Certificates, BenchError> {
+        Certificates::make(&self.folder.join("certificates"), self.banks.iter().map(|bank| bank.id))
     }
 
     /// Has every bank reached over HTTP/2.
@@ -162,7 +176,7 @@ impl System {
             fs::write(setup.folder.join("database-made"), "")?;
         }
         let keys = keys::made(&setup.folder)?;
-        let certificates = Certificates::make(&setup.folder.join("certificates"))?;
+        let certificates = setup.certificates()?;
         let (audit_key, audit_public_key) = keys::audit_key(&setup.folder)?;
         for bank in &setup.banks {
             // Addresses of an earlier run may be somebody else's by now.
@@ -211,7 +225,7 @@ impl System {
         command.args(["--listen", listen]).arg("--address-file").arg(&address_file);
         match service {
             Service::Bank => {
-                fs::write(folder.join("banks.toml"), banks_file(&self.setup))?;
+                fs::write(folder.join("banks.toml"), banks_file(&self.setup, &self.certificates))?;
                 command
                     .arg("--banks")
                     .arg(folder.join("banks.toml"))
@@ -224,11 +238,16 @@ impl System {
                     Some(_) => Some(self.way(Link::ChannelToBank, self.address(Service::Bank))?),
                     None => None,
                 };
-                fs::write(folder.join("directory.toml"), directory_file(&self.setup, detour.as_deref())?)?;
+                let directory = directory_file(&self.setup, &self.certificates, detour.as_deref())?;
+                fs::write(folder.join("directory.toml"), directory)?;
                 command.arg("--directory").arg(folder.join("directory.toml"));
                 self.let_in(&mut command, service, "platform=rialto.channel.v1.InstructionService/*");
-                command
-                    .args(self.setup.notice_listen.iter().flat_map(|address| ["--notice-listen", address]));
+                if let Some(listen) = &self.setup.notice_listen {
+                    command.args(["--notice-listen", listen]);
+                    command.arg("--notice-address-file").arg(folder.join(NOTICE_ADDRESS));
+                    command.arg("--notice-certificate").arg(self.certificates.file("notices"));
+                    command.arg("--notice-key").arg(self.certificates.key("notices"));
+                }
             }
             Service::Platform => {
                 command
@@ -279,6 +298,15 @@ impl System {
     /// address of its own, which the bank can leave.
     pub fn address(&self, service: Service) -> &str {
         self.running.get(Self::place(service)).map(|(_, address)| address.as_str()).unwrap_or_default()
+    }
+
+    /// Where the channel takes what this bank says unasked.
+    ///
+    /// # Errors
+    /// When it takes nothing.
+    pub fn notice_url(&self, bank: &str) -> Result<String, BenchError> {
+        let address = fs::read_to_string(self.setup.folder.join(NOTICE_ADDRESS))?;
+        Ok(format!("https://{}/banks/{bank}/pacs.002", address.trim()))
     }
 
     /// How callers reach the gateway.

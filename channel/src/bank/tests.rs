@@ -29,7 +29,7 @@ struct Running {
 fn entry(id: &str, bic: &str, address: &str) -> String {
     format!(
         "[[bank]]\nid = {id:?}\nname = \"A bank\"\nbic = {bic:?}\niban_bank_codes = []\ncurrencies = [\"EUR\"]\n\
-         rail = \"iso20022\"\naddress = {address:?}\nanswer_timeout_ms = 2000\nenquire_after_ms = 2000\n\
+         rail = \"iso20022\"\ninsecure = true\naddress = {address:?}\nanswer_timeout_ms = 2000\nenquire_after_ms = 2000\n\
          valid_for_ms = 20000\n"
     )
 }

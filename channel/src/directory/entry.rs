@@ -1,10 +1,6 @@
 //! The banks file: TOML, one `[[bank]]` for each bank, read with every problem reported at once.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::HashMap, path::Path, time::Duration};
 
 use common::{bic::Bic, money::Currency, text};
 use proto::channel::OfflinePolicy;
@@ -15,8 +11,10 @@ use toml::{
 use url::Url;
 
 use table::{BankTable, line};
+pub use trust::Trust;
 
 mod table;
+mod trust;
 
 /// The longest that a bank may take to answer.
 const MAX_ANSWER_TIMEOUT_MS: u32 = 120_000;
@@ -86,14 +84,18 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RailEntry {
     /// ISO 20022 messages over HTTP.
-    Iso20022 {
-        /// Where to send them.
-        address: Url,
-        /// The certificates (PEM) that alone are trusted there; none for those that the machine trusts.
-        ca: Option<Vec<u8>>,
-        /// What is spoken there.
-        http: HttpVersion,
-    },
+    Iso20022(Access),
+}
+
+/// Where messages go, over what, and by what the two sides know each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Where to send them; over https unless the entry says in words that it is insecure.
+    pub address: Url,
+    /// What is spoken there.
+    pub http: HttpVersion,
+    /// By what the two sides know each other.
+    pub trust: Trust,
 }
 
 /// A version of HTTP.
@@ -108,8 +110,8 @@ pub enum HttpVersion {
 impl RailEntry {
     /// Whether messages travel over TLS.
     pub fn is_encrypted(&self) -> bool {
-        let Self::Iso20022 { address, .. } = self;
-        address.scheme() == "https"
+        let Self::Iso20022(access) = self;
+        access.address.scheme() == "https"
     }
 }
 
@@ -180,7 +182,7 @@ fn entry(
     }
     let rail = table.text("rail", "the one there is: iso20022", |rail| (rail == "iso20022").then_some(()));
     let address = table.text("address", "an address such as https://bank.example/iso20022", address);
-    let ca = ca(&mut table, address.as_ref(), folder);
+    let trust = trust::read(&mut table, address.as_ref(), folder);
     let http = http_version(&mut table);
     let times = times(&mut table);
     let limits = limits(&mut table);
@@ -194,7 +196,7 @@ fn entry(
         bic: bic?,
         iban_bank_codes: codes?,
         currencies: currencies?,
-        rail: RailEntry::Iso20022 { address, ca: ca?, http: http? },
+        rail: RailEntry::Iso20022(Access { address, http: http?, trust: trust? }),
         times: times?,
         limits: limits?,
         offline_policy: offline_policy?,
@@ -282,27 +284,6 @@ fn address(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     (matches!(url.scheme(), "http" | "https") && url.has_host() && is_plain).then_some(url)
-}
-
-/// The certificates that `ca_file` holds; none inside if there is no such key, none at all if they can't be read.
-#[expect(clippy::option_option, reason = "absent and unreadable are two things")]
-fn ca(table: &mut BankTable<'_>, address: Option<&Url>, folder: &Path) -> Option<Option<Vec<u8>>> {
-    if !table.has("ca_file") {
-        return Some(None);
-    }
-    let path: PathBuf =
-        table.text("ca_file", "a file name", |name| (!name.is_empty()).then(|| folder.join(name)))?;
-    if address.is_some_and(|address| address.scheme() != "https") {
-        table.refuse("ca_file", "makes sense only with an https address");
-        return None;
-    }
-    match std::fs::read(&path) {
-        Ok(pem) => Some(Some(pem)),
-        Err(error) => {
-            table.refuse("ca_file", &format!("cannot read {}: {error}", path.display()));
-            None
-        }
-    }
 }
 
 /// What only one bank may have and several do.

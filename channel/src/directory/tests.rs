@@ -17,6 +17,7 @@ address = "http://127.0.0.1:8080/aurora"
 answer_timeout_ms = 5_000
 enquire_after_ms = 7_000
 valid_for_ms = 20_000
+insecure = true
 
 [[bank]]
 id = "borealis"
@@ -88,8 +89,8 @@ fn what_has_a_default_can_be_said() {
     );
     let file = File::new("said", &said);
     let versions = entry::read(&file.0).expect("good").into_iter().map(|entry| {
-        let RailEntry::Iso20022 { http, .. } = entry.rail;
-        http
+        let RailEntry::Iso20022(access) = entry.rail;
+        access.http
     });
     assert_eq!(versions.collect::<Vec<_>>(), [HttpVersion::Http1, HttpVersion::Http2]);
     let directory = file.source().load(&Directory::default()).expect("good").to_wire();
@@ -157,7 +158,7 @@ fn each_problem_is_reported_with_line_bank_and_field() {
         (
             "max_in_flight = 8",
             "overdue_after_ms = 20_000",
-            ":25: bank \"borealis\": overdue_after_ms: 20000 is not more than valid_for_ms 20000",
+            ":26: bank \"borealis\": overdue_after_ms: 20000 is not more than valid_for_ms 20000",
         ),
         (
             "max_in_flight = 8",
@@ -172,7 +173,7 @@ fn each_problem_is_reported_with_line_bank_and_field() {
             "offline_policy: expected refuse or queue, got a bool",
         ),
         ("max_in_flight = 8", "takes_return_requests = 1", "takes_return_requests: expected true or false"),
-        ("max_in_flight", "max_inflight", ":25: bank \"borealis\": max_inflight: unknown key"),
+        ("max_in_flight", "max_inflight", ":26: bank \"borealis\": max_inflight: unknown key"),
         (
             "valid_for_ms = 20_000",
             "valid_for_ms = 20_000\nca_file = \"x\"",
@@ -181,10 +182,45 @@ fn each_problem_is_reported_with_line_bank_and_field() {
         (
             "max_in_flight = 8",
             "http = \"3\"",
-            ":25: bank \"borealis\": http: expected \"1.1\" or \"2\", got \"3\"",
+            ":26: bank \"borealis\": http: expected \"1.1\" or \"2\", got \"3\"",
         ),
         ("max_in_flight = 8", "http = 2", "http: expected \"1.1\" or \"2\", got 2"),
-        ("max_in_flight = 8", "ca_file = \"no-such.pem\"", ":25: bank \"borealis\": ca_file: cannot read"),
+        ("max_in_flight = 8", "ca_file = \"no-such.pem\"", ":26: bank \"borealis\": ca_file: cannot read"),
+        ("insecure = true", "", ":9: bank \"aurora\": address: without TLS everybody"),
+        ("insecure = true", "insecure = false", ":9: bank \"aurora\": address: without TLS everybody"),
+        ("insecure = true", "insecure = \"yes\"", ":13: bank \"aurora\": insecure: expected true or false"),
+        ("max_in_flight = 8", "insecure = true", ":26: bank \"borealis\": insecure: the address is https"),
+        (
+            "valid_for_ms = 20_000",
+            "valid_for_ms = 20_000\nclient_certificate_file = \"x\"",
+            ":13: bank \"aurora\": client_certificate_file: makes sense only with an https",
+        ),
+        (
+            "max_in_flight = 8",
+            "client_certificate_file = \"/dev/null\"",
+            "bank \"borealis\": client_key_file: is missing: client_certificate_file needs it",
+        ),
+        (
+            "max_in_flight = 8",
+            "client_key_file = \"/dev/null\"",
+            "bank \"borealis\": client_certificate_file: is missing: client_key_file needs it",
+        ),
+        (
+            "max_in_flight = 8",
+            "notice_ca_file = \"/dev/null\"",
+            "bank \"borealis\": notice_name: is missing: notice_ca_file needs it",
+        ),
+        (
+            "max_in_flight = 8",
+            "notice_name = \"a\"",
+            "bank \"borealis\": notice_ca_file: is missing: notice_name needs it",
+        ),
+        (
+            "max_in_flight = 8",
+            "notice_ca_file = \"/dev/null\"\nnotice_name = \"*.bank\"",
+            ":27: bank \"borealis\": notice_name: expected a URI or a host",
+        ),
+        ("max_in_flight = 8", "client_key_file = \"no-such.key\"", "client_key_file: cannot read"),
         ("[[bank]]\nid = \"aurora\"", "colour = 1\n[[bank]]\nid = \"aurora\"", ":2: colour: unknown key"),
         ("valid_for_ms = 20_000", "valid_for_ms = 20_000\nid = \"b\"", ":13: "),
         ("5_000", "5O00", ":10: "),
@@ -212,7 +248,8 @@ fn a_ca_file_must_hold_certificates() {
     let ca = File::new("ca", "no certificate");
     let name = ca.0.display().to_string();
     let found = problems("pinned", &GOOD.replace("max_in_flight = 8", &format!("ca_file = {name:?}")));
-    assert!(found.join("").contains("bank \"borealis\": ca_file: holds no certificate"), "{found:?}");
+    let problem = format!("bank \"borealis\": {name}: holds no certificate");
+    assert!(found.join("").contains(&problem), "{found:?}");
 }
 
 #[test]

@@ -45,6 +45,17 @@ pub(crate) struct Running {
 
 /// Starts a channel with a fast and a slow bank.
 pub(crate) async fn start(name: &str, arguments: &[&str], slow_in_flight: u32) -> Running {
+    let arguments = [arguments, &["--notice-listen=127.0.0.1:0", "--insecure-notice-listen"]].concat();
+    start_with(name, &arguments, slow_in_flight, ["", ""]).await
+}
+
+/// Starts a channel with a fast and a slow bank, each with further settings in the directory.
+pub(crate) async fn start_with(
+    name: &str,
+    arguments: &[&str],
+    slow_in_flight: u32,
+    [of_fast, of_slow]: [&str; 2],
+) -> Running {
     let fast = bank(|mut stream| async move {
         while request(&mut stream).await.is_some() {
             drop(stream.write_all(good_answer().as_bytes()).await);
@@ -69,12 +80,14 @@ pub(crate) async fn start(name: &str, arguments: &[&str], slow_in_flight: u32) -
     let entry = |id: &str, bic: &str, address: &str, in_flight: u32| {
         format!(
             "[[bank]]\nid = {id:?}\nname = \"A bank\"\nbic = {bic:?}\niban_bank_codes = []\ncurrencies = [\"EUR\"]\n\
-             rail = \"iso20022\"\naddress = {address:?}\nanswer_timeout_ms = 5000\nenquire_after_ms = 7000\n\
+             rail = \"iso20022\"\ninsecure = true\naddress = {address:?}\nanswer_timeout_ms = 5000\nenquire_after_ms = 7000\n\
              valid_for_ms = 20000\nmax_in_flight = {in_flight}\n"
         )
     };
     let banks = entry("fast", "FASTDEFF", fast.as_str(), 100)
-        + &entry("slow", "SLOWDEFF", slow.as_str(), slow_in_flight);
+        + of_fast
+        + &entry("slow", "SLOWDEFF", slow.as_str(), slow_in_flight)
+        + of_slow;
     let file = File::new(name, &banks);
     let path = file.0.display().to_string();
     let arguments =

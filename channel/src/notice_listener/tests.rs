@@ -14,6 +14,9 @@ use crate::{
     rails::iso20022::notice::tests::credited,
 };
 
+mod signed;
+mod tls;
+
 const XML: &str = "application/xml; charset=utf-8";
 
 /// What a bank hears: the status, and when to come back, if it is told.

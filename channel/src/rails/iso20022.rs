@@ -6,6 +6,7 @@ pub mod camt056;
 mod codes;
 pub mod gate;
 pub mod http;
+pub mod jws;
 pub mod message;
 pub mod notice;
 pub mod pacs002;
@@ -19,12 +20,11 @@ use std::time::Duration;
 
 use common::{clock::Clock, planted};
 use proto::channel::{Rejected, outcome::Verdict};
-use url::Url;
 use uuid::Uuid;
 
 use super::{Carried, Contact, not_sent, unknown};
 use crate::{
-    directory::entry::HttpVersion,
+    directory::entry::Access,
     instruction::{Instruction, Message},
 };
 use answer::Answer;
@@ -41,20 +41,17 @@ pub struct Iso20022 {
 }
 
 impl Iso20022 {
-    /// Prepares the way to the bank at `address`, which speaks that `version` of HTTP. With `ca` (PEM) only certificates under those are trusted, otherwise
-    /// the machine's. `answer_timeout` is for everything from the connection to the end of the answer.
+    /// Prepares the way to a bank. `answer_timeout` is for everything from the connection to the end of the answer.
     ///
     /// # Errors
-    /// When there is no certificate in `ca`, or TLS can't be prepared.
+    /// What is wrong with which file, or with the address.
     pub fn new(
         correspondents: Correspondents,
-        address: &Url,
-        version: HttpVersion,
-        ca: Option<&[u8]>,
+        access: &Access,
         answer_timeout: Duration,
         clock: Clock,
     ) -> Result<Self, String> {
-        Ok(Self { client: BankClient::new(address, version, ca, answer_timeout)?, correspondents, clock })
+        Ok(Self { client: BankClient::new(access, answer_timeout)?, correspondents, clock })
     }
 
     /// Carries an instruction and says what is known of the result.
@@ -103,6 +100,7 @@ impl Iso20022 {
 fn without_answer(no_answer: &NoAnswer) -> Verdict {
     let reason = match no_answer {
         NoAnswer::Unreachable(_) => return not_sent("BANK_UNREACHABLE", no_answer.to_string()),
+        NoAnswer::Crowded => return not_sent("BANK_BUSY", no_answer.to_string()),
         NoAnswer::TimedOut(_) => "ANSWER_TIMED_OUT",
         NoAnswer::Broken(_) | NoAnswer::BrokenBesides(_) => "CONNECTION_BROKEN",
         NoAnswer::Status(status) if planted::is("X8") => {
@@ -110,6 +108,8 @@ fn without_answer(no_answer: &NoAnswer) -> Verdict {
             return Verdict::Rejected(Rejected { iso_code, text, ..Rejected::default() });
         }
         NoAnswer::Status(_) => "HTTP_STATUS",
+        NoAnswer::BadSignature(_) => "ANSWER_NOT_SIGNED",
+        NoAnswer::NotSigned => return not_sent("NOT_SIGNED", no_answer.to_string()),
         NoAnswer::MediaType | NoAnswer::TooLong | NoAnswer::Unreadable(_) => "ANSWER_UNREADABLE",
     };
     unknown(reason, no_answer.to_string())
@@ -119,7 +119,9 @@ fn contact(no_answer: &NoAnswer) -> Contact {
     match no_answer {
         NoAnswer::Unreachable(_) | NoAnswer::TimedOut(_) | NoAnswer::Broken(_) => Contact::Failed,
         NoAnswer::Status(500..) => Contact::Failed,
-        NoAnswer::BrokenBesides(_) => Contact::Unclear,
+        NoAnswer::BrokenBesides(_) | NoAnswer::Crowded | NoAnswer::NotSigned | NoAnswer::BadSignature(_) => {
+            Contact::Unclear
+        }
         NoAnswer::Status(_) | NoAnswer::MediaType | NoAnswer::TooLong | NoAnswer::Unreadable(_) => {
             Contact::Unclear
         }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How often the files are looked at: small, and rarely changed.
@@ -19,7 +19,8 @@ pub struct Contents {
     pub bytes: Vec<u8>,
 }
 
-type Make<T> = fn(&[Contents]) -> Result<T, String>;
+/// Makes it of the files, or says what is wrong with which.
+type Make<T> = Box<dyn Fn(&[Contents]) -> Result<T, String> + Send + Sync>;
 
 /// Something made of files. Who holds what was made keeps it; who asks again gets what the files make now.
 pub struct Live<T> {
@@ -31,6 +32,7 @@ pub struct Live<T> {
 struct Now<T> {
     /// What the files held when they were last looked at, good or bad.
     seen: Result<Vec<Contents>, String>,
+    looked_at: Instant,
     made: Arc<T>,
 }
 
@@ -45,15 +47,34 @@ impl<T> Live<T> {
     ///
     /// # Errors
     /// What is wrong with which file.
-    pub fn read(files: Vec<PathBuf>, make: Make<T>) -> Result<Self, String> {
+    pub fn read(
+        files: Vec<PathBuf>,
+        make: impl Fn(&[Contents]) -> Result<T, String> + Send + Sync + 'static,
+    ) -> Result<Self, String> {
         let contents = read(&files)?;
         let made = Arc::new(make(&contents)?);
-        Ok(Self { files, make, now: RwLock::new(Now { seen: Ok(contents), made }) })
+        let now = Now { seen: Ok(contents), looked_at: Instant::now(), made };
+        Ok(Self { files, make: Box::new(make), now: RwLock::new(now) })
     }
 
     /// What the files make, as of the last look.
     pub fn current(&self) -> Arc<T> {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner).made)
+    }
+
+    /// What the files make now: for what is rare enough to read them each time, as a connection is.
+    pub fn fresh(&self) -> Arc<T> {
+        self.look();
+        self.current()
+    }
+
+    /// What the files made a second ago at the earliest: for what is too frequent to read them each time, as a message is.
+    pub fn recent(&self) -> Arc<T> {
+        let looked_at = self.now.read().unwrap_or_else(PoisonError::into_inner).looked_at;
+        if looked_at.elapsed() >= LOOK_EVERY {
+            self.look();
+        }
+        self.current()
     }
 
     /// Looks at the files as long as anybody holds what they make. Bad ones change nothing, and are complained of once.
@@ -76,6 +97,7 @@ impl<T> Live<T> {
     fn look(&self) {
         let seen = read(&self.files);
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        now.looked_at = Instant::now();
         if seen == now.seen {
             return;
         }
@@ -84,9 +106,11 @@ impl<T> Live<T> {
         match made {
             Ok(made) => {
                 now.made = Arc::new(made);
-                tracing::info!(files = ?self.files, "certificates read again");
+                tracing::info!(files = ?self.files, "certificates or keys read again");
             }
-            Err(problem) => tracing::error!(%problem, "certificates not read again; the old ones stay"),
+            Err(problem) => {
+                tracing::error!(%problem, "certificates or keys not read again; the old ones stay")
+            }
         }
     }
 }

@@ -7,12 +7,13 @@ use rustls::{
     client::WantsClientCert,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::WebPkiClientVerifier,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
     version::{TLS12, TLS13},
 };
+use rustls_platform_verifier::BuilderVerifierExt;
 use time::OffsetDateTime;
 
-use super::{HTTP2, live::Contents};
+use super::{HTTP1, HTTP2, live::Contents};
 
 /// Between services.
 const BOTH_OURS: &[&SupportedProtocolVersion] = &[&TLS13];
@@ -25,9 +26,7 @@ pub(super) fn mutual_server(files: &[Contents]) -> Result<ServerConfig, String> 
     let [certificate, key, ca] = files else {
         return Err("expected a certificate, a key and a CA".to_owned());
     };
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
-        .build()
-        .map_err(|error| complain(ca, error))?;
+    let verifier = holders_of(std::slice::from_ref(ca))?;
     let (chain, key_of) = (chain(certificate)?, private_key(key)?);
     let config = server(BOTH_OURS)?.with_client_cert_verifier(verifier).with_single_cert(chain, key_of);
     over_http2(config.map_err(|error| complain(key, error))?)
@@ -54,6 +53,51 @@ pub(super) fn public_client(files: &[Contents]) -> Result<ClientConfig, String> 
     let [ca] = files else { return Err("expected a CA".to_owned()) };
     let mut config = client(ANYBODY, ca)?.with_no_client_auth();
     config.alpn_protocols = vec![HTTP2.to_vec()];
+    Ok(config)
+}
+
+/// Towards callers whose certificates somebody else judges.
+pub(super) fn judging_server(
+    files: &[Contents],
+    judge: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig, String> {
+    let [certificate, key] = files else { return Err("expected a certificate and a key".to_owned()) };
+    let (chain, key_of) = (chain(certificate)?, private_key(key)?);
+    let config = server(ANYBODY)?.with_client_cert_verifier(judge).with_single_cert(chain, key_of);
+    let mut config = config.map_err(|error| complain(key, error))?;
+    config.alpn_protocols = vec![HTTP1.to_vec()];
+    Ok(config)
+}
+
+/// Lets in whoever has a certificate of a CA.
+pub(super) fn holders_of(files: &[Contents]) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let [ca] = files else { return Err("expected a CA".to_owned()) };
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
+        .build()
+        .map_err(|error| complain(ca, error))
+}
+
+/// Towards a server that is somebody else's: trusts the CA, or else whom the machine trusts, and shows a certificate if there is one.
+pub(super) fn outside_client(
+    files: &[Contents],
+    has_ca: bool,
+    protocol: &'static [u8],
+) -> Result<ClientConfig, String> {
+    let (ca, identity) = files.split_at(usize::from(has_ca).min(files.len()));
+    let builder = match ca {
+        [ca] => client(ANYBODY, ca)?,
+        _ => ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(ANYBODY)
+            .and_then(BuilderVerifierExt::with_platform_verifier)
+            .map_err(|error| format!("the machine's own CAs: {error}"))?,
+    };
+    let mut config = match identity {
+        [certificate, key] => builder
+            .with_client_auth_cert(chain(certificate)?, private_key(key)?)
+            .map_err(|error| complain(key, error))?,
+        _ => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![protocol.to_vec()];
     Ok(config)
 }
 

@@ -76,10 +76,11 @@ impl Bank {
         let line = self.books.note(Record::NoticeSent(Said::new(&answer, &header)))?;
         self.books.durable(line).await?;
         let xml: Arc<str> = answer.to_xml(&header).into();
+        let signatures = Arc::new(self.signatures.over(&xml, notice.signature));
         let mut copies = JoinSet::new();
         for _ in 0..notice.copies {
-            let (bank, xml) = (Arc::clone(self), Arc::clone(&xml));
-            copies.spawn(async move { bank.notifier.deliver(&xml).await });
+            let (bank, xml, signatures) = (Arc::clone(self), Arc::clone(&xml), Arc::clone(&signatures));
+            copies.spawn(async move { bank.notifier.deliver(&xml, &signatures).await });
         }
         while let Some(delivered) = copies.join_next().await {
             let Ok(http_status) = delivered else { continue };

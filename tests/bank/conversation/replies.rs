@@ -16,8 +16,8 @@ use crate::script::{Behaviour, Saying};
 /// What goes back over the connection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// One of the profile's messages.
-    Message(String),
+    /// One of the profile's messages, and its signatures.
+    Message(String, Vec<String>),
     /// HTML where a message belongs.
     Garbage,
     /// Another status than 200.
@@ -113,7 +113,14 @@ impl Bank {
                     }
                     Behaviour::HalfAnswer => Reply::Half { xml },
                     Behaviour::HugeBody { mib, length_told } => Reply::HugeBody { xml, mib, length_told },
-                    _ => Reply::Message(xml),
+                    Behaviour::Signature(wrong) => {
+                        let signatures = self.signatures.over(&xml, Some(wrong));
+                        Reply::Message(xml, signatures)
+                    }
+                    _ => {
+                        let signatures = self.signatures.over(&xml, None);
+                        Reply::Message(xml, signatures)
+                    }
                 });
             }
         };

@@ -18,11 +18,12 @@ use super::{Desk, message, message_to, plain, raw};
 use crate::conversation::Reply;
 use crate::gate;
 use crate::line::{Line, Wire};
+use crate::tls::Caller;
 
 /// Serves a connection until it ends, or what is under way on it is through once `shutdown` is cancelled.
 pub async fn serve(line: Line, desk: Arc<Desk>, shutdown: CancellationToken) {
-    let wire = line.wire();
-    let service = service_fn(|request| respond(request, &desk, &wire));
+    let (wire, caller) = (line.wire(), line.caller());
+    let service = service_fn(|request| respond(request, &desk, &wire, &caller));
     let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(line), service));
     // Whoever breaks a connection off knows why.
     let ended = tokio::select! {
@@ -35,13 +36,18 @@ pub async fn serve(line: Line, desk: Arc<Desk>, shutdown: CancellationToken) {
     drop(ended);
 }
 
-async fn respond(request: Request<Incoming>, desk: &Desk, wire: &Wire) -> Result<Response<Body>, Infallible> {
+async fn respond(
+    request: Request<Incoming>,
+    desk: &Desk,
+    wire: &Wire,
+    caller: &Caller,
+) -> Result<Response<Body>, Infallible> {
     let Some(bank) = message_to(request.method(), request.uri(), &desk.banks) else {
         return desk.router.clone().oneshot(request.map(Body::new)).await;
     };
     let (head, body) = request.into_parts();
     let body = async { Some(Limited::new(body, gate::MAX_BYTES).collect().await.ok()?.to_bytes()) };
-    match plain(message(&bank, &head.headers, body).await) {
+    match plain(message(&bank, caller, &head.headers, body).await) {
         Ok(response) => Ok(response.map(Body::from)),
         Err(reply) => {
             misbehave(reply, wire).await;

@@ -19,6 +19,7 @@ use crate::conversation::Reply;
 use crate::gate;
 use crate::line::outbox::{Gathering, Outbox};
 use crate::line::{Line, Wire};
+use crate::tls::Caller as Peer;
 
 /// What a caller may send of all messages together before any is read.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -35,7 +36,7 @@ type Accepted = Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Er
 
 /// Serves a connection until it ends, or what is under way on it is through once `shutdown` is cancelled.
 pub async fn serve(line: Line, desk: Arc<Desk>, shutdown: CancellationToken) {
-    let wire = line.wire();
+    let (wire, peer) = (line.wire(), Arc::new(line.caller()));
     let (gathering, outbox) = Gathering::new(line);
     let mut builder = server::Builder::new();
     builder
@@ -68,7 +69,8 @@ pub async fn serve(line: Line, desk: Arc<Desk>, shutdown: CancellationToken) {
             }
             accepted = poll_fn(|cx| poll_accept(&mut connection, &outbox, cx)) => {
                 let Some(Ok((request, response))) = accepted else { return };
-                let caller = Caller { response, wire: wire.clone(), leave: leave.clone() };
+                let (wire, peer, leave) = (wire.clone(), Arc::clone(&peer), leave.clone());
+                let caller = Caller { response, peer, wire, leave };
                 tokio::spawn(caller.serve(request, Arc::clone(&desk)));
             }
         }
@@ -89,6 +91,7 @@ fn poll_accept(connection: &mut Connection, outbox: &Outbox, cx: &mut Context<'_
 /// Who waits for an answer, and the connection that it comes on.
 struct Caller {
     response: SendResponse<Bytes>,
+    peer: Arc<Peer>,
     wire: Wire,
     /// Has the connection say GOAWAY and end.
     leave: CancellationToken,
@@ -97,7 +100,7 @@ struct Caller {
 impl Caller {
     async fn serve(mut self, request: Request<RecvStream>, desk: Arc<Desk>) {
         let answered = {
-            let mut answering = pin!(answer(request, &desk));
+            let mut answering = pin!(answer(request, &desk, &self.peer));
             poll_fn(|cx| match answering.as_mut().poll(cx) {
                 Poll::Ready(answered) => Poll::Ready(Some(answered)),
                 // As when the connection is closed under HTTP/1.1: nobody waits any more.
@@ -174,7 +177,7 @@ impl Caller {
 }
 
 /// What the desk says to a request, or how else the connection ends.
-async fn answer(request: Request<RecvStream>, desk: &Desk) -> Result<Response<Bytes>, Reply> {
+async fn answer(request: Request<RecvStream>, desk: &Desk, peer: &Peer) -> Result<Response<Bytes>, Reply> {
     let (head, mut body) = request.into_parts();
     let Some(bank) = message_to(&head.method, &head.uri, &desk.banks) else {
         let body = read(&mut body).await.unwrap_or_default();
@@ -182,7 +185,7 @@ async fn answer(request: Request<RecvStream>, desk: &Desk) -> Result<Response<By
         let (head, body) = response.unwrap_or_default().into_parts();
         return Ok(Response::from_parts(head, to_bytes(body, usize::MAX).await.unwrap_or_default()));
     };
-    plain(message(&bank, &head.headers, read(&mut body)).await)
+    plain(message(&bank, peer, &head.headers, read(&mut body)).await)
 }
 
 /// A whole body; none if it is too long, or breaks off.

@@ -42,7 +42,7 @@ impl Outbox {
             let count = ready!(self.wire.poll_write(cx, &bytes))?;
             bytes.drain(..count);
         }
-        Poll::Ready(Ok(()))
+        self.wire.poll_flush(cx)
     }
 
     fn poll_add(&self, cx: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::On;
+use crate::jws::WrongSignature;
 use crate::messages::pacs002::MAX_ADDITIONAL_INFORMATION;
 use crate::messages::reason::Reason;
 
@@ -41,6 +42,8 @@ pub enum Behaviour {
     HalfAnswer,
     /// Executes and answers `200` with HTML.
     Garbage,
+    /// Executes and answers, and something is wrong with the signature, where the bank signs.
+    Signature(WrongSignature),
     /// Executes and answers PDNG or PDCR. A later enquiry hears the result.
     Pending,
     /// Answers PDCR and decides later; an enquiry then hears what came of it. Return requests only.

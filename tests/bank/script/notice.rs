@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::jws::WrongSignature;
+
 /// A pacs.002 that the bank pushes to its notice URL. A rule's notices are sent one after another, each once the one
 /// before it was taken or refused, so that their order is certain.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -22,6 +24,9 @@ pub struct Notice {
     /// What is wrong with it.
     #[serde(default)]
     pub wrong: Option<Wrong>,
+    /// What is wrong with its signature, where the bank signs.
+    #[serde(default)]
+    pub signature: Option<WrongSignature>,
     /// Whether the bank's own answer waits until this notice was taken or refused.
     #[serde(default)]
     pub before_answer: bool,

@@ -44,16 +44,10 @@ async fn alarms(client: &Client) -> Result<Vec<String>, BenchError> {
 fn who_asks_for_archived_payments_hears_what_they_were() {
     run(async || {
         let mut setup = setup("archive")?;
-        let address_file = setup.folder.join("notices.address");
-        for flag in
-            ["--notice-listen=127.0.0.1:0", &format!("--notice-address-file={}", address_file.display())]
-        {
-            setup.flags.push((Service::Channel, flag.to_owned()));
-        }
+        setup.notice_listen = Some("127.0.0.1:0".to_owned());
         setup.flags.push((Service::Platform, "--archive-after=1s".to_owned()));
         let system = System::start(setup).await?;
-        let address = std::fs::read_to_string(&address_file)?;
-        put(&system, "notice-url", format!("http://{}/banks/aurora/pacs.002", address.trim())).await?;
+        put(&system, "notice-url", system.notice_url("aurora")?).await?;
         // One is refused, and long afterwards said to have been paid.
         let script = json!([{
             "account": BANKS[0].account(9),

@@ -23,7 +23,7 @@ pub async fn put(system: &System, path: &str, body: String) -> Result<(), BenchE
 }
 
 /// How aurora's notices were answered, once none is open.
-async fn answered(system: &System) -> Result<Value, BenchError> {
+pub async fn answered(system: &System) -> Result<Value, BenchError> {
     let url = format!("http://{}/aurora/counters", system.address(Service::Bank));
     wait::until("every notice is answered", Duration::from_secs(20), || async {
         let body = reqwest::get(&url).await.ok()?.text().await.ok()?;
@@ -38,18 +38,12 @@ async fn answered(system: &System) -> Result<Value, BenchError> {
 fn a_late_answer_ends_the_payment_once_whatever_follows() {
     run(async || {
         let mut setup = setup("notices")?;
-        let address_file = setup.folder.join("notices.address");
-        for flag in
-            ["--notice-listen=127.0.0.1:0", &format!("--notice-address-file={}", address_file.display())]
-        {
-            setup.flags.push((Service::Channel, flag.to_owned()));
-        }
+        setup.notice_listen = Some("127.0.0.1:0".to_owned());
         // No enquiry comes in time: what ends the payment is the bank's own word.
         setup.times.enquire_after_ms = 60_000;
         setup.times.valid_for_ms = 70_000;
         let system = System::start(setup).await?;
-        let address = std::fs::read_to_string(&address_file)?;
-        put(&system, "notice-url", format!("http://{}/banks/aurora/pacs.002", address.trim())).await?;
+        put(&system, "notice-url", system.notice_url("aurora")?).await?;
         let script = json!([{
             "behaviour": "silent_executed",
             "notices": [
@@ -71,6 +65,14 @@ fn a_late_answer_ends_the_payment_once_whatever_follows() {
         let alarms = client.operations.clone().list_alarms(request).await?.into_inner().alarms;
         let kinds: Vec<_> = alarms.iter().map(|alarm| alarm.kind.as_str()).collect();
         assert_eq!(kinds, ["NOTICE_MISMATCH", "CONTRADICTION"]);
+
+        // Meridian takes aurora's place: its own certificate is good, and not aurora's.
+        let meridian = system.certificates().as_bank("meridian")?;
+        let url = system.notice_url("aurora")?;
+        let spoken = meridian.post(url).header("content-type", "application/xml").body("<x/>").send().await?;
+        assert_eq!(spoken.status(), 403);
+        let log = std::fs::read_to_string(system.folder().join("channel.log"))?;
+        assert!(log.contains("ALARM: somebody else spoke for a bank"), "{log}");
         let balance = TrialBalance::take(&system.database()).await?;
         assert!(balance.is_ok(), "{balance}");
         Ok(())

@@ -48,6 +48,7 @@ iban_bank_codes = []
 currencies = ["EUR"]
 rail = "iso20022"
 address = "http://127.0.0.1:9/aurora"
+insecure = true
 answer_timeout_ms = 1000
 enquire_after_ms = 2000
 valid_for_ms = 3000

@@ -6,7 +6,11 @@ use std::{
 };
 
 use super::Setup;
-use crate::{BenchError, names::iban};
+use crate::{
+    BenchError,
+    certificates::{Certificates, client_at, name_of},
+    names::iban,
+};
 
 /// A simulated bank.
 #[derive(Clone, Copy, Debug)]
@@ -98,44 +102,74 @@ fn described(bank: &BankSetup) -> String {
     )
 }
 
+fn signing(setup: &Setup, bank: &BankSetup) -> bool {
+    setup.signing.contains(&bank.id)
+}
+
 /// Where a bank says which address it has for itself.
 pub(super) fn own_address_file(folder: &Path, bank: &BankSetup) -> PathBuf {
     folder.join("books").join(format!("{}.address", bank.id))
 }
 
-/// The file of the banks for `bank`, each on the address that it had before, if it was started before.
-pub fn banks_file(setup: &Setup) -> String {
+/// The file of the banks for `bank`, each on the address that it had before, if it was started before. They speak over TLS, each with
+/// the channel alone; whoever tests them needs none.
+pub fn banks_file(setup: &Setup, certificates: &Certificates) -> String {
     let entry = |bank: &BankSetup| {
         let listen = fs::read_to_string(own_address_file(&setup.folder, bank));
         let listen = listen.unwrap_or_else(|_| "127.0.0.1:0".to_owned());
-        let notice_url = |address| format!("notice_url = \"http://{address}/banks/{}/pacs.002\"\n", bank.id);
-        let notice_url = setup.notice_listen.as_ref().map(notice_url).unwrap_or_default();
+        let notice_url = |address| format!("notice_url = \"https://{address}/banks/{}/pacs.002\"\n", bank.id);
+        let known = setup.notice_listen.as_ref().filter(|address| !address.ends_with(":0"));
+        let notice_url = known.map(notice_url).unwrap_or_default();
         let valid_for_ms = setup.times.valid_for_ms;
-        format!("{}valid_for_ms = {valid_for_ms}\nlisten = \"{listen}\"\n{notice_url}\n", described(bank))
+        let signs = format!("{}-signs", bank.id);
+        let signatures = signing(setup, bank).then(|| certificates.signatures(&signs, "rialto-signs"));
+        let signatures = signatures.unwrap_or_default();
+        format!(
+            "{}valid_for_ms = {valid_for_ms}\nlisten = \"{listen}\"\nclient_name = \"{}\"\n\
+             {}notice_ca_file = {:?}\n{signatures}{notice_url}\n",
+            described(bank),
+            client_at(bank.id),
+            certificates.settings("notice_", &format!("of-{}", bank.id)),
+            certificates.ca(),
+        )
     };
-    setup.banks.iter().map(entry).collect()
+    let served = certificates.settings("", "banks");
+    let banks: String = setup.banks.iter().map(entry).collect();
+    format!("{served}client_ca_file = {:?}\n\n{banks}", certificates.file("bank-ca"))
 }
 
-/// The channel's directory of the banks, each at the address that it says it has, or all of them behind a detour.
+/// The channel's directory of the banks, each at the address that it says it has, or all of them behind a detour, and each over TLS with
+/// a certificate of its own.
 ///
 /// # Errors
 /// When a bank has not said its address yet.
-pub fn directory_file(setup: &Setup, detour: Option<&str>) -> Result<String, BenchError> {
+pub fn directory_file(
+    setup: &Setup,
+    certificates: &Certificates,
+    detour: Option<&str>,
+) -> Result<String, BenchError> {
     let BankTimes { answer_timeout_ms, enquire_after_ms, valid_for_ms } = setup.times;
     let entry = |bank: &BankSetup| {
         let address = match detour {
             Some(address) => address.to_owned(),
             None => fs::read_to_string(own_address_file(&setup.folder, bank))?,
         };
+        let ca = certificates.file("bank-ca");
+        let signs = format!("{}-signs", bank.id);
+        let signatures = signing(setup, bank).then(|| certificates.signatures("rialto-signs", &signs));
+        let signatures = signatures.unwrap_or_default();
         let settings = setup.bank_settings.iter().filter(|(of, _)| *of == bank.id);
         let settings: String = settings.map(|(_, line)| format!("{line}\n")).collect();
         let policy = if setup.queueing.contains(&bank.id) { "queue" } else { "refuse" };
         Ok(format!(
-            "{}rail = \"iso20022\"\naddress = \"http://{address}/{}\"\nanswer_timeout_ms = {answer_timeout_ms}\n\
+            "{}rail = \"iso20022\"\naddress = \"https://{address}/{}\"\nca_file = {ca:?}\n{}notice_ca_file = {ca:?}\n\
+             notice_name = \"{}\"\nanswer_timeout_ms = {answer_timeout_ms}\n\
              enquire_after_ms = {enquire_after_ms}\nvalid_for_ms = {valid_for_ms}\nmax_in_flight = {}\n\
-             offline_policy = \"{policy}\"\n{settings}\n",
+             offline_policy = \"{policy}\"\n{signatures}{settings}\n",
             described(bank),
             bank.id,
+            certificates.settings("client_", &format!("at-{}", bank.id)),
+            name_of(bank.id),
             setup.max_in_flight,
         ))
     };

@@ -15,10 +15,12 @@ use hyper::{
     body::Bytes,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
-use url::Url;
 
-use super::gate::{self, Unreadable};
-use crate::directory::entry::HttpVersion;
+use super::{
+    gate::{self, Unreadable},
+    jws::{self, BadSignature, Signer, Verifier},
+};
+use crate::directory::entry::{Access, HttpVersion};
 use dial::Dialer;
 use http1::Http1;
 use http2::Http2;
@@ -33,6 +35,15 @@ pub(super) enum NoAnswer {
     /// No connection came about: the bank has not seen a byte of the request.
     #[error("no connection: {0}")]
     Unreachable(String),
+    /// So many connections to the bank are being made that this one was not begun.
+    #[error("too many connections to it are being made")]
+    Crowded,
+    /// The system gave no randomness to sign with: nothing was sent.
+    #[error("could not be signed")]
+    NotSigned,
+    /// The bank must sign, and has not signed this answer.
+    #[error("{0}")]
+    BadSignature(#[from] BadSignature),
     /// Time ran out.
     #[error("no answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
@@ -60,7 +71,16 @@ pub(super) enum NoAnswer {
 #[derive(Debug)]
 pub(super) struct BankClient {
     way: Way,
+    signer: Option<Signer>,
+    verifier: Option<Verifier>,
     answer_timeout: Duration,
+}
+
+/// An answer of status 200 that is said to be XML.
+#[derive(Debug)]
+struct Answered {
+    head: HeaderMap,
+    body: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -70,48 +90,58 @@ enum Way {
 }
 
 impl BankClient {
-    /// Prepares to call `address`. With `ca` only certificates under those are trusted, otherwise the machine's.
-    pub(super) fn new(
-        address: &Url,
-        version: HttpVersion,
-        ca: Option<&[u8]>,
-        answer_timeout: Duration,
-    ) -> Result<Self, String> {
-        let dialer = Dialer::new(address, version, ca, answer_timeout)?;
-        let way = match version {
-            HttpVersion::Http1 => Way::Http1(Http1::new(address, dialer)?),
-            HttpVersion::Http2 => Way::Http2(Http2::new(address, dialer)?),
+    /// Prepares to call the bank's address.
+    pub(super) fn new(access: &Access, answer_timeout: Duration) -> Result<Self, String> {
+        let dialer = Dialer::new(access, answer_timeout)?;
+        let way = match access.http {
+            HttpVersion::Http1 => Way::Http1(Http1::new(&access.address, dialer)?),
+            HttpVersion::Http2 => Way::Http2(Http2::new(&access.address, dialer)?),
         };
-        Ok(Self { way, answer_timeout })
+        let signer = access.trust.sign_key.clone().map(Signer::new).transpose()?;
+        let verifier = access.trust.verify_keys.clone().map(Verifier::new).transpose()?;
+        Ok(Self { way, signer, verifier, answer_timeout })
     }
 
-    /// Sends a document and returns the body of the answer.
+    /// Sends a document, signed where it is to be, and returns the body of the answer if that is signed where it is to be.
     pub(super) async fn post(&self, document: String) -> Result<Vec<u8>, NoAnswer> {
         let document = Bytes::from(document);
+        let signature = match &self.signer {
+            Some(signer) => Some(signer.sign(&document).ok_or(NoAnswer::NotSigned)?),
+            None => None,
+        };
         let answer = async {
             match &self.way {
-                Way::Http1(way) => way.post(document).await,
-                Way::Http2(way) => way.post(document).await,
+                Way::Http1(way) => way.post(document, signature).await,
+                Way::Http2(way) => way.post(document, signature).await,
             }
         };
         match tokio::time::timeout(self.answer_timeout, answer).await {
             Ok(Err(NoAnswer::Broken(causes) | NoAnswer::BrokenBesides(causes))) if planted::is("X11") => {
                 Err(NoAnswer::Unreachable(causes))
             }
-            Ok(answer) => answer,
+            Ok(Ok(Answered { head, body })) => {
+                if let Some(verifier) = &self.verifier {
+                    verifier.check(&head, &body)?;
+                }
+                Ok(body)
+            }
+            Ok(Err(no_answer)) => Err(no_answer),
             Err(_) => Err(NoAnswer::TimedOut(self.answer_timeout)),
         }
     }
 }
 
 /// A request with what every message needs.
-fn post_to<B>(uri: &Uri, body: B) -> Request<B> {
+fn post_to<B>(uri: &Uri, body: B, signature: Option<HeaderValue>) -> Request<B> {
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri.clone();
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/xml"));
+    if let Some(signature) = signature {
+        headers.insert(jws::HEADER, signature);
+    }
     request
 }
 

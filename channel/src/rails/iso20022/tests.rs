@@ -10,16 +10,20 @@ use std::{
 
 use common::bic::Bic;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
+use url::Url;
 
 use super::*;
+use crate::directory::entry::{HttpVersion, Trust};
 use crate::instruction::tests::{credit_transfer, return_enquiry, return_request, status_enquiry};
 
 mod frames;
 mod http2;
+mod signed;
+pub(crate) mod tls;
 
 const REPORT: &str = "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pacs.002.001.10\"><FIToFIPmtStsRpt>\
     <GrpHdr><MsgId>BANK-1</MsgId><CreDtTm>2026-11-23T10:00:00.000Z</CreDtTm></GrpHdr><TxInfAndSts>\
@@ -37,7 +41,7 @@ pub(crate) fn good_answer() -> String {
 }
 
 /// Reads one request; none if the connection ends first.
-pub(crate) async fn request(stream: &mut TcpStream) -> Option<String> {
+pub(crate) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut read = Vec::new();
     loop {
         let mut chunk = [0; 4096];
@@ -94,7 +98,9 @@ fn way_over(version: HttpVersion, address: &Url, answer_timeout_ms: u64) -> Iso2
     let bic = |text| Bic::parse(text).expect("a BIC");
     let correspondents = Correspondents { sender: bic("RLTOITV0XXX"), bank: bic("AURODEFF") };
     let answer_timeout = Duration::from_millis(answer_timeout_ms);
-    Iso20022::new(correspondents, address, version, None, answer_timeout, Clock::system()).expect("a client")
+    let trust = Trust::default();
+    let access = Access { address: address.clone(), http: version, trust };
+    Iso20022::new(correspondents, &access, answer_timeout, Clock::system()).expect("a client")
 }
 
 fn instruction() -> Instruction {

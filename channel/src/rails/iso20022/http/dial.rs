@@ -1,27 +1,39 @@
 //! How a connection to a bank comes about, over TLS or not, whatever is then spoken on it.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use common::tls::{self, ClientTls};
 use hyper::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::{
     client::legacy::connect::{Connection, HttpConnector},
     rt::TokioIo,
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, pem::PemObject},
+use rustls::{ClientConfig, SignatureScheme, client::ResolvesClientCert, sign::CertifiedKey};
+use tokio::{
+    net::TcpStream,
+    sync::Semaphore,
+    time::{Instant, timeout, timeout_at},
 };
-use tokio::{net::TcpStream, time::timeout};
 use tower::ServiceExt;
-use url::{Position, Url};
+use url::Position;
 
 use super::NoAnswer;
-use crate::directory::entry::HttpVersion;
+use crate::directory::entry::{Access, HttpVersion};
 
 /// How long a connection may take at most.
 const MAX_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Hands shaken with one bank at once. Each costs the processor as much as many payments: a bank that has many connections made must
+/// not keep the payments to others waiting behind all of them.
+const MAX_HANDSHAKES: usize = 16;
 
 /// A connection on which nothing was said yet.
 pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -29,45 +41,43 @@ pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 /// Makes connections to one bank.
 #[derive(Debug)]
 pub(super) struct Dialer {
-    connector: HttpsConnector<HttpConnector>,
+    tcp: HttpConnector,
+    /// None over plain http.
+    tls: Option<ClientTls>,
+    /// Whether the channel shows a certificate.
+    is_known: bool,
+    handshakes: Semaphore,
     origin: Uri,
     version: HttpVersion,
     timeout: Duration,
 }
 
 impl Dialer {
-    /// Prepares to connect to `address`. With `ca` only certificates under those are trusted, otherwise the machine's. A
-    /// connection that doesn't come about must be told from an answer that doesn't come, so it may take 2 s at most, or
-    /// half of `answer_timeout` if that is less.
-    pub(super) fn new(
-        address: &Url,
-        version: HttpVersion,
-        ca: Option<&[u8]>,
-        answer_timeout: Duration,
-    ) -> Result<Self, String> {
+    /// Prepares to connect. A connection that doesn't come about must be told from an answer that doesn't come, so it may take
+    /// 2 s at most, or half of `answer_timeout` if that is less.
+    pub(super) fn new(access: &Access, answer_timeout: Duration) -> Result<Self, String> {
+        let Access { address, http, trust } = access;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let provider = aws_lc_rs::default_provider();
-        let builder = HttpsConnectorBuilder::new();
-        let builder = match ca {
-            Some(pem) => builder.with_tls_config(trusting(authorities(pem)?, provider)?),
-            // Without TLS the machine's certificates need not be there.
-            None if address.scheme() == "http" => {
-                builder.with_tls_config(trusting(RootCertStore::empty(), provider)?)
-            }
-            None => builder.with_provider_and_platform_verifier(provider).map_err(|error| causes(&error))?,
+        let protocol = match http {
+            HttpVersion::Http1 => tls::HTTP1,
+            HttpVersion::Http2 => tls::HTTP2,
         };
-        let builder = builder.https_or_http();
-        let connector = match version {
-            HttpVersion::Http1 => builder.enable_http1().wrap_connector(tcp),
-            HttpVersion::Http2 => builder.enable_http2().wrap_connector(tcp),
+        let tls = match address.scheme() {
+            "https" => {
+                Some(tls::outside_client(trust.ca.clone(), trust.client_certificate.clone(), protocol)?)
+            }
+            _ => None,
         };
         let origin = &address[..Position::BeforePath];
         Ok(Self {
-            connector,
-            origin: format!("{origin}/").parse().map_err(|_| "can't be connected to")?,
-            version,
+            tcp,
+            tls,
+            is_known: trust.client_certificate.is_some(),
+            handshakes: Semaphore::new(MAX_HANDSHAKES),
+            origin: format!("{origin}/").parse().map_err(|_| "address: can't be connected to")?,
+            version: *http,
             timeout: MAX_CONNECT_TIMEOUT.min(answer_timeout / 2),
         })
     }
@@ -82,38 +92,59 @@ impl Dialer {
         &self,
         greet: impl AsyncFnOnce(Stream) -> Result<T, String>,
     ) -> Result<T, NoAnswer> {
-        let dialled = async {
-            let connecting = self.connector.clone().oneshot(self.origin.clone());
-            let stream = connecting.await.map_err(|error| causes(&*error))?;
-            let is_refused = self.version == HttpVersion::Http2
-                && matches!(stream, MaybeHttpsStream::Https(_))
-                && !stream.connected().is_negotiated_h2();
-            if is_refused {
-                return Err("the bank does not agree to HTTP/2 (ALPN)".to_owned());
-            }
-            greet(stream).await
+        let deadline = Instant::now() + self.timeout;
+        let _place = match self.tls {
+            // Half of the time is left for the connection, so that a queue of our own is not taken for a failure of the bank.
+            Some(_) => match timeout(self.timeout / 2, self.handshakes.acquire()).await {
+                Ok(Ok(place)) => Some(place),
+                Ok(Err(_)) | Err(_) => return Err(NoAnswer::Crowded),
+            },
+            None => None,
         };
-        match timeout(self.timeout, dialled).await {
+        let dialled = async { greet(self.connect().await?).await };
+        match timeout_at(deadline, dialled).await {
             Ok(dialled) => dialled.map_err(NoAnswer::Unreachable),
             Err(_) => Err(NoAnswer::Unreachable("it took too long to come about".to_owned())),
         }
     }
-}
 
-fn trusting(roots: RootCertStore, provider: CryptoProvider) -> Result<ClientConfig, String> {
-    let builder =
-        ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| causes(&error))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| causes(&error))?;
-        roots.add(certificate).map_err(|error| causes(&error))?;
+    async fn connect(&self) -> Result<Stream, String> {
+        let Some(tls) = &self.tls else {
+            let stream = self.tcp.clone().oneshot(self.origin.clone()).await;
+            return Ok(MaybeHttpsStream::Http(stream.map_err(|error| causes(&error))?));
+        };
+        let (mut config, asked) = (tls.fresh(), Arc::new(Asked::default()));
+        if !self.is_known {
+            let mut watching = ClientConfig::clone(&config);
+            watching.client_auth_cert_resolver = Arc::<Asked>::clone(&asked);
+            config = Arc::new(watching);
+        }
+        let connector = HttpsConnector::from((self.tcp.clone(), config));
+        let stream = connector.oneshot(self.origin.clone()).await.map_err(|error| causes(&*error))?;
+        if asked.0.load(Ordering::Relaxed) {
+            return Err("the bank asks for a certificate: its entry needs client_certificate_file".to_owned());
+        }
+        if self.version == HttpVersion::Http2 && !stream.connected().is_negotiated_h2() {
+            return Err("the bank does not agree to HTTP/2 (ALPN)".to_owned());
+        }
+        Ok(stream)
     }
-    if roots.is_empty() { Err("holds no certificate".to_owned()) } else { Ok(roots) }
+}
+
+/// Shows no certificate, and notes whether one was asked for. In TLS 1.3 a bank refuses whoever has none only after the handshake, when
+/// a payment may be on its way: nothing is sent there.
+#[derive(Debug, Default)]
+struct Asked(AtomicBool);
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
 }
 
 /// An error with what caused it.

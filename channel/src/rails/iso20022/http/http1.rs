@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use url::{Position, Url};
 
 use super::{
-    Body, IDLE_TIMEOUT, NoAnswer, check_head,
+    Answered, Body, IDLE_TIMEOUT, NoAnswer, check_head,
     dial::{Dialer, Stream, causes},
     post_to,
 };
@@ -53,7 +53,7 @@ struct Connection {
 
 /// The head of an answer, and the connection that its body comes on.
 #[derive(Debug)]
-struct Answered {
+struct Begun {
     response: Response<Incoming>,
     connection: Box<Connection>,
 }
@@ -71,20 +71,24 @@ impl Http1 {
         })
     }
 
-    /// Sends a document and returns the body of the answer.
-    pub(super) async fn post(&self, document: Bytes) -> Result<Vec<u8>, NoAnswer> {
-        let mut request = post_to(&self.path, Full::new(document));
+    /// Sends a document and its signature, and returns the answer.
+    pub(super) async fn post(
+        &self,
+        document: Bytes,
+        signature: Option<HeaderValue>,
+    ) -> Result<Answered, NoAnswer> {
+        let mut request = post_to(&self.path, Full::new(document), signature);
         request.headers_mut().insert(HOST, self.host.clone());
         let mut answered = self.send(request).await?;
         check_head(&answered.response)?;
         let body = answered.connection.drive(body(answered.response.body_mut())).await?;
         self.keep(answered.connection);
-        Ok(body)
+        Ok(Answered { head: std::mem::take(answered.response.headers_mut()), body })
     }
 
     /// Sends a request. One on an idle connection that turns out closed is moved to another one only while nothing of it
     /// was written.
-    async fn send(&self, mut request: Post) -> Result<Answered, NoAnswer> {
+    async fn send(&self, mut request: Post) -> Result<Begun, NoAnswer> {
         loop {
             let idle = self.take();
             let is_new = idle.is_none();
@@ -97,7 +101,7 @@ impl Http1 {
             connection.drive(std::future::ready(())).await;
             let answered = connection.sender.try_send_request(request);
             match connection.drive(answered).await {
-                Ok(response) => return Ok(Answered { response, connection }),
+                Ok(response) => return Ok(Begun { response, connection }),
                 Err(mut failure) => match failure.take_message() {
                     Some(unsent) if !is_new => request = unsent,
                     _ => return Err(NoAnswer::Broken(causes(failure.error()))),

@@ -21,7 +21,11 @@ use h2::{
     Reason, RecvStream, StreamId,
     client::{self, SendRequest},
 };
-use hyper::{Response, Uri, body::Bytes, header::CONTENT_LENGTH};
+use hyper::{
+    Response, Uri,
+    body::Bytes,
+    header::{CONTENT_LENGTH, HeaderValue},
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     sync::Notify,
@@ -30,7 +34,7 @@ use tokio::{
 use url::{Position, Url};
 
 use super::{
-    Body, IDLE_TIMEOUT, NoAnswer, check_head,
+    Answered, Body, IDLE_TIMEOUT, NoAnswer, check_head,
     dial::{Dialer, Stream, causes},
     post_to,
 };
@@ -107,20 +111,25 @@ impl Http2 {
         })
     }
 
-    /// Sends a document and returns the body of the answer.
-    pub(super) async fn post(&self, document: Bytes) -> Result<Vec<u8>, NoAnswer> {
+    /// Sends a document and its signature, and returns the answer.
+    pub(super) async fn post(
+        &self,
+        document: Bytes,
+        signature: Option<HeaderValue>,
+    ) -> Result<Answered, NoAnswer> {
         let deadline = Instant::now() + self.dialer.timeout();
         let mut attempts = 1;
         loop {
             let place = timeout_at(deadline, self.place()).await;
             let no_place = |_| NoAnswer::Unreachable("no connection had a place for it in time".to_owned());
             let mut place = place.map_err(no_place)??;
-            match place.ask(&self.address, document.clone()).await {
+            match place.ask(&self.address, document.clone(), signature.clone()).await {
                 Ok(mut response) => {
                     place.is_answered = true;
                     check_head(&response)?;
                     let read = body(response.body_mut()).await;
-                    return read.map_err(|error| place.connection.broken(&error))?;
+                    let body = read.map_err(|error| place.connection.broken(&error))??;
+                    return Ok(Answered { head: std::mem::take(response.headers_mut()), body });
                 }
                 Err(NoAnswer::Unreachable(_)) if attempts < MAX_ATTEMPTS => attempts += 1,
                 Err(no_answer) => return Err(no_answer),
@@ -219,9 +228,14 @@ impl Connection {
 
 impl Place<'_> {
     /// Sends a request and waits for the head of its answer. Whoever stops waiting cancels the request.
-    async fn ask(&self, address: &Uri, document: Bytes) -> Result<Response<RecvStream>, NoAnswer> {
+    async fn ask(
+        &self,
+        address: &Uri,
+        document: Bytes,
+        signature: Option<HeaderValue>,
+    ) -> Result<Response<RecvStream>, NoAnswer> {
         let Connection { sender, wire, .. } = &*self.connection;
-        let mut request = post_to(address, ());
+        let mut request = post_to(address, (), signature);
         request.headers_mut().insert(CONTENT_LENGTH, document.len().into());
         let mark = wire.mark();
         let (answer, mut body) = sender.clone().send_request(request, false).map_err(|error| {
