@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use common::{crash_point, lifecycle::Lifecycle, tls::Wire, trace::TraceParent};
+use common::{crash_point, lifecycle::Lifecycle, rpc_server::Count, tls::Wire, trace::TraceParent};
 use door::Caller;
 pub use door::Door;
 use hyper::server::conn::http1;
@@ -54,8 +54,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// Connections at once; more than [`MAX_UNDER_WAY`], so that whoever comes too many is told so.
-const MAX_CONNECTIONS: usize = 384;
+/// Connections at once from one address; more than [`MAX_UNDER_WAY`], so that whoever comes too many is told so.
+const MAX_CONNECTIONS_PER_ADDRESS: usize = 384;
+/// Connections at once, in all: whoever fills his places leaves the other banks theirs.
+const MAX_CONNECTIONS: usize = 1_536;
 /// Notices under way at once; more are told to come back.
 const MAX_UNDER_WAY: usize = 256;
 /// When to come back, in seconds.
@@ -104,7 +106,7 @@ impl NoticeDesk {
         tracing::info!(address = %listener.local_addr()?, is_encrypted = tls.is_some(), "taking notices");
         let lifecycle = self.lifecycle.clone();
         let app = Router::new().route("/banks/{id}/pacs.002", post(take)).with_state(self);
-        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let connections = Arc::new(Count::default());
         let open = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
@@ -119,7 +121,8 @@ impl NoticeDesk {
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&connections).try_acquire_owned() else {
+            let place = Count::take(&connections, peer.ip(), MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS);
+            let Some(place) = place else {
                 tracing::debug!(%peer, "a bank's connection refused: too many");
                 continue;
             };

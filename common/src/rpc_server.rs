@@ -256,7 +256,9 @@ async fn accept(
                 continue;
             }
         };
-        let Some(place) = Count::take(&count, peer.ip(), &config) else {
+        let Some(place) =
+            Count::take(&count, peer.ip(), config.max_connections, config.max_connections_per_address)
+        else {
             tracing::debug!(%peer, "connection refused: too many");
             continue;
         };
@@ -275,21 +277,22 @@ async fn accept(
 
 /// How many connections are open, in all and from each address.
 #[derive(Debug, Default)]
-struct Count(Mutex<HashMap<IpAddr, usize>>);
+pub struct Count(Mutex<HashMap<IpAddr, usize>>);
 
 /// A counted connection; dropping it gives the place back.
 #[derive(Debug)]
-struct Place {
+pub struct Place {
     count: Arc<Count>,
     address: IpAddr,
 }
 
 impl Count {
-    fn take(count: &Arc<Self>, address: IpAddr, config: &ServerConfig) -> Option<Place> {
+    /// Counts a connection from this address, unless there are `max` already, or `max_per_address` from there.
+    pub fn take(count: &Arc<Self>, address: IpAddr, max: usize, max_per_address: usize) -> Option<Place> {
         let mut by_address = count.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = by_address.values().sum();
         let here = by_address.get(&address).copied().unwrap_or_default();
-        if all >= config.max_connections || here >= config.max_connections_per_address {
+        if all >= max || here >= max_per_address {
             return None;
         }
         by_address.insert(address, here + 1);

@@ -190,13 +190,20 @@ async fn too_many_notices_are_told_to_come_back_and_too_many_connections_are_clo
     assert_eq!(status(notify(running.notices)).await, 503);
 
     let mut idle = Vec::new();
-    while idle.len() < MAX_CONNECTIONS - MAX_UNDER_WAY {
+    while idle.len() < MAX_CONNECTIONS_PER_ADDRESS - MAX_UNDER_WAY {
         idle.push(TcpStream::connect(running.notices).await.expect("connected"));
     }
     sleep(Duration::from_millis(200)).await;
     let start = Instant::now();
     assert_eq!(raw(running.notices, b"").await, "", "not even an answer");
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    let elsewhere = tokio::net::TcpSocket::new_v4().expect("a socket");
+    elsewhere.bind("127.0.0.2:0".parse().expect("an address")).expect("bound");
+    let mut elsewhere = elsewhere.connect(running.notices).await.expect("connected");
+    elsewhere.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.expect("written");
+    let mut heard = String::new();
+    elsewhere.read_to_string(&mut heard).await.expect("answered");
+    assert!(heard.starts_with("HTTP/1.1 404 "), "another address has places of its own: {heard}");
 
     for notice in &notices {
         platform.receive(receipt(notice, NoticeResult::Taken)).await;
