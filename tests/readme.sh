@@ -40,7 +40,7 @@ while IFS= read -r line; do
     # What was paid a moment ago is sealed a little later.
     for _ in $(seq 40); do
         answer=$(eval "$line" 2>&1) || true
-        grep -q NOT_SEALED_YET <<<"$answer" || break
+        grep -qE 'NOT_SEALED_YET|NOTHING_SEALED' <<<"$answer" || break
         sleep 1
     done
     if ! grep -qF -- "${expected[$passed]}" <<<"$answer"; then
