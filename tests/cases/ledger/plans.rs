@@ -63,8 +63,9 @@ async fn a_batch_costs_as_much_on_a_grown_database_as_on_an_empty_one() {
     grow(&world).await;
     let grown = read("grown").await;
     assert!(empty["accounts_pkey"] > 100, "{empty:?}");
+    // One scan of what has grown is more than this, and a batch that is done twice on a busy machine is not.
     let costlier: Vec<_> =
-        grown.iter().filter(|(name, rows)| **rows > 2 * empty[*name] + GROWN / 10).collect();
+        grown.iter().filter(|(name, rows)| **rows > 2 * empty[*name] + GROWN / 2).collect();
     assert!(costlier.is_empty(), "rows read: {costlier:?} grown, {empty:?} empty");
 }
 
