@@ -8,3 +8,8 @@ pub mod merkle;
 pub mod note;
 pub mod proofs;
 pub mod receipt;
+
+/// Bytes in hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,16 +1,25 @@
 //! The check of the audit log: computes every leaf and root again from the ledger as it is now, and says what differs.
 
-use std::fmt;
+use std::{collections::VecDeque, fmt};
 
 use serde::Serialize;
+use tokio::task::JoinHandle;
 
 use crate::{
-    audit::merkle::{Frontier, Hash, Subtree},
-    store::{Store, StoreError, audit::Seal},
+    audit::{
+        hex,
+        merkle::{Frontier, Hash, Subtree},
+    },
+    store::{
+        Store, StoreError,
+        audit::{Leaf, Seal},
+    },
 };
 
 /// So many differences are told; more say nothing new.
 const TOLD: usize = 20;
+/// Seals whose leaves are read at once: each has the database make a thousand texts.
+const AHEAD: usize = 4;
 
 /// What a check of the audit log found.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -42,12 +51,13 @@ impl AuditCheck {
         let mut log = Frontier::default();
         let mut nodes = Vec::new();
         let mut old = old;
-        while let Some(seal) = store.seal_with_leaf(log.size()).await? {
+        let mut reading = ReadAhead::new(store);
+        while let Some((seal, leaves)) = reading.next().await? {
             if seal.first_leaf != log.size() {
                 found.differs(format!("a seal is missing behind leaf {}", log.size()));
                 log = before(store, &seal).await?;
             }
-            let hashes = found.hashes_of(store, &seal).await?;
+            let hashes = found.hashes_of(store, &seal, &leaves).await?;
             let mut kept = Vec::new();
             for hash in hashes.iter().flatten() {
                 if let Some((size, root)) = old.filter(|(size, _)| *size == log.size()) {
@@ -82,7 +92,7 @@ impl AuditCheck {
             None => {}
         }
         found.size = log.size();
-        found.root = log.root().iter().map(|byte| format!("{byte:02x}")).collect();
+        found.root = hex(&log.root());
         Ok(found)
     }
 
@@ -98,8 +108,12 @@ impl AuditCheck {
     }
 
     /// The hashes of a seal's leaves as the ledger has them now; none if they were taken out.
-    async fn hashes_of(&mut self, store: &Store, seal: &Seal) -> Result<Option<Vec<Hash>>, StoreError> {
-        let leaves = store.leaves_of(seal).await?;
+    async fn hashes_of(
+        &mut self,
+        store: &Store,
+        seal: &Seal,
+        leaves: &[Leaf],
+    ) -> Result<Option<Vec<Hash>>, StoreError> {
         let expected = seal.log.size() - seal.first_leaf;
         let count = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
         if count < expected && store.is_taken_out(seal).await? {
@@ -110,7 +124,7 @@ impl AuditCheck {
             self.differs(of(seal, &format!("it has {expected} leaves, and {count} rows are there")));
         }
         self.leaves += count;
-        Ok(Some(leaves.iter().map(|leaf| leaf.hash()).collect()))
+        Ok(Some(leaves.iter().map(Leaf::hash).collect()))
     }
 
     fn compare_kept(&mut self, size: u64, root: &Hash, log: &Frontier) {
@@ -135,6 +149,34 @@ impl AuditCheck {
             }
         }
         Ok(())
+    }
+}
+
+type Reading = JoinHandle<Result<Vec<Leaf>, StoreError>>;
+
+/// The seals in their order with their leaves, some of which are read while those before are hashed.
+struct ReadAhead<'a> {
+    store: &'a Store,
+    /// The size of the log with the last seal that is being read.
+    size: u64,
+    reading: VecDeque<(Seal, Reading)>,
+}
+
+impl<'a> ReadAhead<'a> {
+    fn new(store: &'a Store) -> Self {
+        Self { store, size: 0, reading: VecDeque::new() }
+    }
+
+    async fn next(&mut self) -> Result<Option<(Seal, Vec<Leaf>)>, StoreError> {
+        while self.reading.len() < AHEAD {
+            let Some(seal) = self.store.seal_with_leaf(self.size).await? else { break };
+            self.size = seal.log.size();
+            let (store, of) = (self.store.clone(), seal.clone());
+            self.reading.push_back((seal, tokio::spawn(async move { store.leaves_of(&of).await })));
+        }
+        let Some((seal, leaves)) = self.reading.pop_front() else { return Ok(None) };
+        let leaves = leaves.await.map_err(|_| sqlx::Error::WorkerCrashed)??;
+        Ok(Some((seal, leaves)))
     }
 }
 

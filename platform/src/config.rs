@@ -14,7 +14,6 @@ use common::{
     telemetry::{TelemetryArgs, TelemetryConfig},
     tls::IdentityArgs,
 };
-use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::{
@@ -270,9 +269,7 @@ impl Args {
 fn signer(file: &Path, name: &str) -> Result<Signer, String> {
     let complain = |what: &str| format!("{}: {what}", file.display());
     let pem = std::fs::read(file).map_err(|error| complain(&error.to_string()))?;
-    let key =
-        PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| complain("holds no private key in PEM"))?;
-    Signer::new(name, key.secret_pkcs8_der()).map_err(complain)
+    Signer::new(name, &pem).map_err(complain)
 }
 
 impl DatabaseArgs {

@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Parser;
 use common::{clock::Clock, lifecycle::Lifecycle, rpc_server, telemetry};
 use platform::{
@@ -88,18 +87,18 @@ async fn verify_audit(args: &Args, checkpoint: Option<&Path>, json: bool) -> Don
             say(&format!("computed {} leaves so far", found.leaves));
         }
     };
-    let found = AuditCheck::take(&Store::new(database, 1), kept, say_now_and_then).await?;
+    let found = AuditCheck::take(&Store::new(database, 4), kept, say_now_and_then).await?;
     say(&if json { serde_json::to_string_pretty(&found)? } else { found.to_string() });
     Ok(if found.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn new_audit_key(out: &Path, name: &str) -> Done {
     let key = Signer::new_key().ok_or("the system gives no randomness")?;
-    let public = Signer::new(name, &key).map_err(|problem| format!("--name: {problem}"))?.public_key();
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(&key));
+    let public =
+        Signer::new(name, key.as_bytes()).map_err(|problem| format!("--name: {problem}"))?.public_key();
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(out);
-    file.and_then(|mut file| file.write_all(pem.as_bytes()))
+    file.and_then(|mut file| file.write_all(key.as_bytes()))
         .map_err(|error| format!("cannot write {}: {error}", out.display()))?;
     say(&public.to_string());
     Ok(ExitCode::SUCCESS)

@@ -125,6 +125,8 @@ impl Store {
             ("enable_seqscan", "off"),
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
+            // Nor does one read so many that to start further processes would pay.
+            ("max_parallel_workers_per_gather", "0"),
             // A plan for what a batch happens to hold is no better than one for any, and planning costs more than most batches.
             ("plan_cache_mode", "force_generic_plan"),
         ]);

@@ -8,8 +8,9 @@ use aws_lc_rs::{
     signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 
-use super::merkle::Hash;
+use super::{hex, merkle::Hash};
 
 /// What Ed25519 is called in a key's hash (signed-note).
 const ED25519_ALGORITHM: u8 = 1;
@@ -29,22 +30,26 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// A signer of this name with a private key as PKCS#8.
+    /// A signer of this name with a private key (PKCS#8 in PEM).
     ///
     /// # Errors
     /// What is wrong with either.
-    pub fn new(name: &str, pkcs8: &[u8]) -> Result<Self, &'static str> {
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8);
-        let pair = pair.map_err(|_| "holds no private key of Ed25519 as PKCS#8")?;
+    pub fn new(name: &str, pem: &[u8]) -> Result<Self, &'static str> {
+        let key =
+            PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| "holds no private key as PKCS#8 in PEM")?;
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.secret_pkcs8_der());
+        let pair = pair.map_err(|_| "holds no private key of Ed25519")?;
         if !is_name(name) {
             return Err("expected 1 to 100 printable characters without space and plus");
         }
         Ok(Self { name: name.to_owned(), pair })
     }
 
-    /// A new private key as PKCS#8; none if the system gives no randomness.
-    pub fn new_key() -> Option<Vec<u8>> {
-        Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).ok().map(|key| key.as_ref().to_vec())
+    /// A new private key (PKCS#8 in PEM); none if the system gives no randomness.
+    pub fn new_key() -> Option<String> {
+        let key = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).ok()?;
+        let text = STANDARD.encode(key.as_ref());
+        Some(format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"))
     }
 
     /// The key that its notes are verified with.
@@ -77,9 +82,8 @@ pub struct PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hash: String = self.hash().iter().map(|byte| format!("{byte:02x}")).collect();
         let key = STANDARD.encode([&[ED25519_ALGORITHM], self.key.as_slice()].concat());
-        write!(f, "{}+{hash}+{key}", self.name)
+        write!(f, "{}+{}+{key}", self.name, hex(&self.hash()))
     }
 }
 
@@ -99,8 +103,7 @@ impl PublicKey {
             return Err(FORM);
         };
         let key = Self { name: name.to_owned(), key: bytes };
-        let hash_is: String = key.hash().iter().map(|byte| format!("{byte:02x}")).collect();
-        if hash != hash_is || !is_name(name) {
+        if hash != hex(&key.hash()) || !is_name(name) {
             Err("the key's hash is another one: was a part changed?")
         } else {
             Ok(key)
@@ -166,7 +169,7 @@ mod tests {
     use super::*;
 
     fn signer(name: &str) -> Signer {
-        Signer::new(name, &Signer::new_key().expect("randomness")).expect("a signer")
+        Signer::new(name, Signer::new_key().expect("randomness").as_bytes()).expect("a signer")
     }
 
     #[test]
@@ -207,7 +210,7 @@ mod tests {
         for bad in ["", "rialto", "rialto+00000000+AX==", &format!("x{key}"), "a b+c+d"] {
             assert!(PublicKey::parse(bad).is_err(), "{bad}");
         }
-        assert!(Signer::new("two words", &Signer::new_key().expect("randomness")).is_err());
+        assert!(Signer::new("two words", Signer::new_key().expect("randomness").as_bytes()).is_err());
         assert!(Signer::new("rialto", b"no key").is_err());
     }
 }

@@ -72,18 +72,12 @@ fn kept_below(subtree: Subtree) -> impl Iterator<Item = Subtree> {
 }
 
 fn hash_of(subtree: Subtree, kept: &HashMap<Subtree, Hash>, leaves: &BTreeMap<u64, Hash>) -> Option<Hash> {
-    let known = match subtree.level {
-        0 => leaves.get(&subtree.index),
-        _ => kept.get(&subtree),
-    };
-    match (known, subtree.halves()) {
-        (Some(hash), _) => Some(*hash),
-        (None, Some([left, right]))
-            if !subtree.level.is_multiple_of(TILE_LEVELS) || subtree.level < TILE_LEVELS =>
-        {
+    match subtree.halves() {
+        None => leaves.get(&subtree.index).copied(),
+        Some(_) if subtree.level.is_multiple_of(TILE_LEVELS) => kept.get(&subtree).copied(),
+        Some([left, right]) => {
             Some(merkle::node_hash(&hash_of(left, kept, leaves)?, &hash_of(right, kept, leaves)?))
         }
-        _ => None,
     }
 }
 

@@ -1,11 +1,17 @@
 //! Seal: has the audit log take up what was decided, some time after it was written and off the path of payments.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use common::lifecycle::Lifecycle;
 
 use super::Flow;
-use crate::store::{Store, StoreError};
+use crate::{
+    audit,
+    store::{Store, StoreError},
+};
 
 /// How often to seal, at most.
 const SEAL_EVERY: Duration = Duration::from_secs(10);
@@ -39,17 +45,14 @@ pub async fn round(store: &Store, lag: Duration, go_on: impl Fn() -> bool) -> Re
     }
     let mut leaves = 0;
     while go_on() {
+        let began = Instant::now();
         let Some(seal) = store.seal(horizon).await? else { break };
         leaves += seal.log.size() - seal.first_leaf;
         // Outside of the database, so that whoever changes it cannot change this.
-        let root = hex(&seal.log.root());
+        let root = audit::hex(&seal.log.root());
         tracing::info!(size = seal.log.size(), root, "audit log sealed");
         // Payments under way have at least half of the time to themselves.
-        tokio::task::yield_now().await;
+        tokio::time::sleep(began.elapsed()).await;
     }
     Ok(leaves)
-}
-
-fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

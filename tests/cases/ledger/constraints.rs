@@ -78,6 +78,11 @@ async fn history_cannot_be_changed() {
         });
         statements.push(format!("TRUNCATE {table} CASCADE"));
     }
+    for (table, column) in [("audit_seals", "size = size + 1"), ("audit_nodes", "hash = sha256(hash)")] {
+        statements.push(format!("UPDATE {table} SET {column}"));
+        statements.push(format!("DELETE FROM {table}"));
+        statements.push(format!("TRUNCATE {table}"));
+    }
     for column in [
         "id = gen_random_uuid()",
         "participant_id = 'bob'",
@@ -133,6 +138,7 @@ async fn history_cannot_be_changed() {
         "SET session_replication_role = replica",
         "TRUNCATE dispatches",
         "UPDATE dispatches SET payment_id = gen_random_uuid()",
+        "DELETE FROM audit_horizon",
         "CREATE TABLE mine ()",
         "DELETE FROM payments WHERE false",
         "DELETE FROM payment_events WHERE false",
@@ -146,6 +152,12 @@ async fn history_cannot_be_changed() {
         "DELETE FROM _sqlx_migrations",
     ] {
         assert_eq!(sqlstate(&mut platform, statement).await.as_deref(), Some(NO_PERMISSION), "{statement}");
+    }
+    // What is sealed stays so, for whoever may seal too.
+    let back = "UPDATE audit_horizon SET sealed_up_to = first_id(now()); \
+        UPDATE audit_horizon SET sealed_up_to = first_id('2020-01-01')";
+    for connection in [&mut platform, &mut owner] {
+        assert_eq!(sqlstate(connection, back).await.as_deref(), Some(REFUSED_BY_TRIGGER));
     }
 }
 

@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use platform::audit::note::Signer;
 
 use common::settings::Secret;
@@ -32,10 +31,8 @@ pub(super) fn audit_key(folder: &Path) -> Result<(PathBuf, String), BenchError> 
     let (file, public) = (folder.join("audit.key"), folder.join("audit.public"));
     if !file.is_file() {
         let key = Signer::new_key().ok_or("the system gives no randomness")?;
-        fs::write(&public, Signer::new("rialto", &key)?.public_key().to_string())?;
-        let pem =
-            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(key));
-        fs::write(&file, pem)?;
+        fs::write(&public, Signer::new("rialto", key.as_bytes())?.public_key().to_string())?;
+        fs::write(&file, key)?;
     }
     Ok((file, fs::read_to_string(public)?))
 }
