@@ -1,6 +1,6 @@
 //! A caller of the gateway, as any gRPC client is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::rpc_client::Route;
 use proto::{
@@ -194,6 +194,22 @@ pub fn may_try_again(status: &Status) -> bool {
         // A call that crossed the server's GOAWAY on the wire.
         tonic::Code::Internal => source.is_some_and(|source| source.contains("GoAway(b\"\", NO_ERROR")),
         _ => false,
+    }
+}
+
+/// Makes a call as a good client does: again, as it was, while the server says so, for at most 20 s.
+///
+/// # Errors
+/// The last answer, if it is not to be asked again.
+pub async fn insist<T, F: Future<Output = Result<T, Status>>>(call: impl Fn() -> F) -> Result<T, Status> {
+    let give_up = Instant::now() + Duration::from_secs(20);
+    loop {
+        match call().await {
+            Err(status) if may_try_again(&status) && Instant::now() < give_up => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

@@ -93,7 +93,7 @@ impl From<NotWritten> for Fault {
             NotWritten::Overloaded => Fault::overloaded("too many payments are waiting; nothing was begun"),
             NotWritten::Unavailable => Fault::unavailable(
                 "LEDGER_UNAVAILABLE",
-                "the ledger is not there: send the same request again",
+                "the ledger is not there, or too busy to answer in time: send the same request again",
             ),
             NotWritten::Defect => Fault::internal(),
         }

@@ -88,8 +88,11 @@ fn not_permitted(operation: Operation, state: State) -> Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         if error.is_passing() {
-            tracing::warn!(%error, "the database is not there");
-            Fault::unavailable("LEDGER_UNAVAILABLE", "the ledger is not there: send the same request again")
+            tracing::warn!(%error, "the database is not there, or too busy to answer in time");
+            Fault::unavailable(
+                "LEDGER_UNAVAILABLE",
+                "the ledger is not there, or too busy to answer in time: send the same request again",
+            )
         } else {
             tracing::error!(%error, "the database refuses a statement");
             Fault::internal()

@@ -11,7 +11,7 @@ use std::{
 
 use harness::{
     BenchError,
-    client::{Client, may_try_again, order, payee_by_iban},
+    client::{Client, insist, may_try_again, order, payee_by_iban},
     postgres::own_folder,
     system::{BANKS, BankTimes, Service, Setup, System},
     wait,
@@ -47,8 +47,8 @@ pub async fn start(purpose: &str) -> Result<(System, Vec<String>), BenchError> {
     let client = client(&system);
     let mut payers = Vec::new();
     for name in ["one", "two"] {
-        let account = client.open_account(name, "Ada Buyer", "EUR", "").await?.id;
-        client.deposit(name, &account, 1_000_000_000, "EUR", "aurora").await?;
+        let account = insist(|| client.open_account(name, "Ada Buyer", "EUR", "")).await?.id;
+        insist(|| client.deposit(name, &account, 1_000_000_000, "EUR", "aurora")).await?;
         payers.push(account);
     }
     Ok((system, payers))
@@ -205,7 +205,8 @@ fn no_defect_was_logged(system: &System) -> Done {
 /// The payment that a request made, if it made one.
 pub async fn made_by(client: &Client, request_id: &str) -> Result<Option<Payment>, Status> {
     let message = GetPaymentRequest { key: Some(Key::RequestId(request_id.to_owned())) };
-    match client.payments.clone().get_payment(client.request(message, None)).await {
+    let get = || async { client.payments.clone().get_payment(client.request(message.clone(), None)).await };
+    match insist(get).await {
         Ok(answer) => Ok(answer.into_inner().payment),
         Err(status) if status.code() == Code::NotFound => Ok(None),
         Err(status) => Err(status),
