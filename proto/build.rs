@@ -4,13 +4,14 @@ use std::{env, fs, path::PathBuf};
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const FILES: [&str; 8] = [
+    const FILES: [&str; 9] = [
         "rialto/audit/v1/audit.proto",
         "rialto/common/v1/money.proto",
         "rialto/payments/v1/payments.proto",
         "rialto/accounts/v1/accounts.proto",
         "rialto/operations/v1/operations.proto",
         "rialto/participants/v1/participants.proto",
+        "rialto/limits/v1/limits.proto",
         "rialto/platform/v1/platform.proto",
         "rialto/channel/v1/channel.proto",
     ];

@@ -59,6 +59,8 @@ ids! {
     DepositId = "dep_";
     /// Something that people should look at, `alm_…`.
     AlarmId = "alm_";
+    /// A change of limits, `lim_…`.
+    LimitChangeId = "lim_";
     /// What is on record of an API key, `key_…`.
     ApiKeyId = "key_";
 }

@@ -11,7 +11,7 @@ use crate::{
     bic::Bic,
     iban::Iban,
     id::{AccountId, ApiKeyId, PaymentId},
-    money::Money,
+    money::{Currency, Money},
     role::Role,
 };
 
@@ -156,3 +156,32 @@ pub struct RotationOrder {
 
 /// The payment's unique reference for tracing it with banks (UUIDv4, ISO 20022 UETR).
 pub type Uetr = Uuid;
+
+/// Who is limited.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LimitSubject {
+    /// An account.
+    Account(AccountId),
+    /// All of a participant's accounts in a currency together.
+    Participant(String, Currency),
+}
+
+/// What may not be exceeded; what is absent is not limited, and zero lets nothing pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitRules {
+    /// Minor units of one payment.
+    pub payment_minor_units: Option<i64>,
+    /// Of payments made in one hour.
+    pub hour: LimitRule,
+    /// Of payments made in one day.
+    pub day: LimitRule,
+}
+
+/// What the payments of a window may come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitRule {
+    /// Their sum, in minor units.
+    pub minor_units: Option<i64>,
+    /// Their number.
+    pub payments: Option<i64>,
+}

@@ -13,6 +13,8 @@ pub enum Action {
     OpenAccount,
     /// Book deposits.
     Deposit,
+    /// Set what an account may pay.
+    LimitAccounts,
     /// End payments whose end only people can find out.
     Resolve,
     /// Read alarms.
@@ -25,7 +27,7 @@ pub enum Action {
     ManageKeys,
     /// Read what is on record of API keys.
     ReadKeys,
-    /// Create, list, disable and enable participants.
+    /// Create, list, disable, enable and limit participants.
     ManageParticipants,
 }
 
@@ -37,7 +39,7 @@ impl Action {
             Self::Pay => role == PayerApp,
             Self::Refund => matches!(role, PayerApp | Merchant),
             Self::OpenAccount => matches!(role, PayerApp | Merchant | Operator),
-            Self::Deposit | Self::Resolve | Self::ReadSettings => role == Operator,
+            Self::Deposit | Self::LimitAccounts | Self::Resolve | Self::ReadSettings => role == Operator,
             Self::ManageKeys | Self::ManageParticipants => role == Operator,
             Self::ReadAlarms | Self::ReadKeys => matches!(role, Operator | Auditor),
             Self::Read => true,

@@ -5,6 +5,7 @@ pub mod audit_service;
 pub mod caller;
 pub mod config;
 pub mod front;
+pub mod limit_service;
 pub mod operations_service;
 pub mod participant;
 pub mod participant_service;
@@ -18,6 +19,7 @@ use common::{lifecycle::Lifecycle, rpc_server};
 use proto::{
     accounts::account_service_server::{self, AccountServiceServer},
     audit::audit_service_server::{self, AuditServiceServer},
+    limits::limit_service_server::{self, LimitServiceServer},
     operations::operations_service_server::{self, OperationsServiceServer},
     participants::participant_service_server::{self, ParticipantServiceServer},
     payments::payment_service_server::{self, PaymentServiceServer},
@@ -28,7 +30,7 @@ use tokio::{
 };
 
 use crate::{
-    account_service::Accounts, audit_service::Audit, config::Config, front::Front,
+    account_service::Accounts, audit_service::Audit, config::Config, front::Front, limit_service::Limits,
     operations_service::Operations, participant::Participants,
     participant_service::ParticipantAdministration, payment_service::Payments,
 };
@@ -38,6 +40,7 @@ const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
     services: &[
         payment_service_server::SERVICE_NAME,
         account_service_server::SERVICE_NAME,
+        limit_service_server::SERVICE_NAME,
         operations_service_server::SERVICE_NAME,
         participant_service_server::SERVICE_NAME,
         audit_service_server::SERVICE_NAME,
@@ -72,12 +75,14 @@ pub async fn run(
     let administration = ParticipantAdministration::new(front.clone(), hasher);
     let administration = ParticipantServiceServer::new(administration);
     let operations = OperationsServiceServer::new(Operations::new(front.clone(), own_settings));
+    let limits = LimitServiceServer::new(Limits::new(front.clone()));
     let audit = AuditServiceServer::new(Audit::new(front));
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(payments.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(accounts.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(administration.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(operations.max_decoding_message_size(MAX_REQUEST_BYTES));
+        routes.add_service(limits.max_decoding_message_size(MAX_REQUEST_BYTES));
         routes.add_service(audit.max_decoding_message_size(MAX_REQUEST_BYTES));
     };
     rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await

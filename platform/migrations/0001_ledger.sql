@@ -48,6 +48,7 @@ CREATE TABLE accounts (
     bank_id text,
     is_suspense boolean NOT NULL DEFAULT false,
     may_overdraw boolean NOT NULL DEFAULT false,
+    is_limited boolean NOT NULL DEFAULT false,
     debits_pending bigint NOT NULL DEFAULT 0,
     debits_posted bigint NOT NULL DEFAULT 0,
     credits_pending bigint NOT NULL DEFAULT 0,
@@ -74,12 +75,13 @@ COMMENT ON COLUMN accounts.iban IS 'Its IBAN, electronic form, if it has one.';
 COMMENT ON COLUMN accounts.bank_id IS 'Set on the house''s accounts: the bank, by its id in the directory. Immutable.';
 COMMENT ON COLUMN accounts.is_suspense IS 'On an account with a bank: holds what the bank paid and nobody here has, until it is returned. Immutable.';
 COMMENT ON COLUMN accounts.may_overdraw IS 'True on the house''s accounts only. Immutable.';
+COMMENT ON COLUMN accounts.is_limited IS 'Whether what it pays is counted in limits, its own or its participant''s. Stays true.';
 COMMENT ON COLUMN accounts.debits_pending IS 'Minor units held by payments under way.';
 COMMENT ON COLUMN accounts.debits_posted IS 'Minor units debited.';
 COMMENT ON COLUMN accounts.credits_pending IS 'Minor units that payments under way will credit.';
 COMMENT ON COLUMN accounts.credits_posted IS 'Minor units credited.';
 COMMENT ON COLUMN accounts.closed_at IS 'Set once the account is closed.';
-COMMENT ON COLUMN accounts.revision IS 'Counts the changes of the name, the IBAN and whether it is closed: what was decided on an older one is refused.';
+COMMENT ON COLUMN accounts.revision IS 'Counts the changes of the name, the IBAN and whether it is closed or limited: what was decided on an older one is refused.';
 COMMENT ON COLUMN accounts.created_at IS 'When it was opened. Immutable.';
 
 -- A function, for the same reason as is_step.
@@ -135,6 +137,8 @@ CREATE TABLE payments (
     captured bigint,
     closing payment_state,
     expires_at timestamptz,
+    is_counted_on_account boolean NOT NULL DEFAULT false,
+    is_counted_on_participant boolean NOT NULL DEFAULT false,
     CONSTRAINT payments_sound CHECK (is_sound_payment(state, kind, amount, reason_code, original_id, held, capturing, captured, closing,
         expires_at))
     -- A payment's one or two updates find room on its own page, so that no index hears of them.
@@ -177,6 +181,70 @@ COMMENT ON COLUMN payments.capturing IS 'Of an authorization: minor units of cap
 COMMENT ON COLUMN payments.captured IS 'Of an authorization: minor units of captures that succeeded.';
 COMMENT ON COLUMN payments.closing IS 'Of an authorization that takes no more captures: how it ends if there was none.';
 COMMENT ON COLUMN payments.expires_at IS 'Of an authorization: when what is held is released. Immutable.';
+COMMENT ON COLUMN payments.is_counted_on_account IS 'Whether it is counted in the limits of the account that pays. Immutable.';
+COMMENT ON COLUMN payments.is_counted_on_participant IS 'Whether it is counted in the limits of the participant that pays. Immutable.';
+
+CREATE TABLE limits (
+    subject uuid PRIMARY KEY,
+    account_id uuid REFERENCES accounts,
+    participant_id text NOT NULL REFERENCES participants,
+    currency text NOT NULL,
+    max_payment bigint,
+    max_hour_amount bigint,
+    max_hour_count bigint,
+    max_day_amount bigint,
+    max_day_count bigint,
+    hour_since timestamptz NOT NULL,
+    hour_amount bigint NOT NULL DEFAULT 0,
+    hour_count bigint NOT NULL DEFAULT 0,
+    day_since timestamptz NOT NULL,
+    day_amount bigint NOT NULL DEFAULT 0,
+    day_count bigint NOT NULL DEFAULT 0,
+    version bigint NOT NULL DEFAULT 1,
+    CONSTRAINT limits_not_negative CHECK (LEAST(max_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, hour_amount,
+        hour_count, day_amount, day_count) >= 0)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE limits IS 'What an account, or a participant in a currency, may pay, and what of it is used. Whoever has a row here is counted for ever.';
+COMMENT ON COLUMN limits.subject IS 'The account''s number, or a hash of participant and currency (platform/src/store/limits.rs). Immutable.';
+COMMENT ON COLUMN limits.account_id IS 'The account; null for a participant. Immutable.';
+COMMENT ON COLUMN limits.participant_id IS 'The participant, or whose account it is. Immutable.';
+COMMENT ON COLUMN limits.currency IS 'Of all amounts here (ISO 4217). Immutable.';
+COMMENT ON COLUMN limits.max_payment IS 'What one payment may come to, in minor units; null for any.';
+COMMENT ON COLUMN limits.max_hour_amount IS 'What the payments made in an hour may come to, in minor units; null for any.';
+COMMENT ON COLUMN limits.max_hour_count IS 'How many payments may be made in an hour; null for any.';
+COMMENT ON COLUMN limits.max_day_amount IS 'What the payments made in a day may come to, in minor units; null for any.';
+COMMENT ON COLUMN limits.max_day_count IS 'How many payments may be made in a day; null for any.';
+COMMENT ON COLUMN limits.hour_since IS 'The full hour since when is counted. Only grows.';
+COMMENT ON COLUMN limits.hour_amount IS 'What the payments made since then come to, without those that ended unpaid, in minor units.';
+COMMENT ON COLUMN limits.hour_count IS 'How many they are.';
+COMMENT ON COLUMN limits.day_since IS 'The midnight (UTC) since when is counted. Only grows.';
+COMMENT ON COLUMN limits.day_amount IS 'What the payments made since then come to, without those that ended unpaid, in minor units.';
+COMMENT ON COLUMN limits.day_count IS 'How many they are.';
+COMMENT ON COLUMN limits.version IS 'Counts the changes: what was decided on an older one is refused.';
+
+CREATE TABLE limit_changes (
+    id uuid PRIMARY KEY,
+    subject uuid NOT NULL REFERENCES limits,
+    max_payment bigint,
+    max_hour_amount bigint,
+    max_hour_count bigint,
+    max_day_amount bigint,
+    max_day_count bigint,
+    by_participant text NOT NULL,
+    by_credential text NOT NULL CHECK (by_credential <> ''),
+    created_at timestamptz NOT NULL
+);
+COMMENT ON TABLE limit_changes IS 'Who set which limits, written in the commit that did it. Immutable.';
+COMMENT ON COLUMN limit_changes.id IS 'Which change.';
+COMMENT ON COLUMN limit_changes.subject IS 'Whose limits.';
+COMMENT ON COLUMN limit_changes.max_payment IS 'As in limits, from then on.';
+COMMENT ON COLUMN limit_changes.max_hour_amount IS 'As in limits, from then on.';
+COMMENT ON COLUMN limit_changes.max_hour_count IS 'As in limits, from then on.';
+COMMENT ON COLUMN limit_changes.max_day_amount IS 'As in limits, from then on.';
+COMMENT ON COLUMN limit_changes.max_day_count IS 'As in limits, from then on.';
+COMMENT ON COLUMN limit_changes.by_participant IS 'The participant whose operator did it.';
+COMMENT ON COLUMN limit_changes.by_credential IS 'The operator''s credential.';
+COMMENT ON COLUMN limit_changes.created_at IS 'When.';
 
 -- Without a foreign key (refuse_strays looks), since these rows stay when their payments go to the archive: they are few, and what is
 -- refunded counts as long as anybody may ask for a refund.
@@ -446,7 +514,7 @@ CREATE TRIGGER payments_only_legal_changes AFTER UPDATE ON payments FOR EACH ROW
 CREATE TRIGGER payments_identity_immutable BEFORE UPDATE OF
     id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name, payee_iban,
     payee_account_number, payee_account, payee_bank_id, payee_bic, amount, currency, remittance_information, end_to_end_id, metadata,
-    bank_id, uetr, created_at, kind, original_id, expires_at ON payments
+    bank_id, uetr, created_at, kind, original_id, expires_at, is_counted_on_account, is_counted_on_participant ON payments
     EXECUTE FUNCTION refuse_change('what was asked for never changes');
 CREATE TRIGGER accounts_identity_immutable BEFORE UPDATE OF
     id, participant_id, request_id, request_fingerprint, currency, bank_id, may_overdraw, created_at, is_suspense ON accounts
@@ -459,8 +527,45 @@ BEGIN
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION count_revision() IS 'Counts a change of what platforms remember of an account.';
-CREATE TRIGGER accounts_count_revision AFTER UPDATE OF display_name, iban, closed_at ON accounts
+CREATE TRIGGER accounts_count_revision AFTER UPDATE OF display_name, iban, closed_at, is_limited ON accounts
     FOR EACH ROW EXECUTE FUNCTION count_revision();
+CREATE TRIGGER accounts_stay_limited AFTER UPDATE OF is_limited ON accounts FOR EACH ROW WHEN (NOT NEW.is_limited)
+    EXECUTE FUNCTION refuse_change('what an account pays stays counted');
+
+-- Who sets a participant's limits holds its row until all of its accounts are limited; an account that is opened meanwhile waits here.
+CREATE FUNCTION limit_new_account() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM FROM participants p WHERE p.id = NEW.participant_id FOR KEY SHARE;
+    NEW.is_limited := EXISTS (SELECT FROM limits l
+        WHERE (l.participant_id, l.currency) = (NEW.participant_id, NEW.currency) AND l.account_id IS NULL);
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION limit_new_account() IS 'Limits a new account if its participant is limited.';
+CREATE INDEX limits_of_participants ON limits (participant_id, currency) WHERE account_id IS NULL;
+CREATE TRIGGER accounts_limited_with_their_participant BEFORE INSERT ON accounts FOR EACH ROW EXECUTE FUNCTION limit_new_account();
+
+-- A limit may be set below what is used already: that is no reason to refuse what gives back.
+CREATE FUNCTION goes_beyond_limits(was limits, is_now limits) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN is_now.hour_since < was.hour_since OR is_now.day_since < was.day_since
+        OR COALESCE((is_now.hour_amount > is_now.max_hour_amount
+            AND (is_now.hour_since > was.hour_since OR is_now.hour_amount > was.hour_amount)), false)
+        OR COALESCE((is_now.hour_count > is_now.max_hour_count
+            AND (is_now.hour_since > was.hour_since OR is_now.hour_count > was.hour_count)), false)
+        OR COALESCE((is_now.day_amount > is_now.max_day_amount
+            AND (is_now.day_since > was.day_since OR is_now.day_amount > was.day_amount)), false)
+        OR COALESCE((is_now.day_count > is_now.max_day_count
+            AND (is_now.day_since > was.day_since OR is_now.day_count > was.day_count)), false);
+END $$;
+COMMENT ON FUNCTION goes_beyond_limits(limits, limits) IS 'Whether more is used than may be, or a window goes back.';
+CREATE TRIGGER limits_not_exceeded AFTER UPDATE ON limits FOR EACH ROW WHEN (goes_beyond_limits(OLD, NEW))
+    EXECUTE FUNCTION refuse_change('no more may be used than the limit');
+CREATE TRIGGER limits_identity_immutable BEFORE UPDATE OF subject, account_id, participant_id, currency ON limits
+    EXECUTE FUNCTION refuse_change('whose limits they are never changes');
+CREATE TRIGGER limits_permanent BEFORE DELETE OR TRUNCATE ON limits
+    EXECUTE FUNCTION refuse_change('who is limited stays counted');
+CREATE TRIGGER limit_changes_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON limit_changes
+    EXECUTE FUNCTION refuse_change('changes of limits never change');
 
 -- What never changes is looked at once, not with every change of the sums.
 CREATE FUNCTION refuse_unsound_account() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -740,11 +845,13 @@ EXCEPTION
 END $$;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO rialto_platform;
 GRANT INSERT ON participants, accounts, payments, refundable, deposits, transfers, payment_events, first_leases, dispatches, alarms,
-    resolutions, api_keys, identity_acts TO rialto_platform;
+    resolutions, api_keys, identity_acts, limits, limit_changes TO rialto_platform;
 GRANT UPDATE (disabled_at) ON participants TO rialto_platform;
 GRANT UPDATE (expires_at, revoked_at) ON api_keys TO rialto_platform;
-GRANT UPDATE (display_name, iban, debits_pending, debits_posted, credits_pending, credits_posted, closed_at)
+GRANT UPDATE (display_name, iban, debits_pending, debits_posted, credits_pending, credits_posted, closed_at, is_limited)
     ON accounts TO rialto_platform;
+GRANT UPDATE (max_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, hour_since, hour_amount, hour_count, day_since,
+    day_amount, day_count, version) ON limits TO rialto_platform;
 GRANT UPDATE (state, reason_code, reason_iso_code, reason_message, sequence, updated_at, is_queued, held, capturing, captured, closing)
     ON payments TO rialto_platform;
 GRANT UPDATE (refunded) ON refundable TO rialto_platform;

@@ -7,7 +7,7 @@ CREATE TABLE audit_horizon (
 );
 COMMENT ON TABLE audit_horizon IS 'One row: up to where nothing new may come to be, so that it can be sealed.';
 COMMENT ON COLUMN audit_horizon.singleton IS 'Keeps the table at one row.';
-COMMENT ON COLUMN audit_horizon.sealed_up_to IS 'New payments, deposits, accounts and alarms have greater numbers than this. Only grows.';
+COMMENT ON COLUMN audit_horizon.sealed_up_to IS 'New payments, deposits, accounts, alarms and changes of limits have greater numbers than this. Only grows.';
 INSERT INTO audit_horizon DEFAULT VALUES;
 
 CREATE TABLE audit_seals (
@@ -77,6 +77,8 @@ CREATE TRIGGER accounts_refuse_sealed AFTER INSERT ON accounts REFERENCING NEW T
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
 CREATE TRIGGER deposits_refuse_sealed AFTER INSERT ON deposits REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
+CREATE TRIGGER limit_changes_refuse_sealed AFTER INSERT ON limit_changes REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
 CREATE TRIGGER alarms_refuse_sealed AFTER INSERT ON alarms REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
 
@@ -107,7 +109,12 @@ CREATE VIEW audit_rows (id, sequence, leaf, is_over) AS
     UNION ALL
     SELECT l.id, 1, row_to_json(alarm_body)::text, true FROM alarms l
     CROSS JOIN LATERAL (SELECT 'ALARM' AS kind, l.id AS alarm, l.kind AS alarm_kind, l.payment_id AS payment, l.detail,
-        l.created_at AT TIME ZONE 'UTC' AS at) AS alarm_body;
+        l.created_at AT TIME ZONE 'UTC' AS at) AS alarm_body
+    UNION ALL
+    SELECT c.id, 1, row_to_json(limits_body)::text, true FROM limit_changes c JOIN limits t USING (subject)
+    CROSS JOIN LATERAL (SELECT 'LIMITS' AS kind, c.id AS change, t.account_id AS account, t.participant_id AS participant, t.currency,
+        c.max_payment, c.max_hour_amount, c.max_hour_count, c.max_day_amount, c.max_day_count, c.by_participant, c.by_credential,
+        c.created_at AT TIME ZONE 'UTC' AS at) AS limits_body;
 COMMENT ON VIEW audit_rows IS 'What there is to seal: each thing that was decided by its number and step, as the text of its leaf, and whether nothing more follows of it.';
 
 GRANT SELECT ON audit_horizon, audit_seals, audit_nodes, audit_unfinished, audit_rows TO rialto_platform;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod limits;
 mod operations;
 mod participants;
 mod payments;
@@ -89,6 +90,10 @@ impl Commands {
             Operation::MakeApiKey(command) => self.make_api_key(caller, command).await,
             Operation::ListApiKeys(request) => self.list_api_keys(caller, request).await,
             Operation::RevokeApiKey(request) => self.revoke_api_key(caller, request).await,
+            Operation::SetAccountLimits(request) => self.set_account_limits(caller, request).await,
+            Operation::GetAccountLimits(request) => self.get_account_limits(caller, request).await,
+            Operation::SetParticipantLimits(request) => self.set_participant_limits(caller, request).await,
+            Operation::GetParticipantLimits(request) => self.get_participant_limits(caller, request).await,
             Operation::GetCheckpoint(_) => self.get_checkpoint().await,
             Operation::GetInclusionProof(request) => self.get_inclusion_proof(request).await,
             Operation::GetConsistencyProof(request) => self.get_consistency_proof(request).await,

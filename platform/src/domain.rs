@@ -3,6 +3,7 @@
 pub mod account;
 pub mod alarm;
 pub mod ledger;
+pub mod limits;
 pub mod payment;
 pub mod refusal;
 pub mod transfer;

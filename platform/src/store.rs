@@ -10,6 +10,7 @@ pub mod deposits;
 pub mod dispatches;
 pub mod durability;
 pub mod known;
+pub mod limits;
 pub mod load;
 pub mod participants;
 pub mod payments;

@@ -45,7 +45,7 @@ pub struct CurrencySums {
 }
 
 /// Checks, each returning a line for whatever differs.
-const CHECKS: [&str; 16] = [
+const CHECKS: [&str; 17] = [
     // An account's stored sums are those of its transfers, and of what its payments hold.
     "WITH sides AS (
        SELECT debit_account AS id, 0 AS dp, amount AS d, 0 AS cp, 0 AS c FROM transfers
@@ -126,6 +126,25 @@ const CHECKS: [&str; 16] = [
      FROM all_payments p LEFT JOIN refunds r USING (id) LEFT JOIN refundable f ON f.payment_id = p.id
      WHERE coalesce(r.refunded, 0) <> coalesce(f.refunded, 0) OR coalesce(r.refunded, 0) > p.amount
        OR (r.refunded > 0 AND (p.state, p.kind) NOT IN (('SUCCEEDED', 'PAYMENT'), ('SUCCEEDED', 'CAPTURE')))",
+    // No less is used of limits than the payments use that were made since they are counted: more only where clocks differed.
+    "WITH counted AS (
+       SELECT CASE kind WHEN 'AUTHORIZATION' THEN held + capturing + captured ELSE amount END AS amount, created_at AS at,
+         CASE WHEN is_counted_on_account THEN payer_account END AS account,
+         CASE WHEN is_counted_on_participant THEN participant_id END AS participant, currency
+       FROM all_payments WHERE (is_counted_on_account OR is_counted_on_participant) AND kind IN ('PAYMENT', 'AUTHORIZATION')
+         AND state NOT IN ('FAILED', 'CANCELLED', 'EXPIRED')
+     ), used AS (
+       SELECT l.*, coalesce(sum(amount) FILTER (WHERE at >= hour_since), 0) AS hour, count(*) FILTER (WHERE at >= hour_since) AS in_hour,
+         coalesce(sum(amount) FILTER (WHERE at >= day_since), 0) AS day, count(*) FILTER (WHERE at >= day_since) AS in_day
+       FROM limits l LEFT JOIN counted c
+         ON CASE WHEN l.account_id IS NULL THEN (c.participant, c.currency) = (l.participant_id, l.currency)
+           ELSE c.account = l.account_id END
+       GROUP BY l.subject
+     )
+     SELECT format('limits of %s: used in the hour %s in %s payments, in the day %s in %s; payments say %s in %s and %s in %s',
+       coalesce('acc_' || replace(account_id::text, '-', ''), participant_id || ' in ' || currency), hour_amount, hour_count,
+       day_amount, day_count, hour, in_hour, day, in_day)
+     FROM used WHERE hour_amount < hour OR hour_count < in_hour OR day_amount < day OR day_count < in_day",
     // What is held in suspense is what was paid late and is not returned.
     "WITH late AS (
        SELECT credit_account AS id, sum(amount) AS amount FROM all_payments WHERE kind = 'RETURN' AND state <> 'SUCCEEDED'

@@ -1,16 +1,19 @@
 //! What callers see of the ledger's things.
 
+use std::time::SystemTime;
+
 use common::{
     clock::Clock,
     money::{Currency, Money},
     planted,
 };
-use proto::{accounts, convert, operations, participants, payments};
+use proto::{accounts, convert, limits, operations, participants, payments};
 
 use crate::{
     domain::{
         account::Side,
         ledger::{Alarm, Deposit},
+        limits::{Limits, Used, Window},
         payment::{Kind, Payment, State},
         refusal::Reason,
         transfer::Cause,
@@ -51,6 +54,28 @@ pub fn payment(payment: &Payment) -> payments::Payment {
             .authorization
             .map(|sums| amount(if sums.closing.is_none() { sums.held } else { 0 })),
         expire_time: payment.authorization.map(|sums| convert::time_to_wire(sums.expires_at)),
+    }
+}
+
+/// Limits, and what is used of them at a time; none if nothing was ever limited.
+pub fn limits(currency: Currency, found: Option<&Limits>, now: SystemTime) -> limits::LimitStatus {
+    let used = |used: Used| limits::LimitUse {
+        start_time: Some(convert::time_to_wire(used.since)),
+        minor_units: used.minor_units,
+        payments: used.payments,
+    };
+    let rules = found.map(|found| found.rules).unwrap_or_default();
+    limits::LimitStatus {
+        currency: currency.code().to_owned(),
+        limits: Some(limits::Limits {
+            payment_minor_units: rules.payment_minor_units,
+            hour_minor_units: rules.hour.minor_units,
+            hour_payments: rules.hour.payments,
+            day_minor_units: rules.day.minor_units,
+            day_payments: rules.day.payments,
+        }),
+        hour: found.map(|found| used(found.hour.at(Window::Hour, now))),
+        day: found.map(|found| used(found.day.at(Window::Day, now))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one place between wire and domain: requests are parsed once, with all violations reported together.
 
 mod api_key;
+mod limits;
 mod order;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,6 +14,7 @@ use common::{
 use crate::operations::{self, TransportSecurity};
 
 pub use api_key::{api_key_order, participant, rotation_order};
+pub use limits::{account_limits, participant_limits};
 pub use order::{
     account_order, capture_order, deposit_order, payment_order, payment_order_to_wire, refund_order,
 };

@@ -31,6 +31,11 @@ mod generated {
             tonic::include_proto!("rialto.accounts.v1");
         }
     }
+    pub mod limits {
+        pub mod v1 {
+            tonic::include_proto!("rialto.limits.v1");
+        }
+    }
     pub mod operations {
         pub mod v1 {
             tonic::include_proto!("rialto.operations.v1");
@@ -55,8 +60,8 @@ mod generated {
 
 pub use generated::{
     accounts::v1 as accounts, audit::v1 as audit, channel::v1 as channel, common::v1 as money,
-    operations::v1 as operations, participants::v1 as participants, payments::v1 as payments,
-    platform::v1 as platform,
+    limits::v1 as limits, operations::v1 as operations, participants::v1 as participants,
+    payments::v1 as payments, platform::v1 as platform,
 };
 
 /// The descriptors of every contract here, as a serialized `FileDescriptorSet`.

@@ -26,6 +26,8 @@ mod isolation;
 mod known_bugs;
 #[path = "api/life.rs"]
 mod life;
+#[path = "api/limits.rs"]
+mod limits;
 #[path = "api/misbehaviour.rs"]
 mod misbehaviour;
 #[path = "api/money.rs"]

@@ -26,6 +26,8 @@ mod identity;
 mod known;
 #[path = "ledger/life.rs"]
 mod life;
+#[path = "ledger/limits.rs"]
+mod limits;
 #[path = "ledger/plans.rs"]
 mod plans;
 #[path = "ledger/pool.rs"]

@@ -9,6 +9,7 @@ use proto::{
         account_service_client::AccountServiceClient,
     },
     audit::audit_service_client::AuditServiceClient,
+    limits::limit_service_client::LimitServiceClient,
     money::Money,
     operations::operations_service_client::OperationsServiceClient,
     participants::{
@@ -38,6 +39,8 @@ pub struct Client {
     pub operations: OperationsServiceClient<Channel>,
     /// The administration's service, for calls that have no shortcut here.
     pub participants: ParticipantServiceClient<Channel>,
+    /// The limits' service.
+    pub limits: LimitServiceClient<Channel>,
     /// The audit log's service.
     pub audit: AuditServiceClient<Channel>,
     authorization: Option<MetadataValue<Ascii>>,
@@ -65,6 +68,7 @@ impl Client {
             accounts: AccountServiceClient::new(channel.clone()),
             operations: OperationsServiceClient::new(channel.clone()),
             participants: ParticipantServiceClient::new(channel.clone()),
+            limits: LimitServiceClient::new(channel.clone()),
             audit: AuditServiceClient::new(channel),
             authorization,
         })

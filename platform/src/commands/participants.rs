@@ -214,7 +214,7 @@ impl Commands {
         key.filter(may_manage).ok_or_else(|| Fault::not_found("API key"))
     }
 
-    fn operator<'a>(&self, caller: &'a Caller) -> Result<By<'a>, Fault> {
+    pub(super) fn operator<'a>(&self, caller: &'a Caller) -> Result<By<'a>, Fault> {
         if caller.actor.is_empty() {
             return Err(invalid("actor", "the command must say whose credential it was"));
         }
@@ -224,7 +224,7 @@ impl Commands {
         Ok(By { participant: &caller.participant, credential: &caller.actor, at: self.flow.clock().now() })
     }
 
-    fn house_operator<'a>(&self, caller: &'a Caller) -> Result<By<'a>, Fault> {
+    pub(super) fn house_operator<'a>(&self, caller: &'a Caller) -> Result<By<'a>, Fault> {
         if !caller.is_house {
             return Err(Fault::permission_denied("only operators of the house administer participants"));
         }
@@ -240,8 +240,8 @@ fn repeated(before: ApiKey, fingerprint: Fingerprint) -> Done {
     Ok((reply::Result::MakeApiKey(wire::api_key(&before)), true))
 }
 
-/// Whose keys are meant: the caller's own, or whoever's the house names. Others learn nothing of whom there is.
-fn whose(caller: &Caller, asked: Option<&str>) -> Result<String, Fault> {
+/// Who is meant: the caller's own, or whoever's the house names. Others learn nothing of whom there is.
+pub(super) fn whose(caller: &Caller, asked: Option<&str>) -> Result<String, Fault> {
     match asked {
         Some(other) if other != caller.participant && !caller.is_house => {
             Err(Fault::not_found("participant"))

@@ -24,6 +24,8 @@ pub struct Account {
     pub may_overdraw: bool,
     /// Whether it is closed: nothing new may be begun on it, what is under way is concluded.
     pub closed: bool,
+    /// Whether there may be limits to what it pays (see [`super::limits`]).
+    pub is_limited: bool,
     /// Counts the changes of all that is above.
     pub revision: i32,
     /// What was moved and is held.

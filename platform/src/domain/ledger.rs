@@ -32,6 +32,7 @@ pub use writes::{Alarm, Change, Delta, Event, Proposal, QueueWrite, Snapshot, Wr
 
 use super::{
     account::Account,
+    limits::{self, Use},
     payment::{
         Attempt, Kind, Lease, Operation, Original, Payment, Permit, State, Submission, TRANSITIONS, Terms,
         Work,
@@ -224,8 +225,10 @@ impl Ledger {
         stored.is_queued = false;
     }
 
-    /// Writes what a payment's new state means for its accounts: the difference in what it holds, and what it now has moved.
+    /// Writes what a payment's new state means for its accounts: the difference in what it holds, and what it now has moved; and for
+    /// their limits.
     fn follow(&mut self, before: Option<&Payment>, after: &Payment) {
+        self.count(before, after);
         let held = after.held() - before.map_or(0, Payment::held);
         let is_leak = planted::is("X1") && after.state == State::Failed
             || planted::is("X10") && after.state == State::Expired;
@@ -242,6 +245,20 @@ impl Ledger {
                 amount: after.amount,
                 at: self.now,
             });
+        }
+    }
+
+    /// Counts in the limits of its payer what a payment's new state uses of them.
+    fn count(&mut self, before: Option<&Payment>, after: &Payment) {
+        let change = after.uses().beyond(before.map_or(Use::default(), Payment::uses));
+        if change == Use::default() {
+            return;
+        }
+        for subject in limits::counting(after) {
+            let Some(limits) = self.snapshot.limits.get_mut(&subject) else { continue };
+            limits.count(change, after.created_at, self.now);
+            let loaded = limits.version;
+            self.writes.limits.entry(subject).or_insert((*limits, loaded)).0 = *limits;
         }
     }
 
@@ -322,6 +339,7 @@ impl Child<'_> {
             original: Some(original.id),
             amount: common::money::Money::new(self.minor_units, original.amount.currency()),
             metadata: std::collections::BTreeMap::new(),
+            counted: limits::Counted::default(),
             uetr: self.uetr,
             created_at: now,
             ..Terms::clone(&original.terms)

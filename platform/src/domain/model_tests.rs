@@ -13,6 +13,7 @@ use std::cell::RefCell;
 
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+use crate::domain::limits::Window;
 use model::{Model, reply::Reply};
 use play::Play;
 use steps::{Act, Step, steps};
@@ -50,6 +51,7 @@ impl Ledgers {
             }
             Act::TakeOver(payment) => self.both(|twin| twin.take_over(payment)),
             Act::Wait(seconds) => self.both(|twin| twin.now_s += seconds),
+            Act::Limit(subject, rules) => self.both(|twin| twin.limit(&subject, rules)),
             Act::Close(account, closed) => self.both(|twin| {
                 twin.accounts.get_mut(&account).expect("the account").closed = closed;
             }),
@@ -67,6 +69,12 @@ impl Ledgers {
         same(&self.batched, &self.one_by_one, "both ledgers")?;
         for (id, account) in &self.batched.accounts {
             same(&account.balances, &model.balances(*id), &format!("the sums of {id}"))?;
+        }
+        for (subject, used) in model.all_used() {
+            let (limits, now) = (self.batched.limits[subject], self.batched.now());
+            let found = [limits.hour.at(Window::Hour, now), limits.day.at(Window::Day, now)];
+            let found = found.map(|used| (used.minor_units, used.payments));
+            same(&found, &used, &format!("what is used of the limits of {subject:?}"))?;
         }
         let alarms = self.batched.alarms.keys().copied().collect();
         same(&alarms, &model.alarms, "alarms")

@@ -16,7 +16,10 @@ pub use attempt::{Attempt, Lease, MAX_FRUITLESS, Original, Submission, Work};
 pub use evidence::Evidence;
 pub use state::{Operation, Permit, State, TRANSITIONS};
 
-use super::refusal::Reason;
+use super::{
+    limits::{Counted, Use},
+    refusal::Reason,
+};
 
 /// A payment as it stands. What was asked for reads as its own fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub struct Terms {
     pub uetr: Uetr,
     /// When it came to be.
     pub created_at: SystemTime,
+    /// In which of its payer's limits it is counted.
+    pub counted: Counted,
 }
 
 impl Deref for Payment {
@@ -108,6 +113,20 @@ impl Payment {
     pub fn paid(&self) -> i64 {
         let has_paid = self.state == State::Succeeded && self.kind != Kind::Authorization;
         if has_paid { self.amount.minor_units() } else { 0 }
+    }
+
+    /// What it uses of its payer's limits: nothing once it has ended unpaid. An authorization uses what its captures have or may still
+    /// have; they use nothing of their own.
+    pub fn uses(&self) -> Use {
+        if matches!(self.state, State::Failed | State::Cancelled | State::Expired) {
+            return Use::default();
+        }
+        let minor_units = match (self.kind, &self.authorization) {
+            (Kind::Payment, _) => self.amount.minor_units(),
+            (Kind::Authorization, Some(sums)) => sums.held + sums.capturing + sums.captured,
+            _ => return Use::default(),
+        };
+        Use { minor_units, payments: 1 }
     }
 
     /// Whether it credits one of the house's accounts.

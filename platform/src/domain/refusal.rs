@@ -1,5 +1,9 @@
 //! Why a payment fails: a stable reason for programs, the ISO 20022 reason for banks, a sentence for people.
 
+use common::order::LimitSubject;
+
+use super::limits::{Exceeded, Window};
+
 /// Why the ledger refuses a payment. The payment is recorded as FAILED with this reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -11,6 +15,10 @@ pub enum Refusal {
     PayeeAccountClosed,
     /// An account's sums would exceed what the ledger can count.
     BalanceOverflow,
+    /// The payer's account would exceed a limit.
+    AccountLimit(Exceeded),
+    /// The payer's participant would exceed a limit.
+    ParticipantLimit(Exceeded),
 }
 
 impl Refusal {
@@ -31,7 +39,44 @@ impl Refusal {
                 "AM02",
                 "an account's sums would exceed what the ledger can count",
             ),
+            Self::AccountLimit(exceeded) => Reason::new(
+                "ACCOUNT_LIMIT_EXCEEDED",
+                iso_code(exceeded),
+                &format!("the payer's account may not pay {}", what(exceeded)),
+            ),
+            Self::ParticipantLimit(exceeded) => Reason::new(
+                "PARTICIPANT_LIMIT_EXCEEDED",
+                iso_code(exceeded),
+                &format!("the payer's participant may not pay {}", what(exceeded)),
+            ),
         }
+    }
+}
+
+impl Refusal {
+    /// That a subject's limit would be exceeded.
+    pub fn limit(subject: &LimitSubject, exceeded: Exceeded) -> Self {
+        match subject {
+            LimitSubject::Account(_) => Self::AccountLimit(exceeded),
+            LimitSubject::Participant(..) => Self::ParticipantLimit(exceeded),
+        }
+    }
+}
+
+fn iso_code(exceeded: Exceeded) -> &'static str {
+    match exceeded {
+        Exceeded::Payment => "AM02",
+        Exceeded::Sum(_) | Exceeded::Number(_) => "AM14",
+    }
+}
+
+fn what(exceeded: Exceeded) -> &'static str {
+    match exceeded {
+        Exceeded::Payment => "as much at once",
+        Exceeded::Sum(Window::Hour) => "as much in this hour",
+        Exceeded::Sum(Window::Day) => "as much in this day (UTC)",
+        Exceeded::Number(Window::Hour) => "as often in this hour",
+        Exceeded::Number(Window::Day) => "as often in this day (UTC)",
     }
 }
 

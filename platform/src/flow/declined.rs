@@ -38,6 +38,9 @@ impl From<Declined> for Fault {
                     crate::domain::refusal::Refusal::InsufficientFunds => "INSUFFICIENT_FUNDS",
                     crate::domain::refusal::Refusal::PayerAccountClosed
                     | crate::domain::refusal::Refusal::PayeeAccountClosed => "ACCOUNT_CLOSED",
+                    // Limits are those of who pays, and nobody pays a deposit.
+                    crate::domain::refusal::Refusal::AccountLimit(_)
+                    | crate::domain::refusal::Refusal::ParticipantLimit(_) => return Fault::internal(),
                 };
                 Fault::precondition(code, reason.message)
             }

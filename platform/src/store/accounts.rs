@@ -31,13 +31,14 @@ struct AccountRow {
     credits_pending: i64,
     credits_posted: i64,
     closed: bool,
+    is_limited: bool,
     revision: i32,
     created_at: OffsetDateTime,
 }
 
 const COLUMNS: &str = "id, participant_id, request_id, request_fingerprint, display_name, currency, iban, \
      may_overdraw, debits_pending, debits_posted, credits_pending, credits_posted, closed_at IS NOT NULL AS closed, \
-     revision, created_at";
+     is_limited, revision, created_at";
 const SELECT: &str = const_format::concatcp!("SELECT ", COLUMNS, " FROM accounts ");
 
 /// An account with what only its owner sees of it.
@@ -65,6 +66,7 @@ impl TryFrom<AccountRow> for OwnAccount {
             currency: Currency::parse(&row.currency).ok_or(StoreError::Corrupt("accounts.currency"))?,
             may_overdraw: row.may_overdraw,
             closed: row.closed,
+            is_limited: row.is_limited,
             revision: row.revision,
             balances: Balances {
                 debits_pending: row.debits_pending,

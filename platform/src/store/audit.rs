@@ -262,6 +262,8 @@ async fn end_of_stretch(
         SKIP,
         "), (SELECT id FROM deposits WHERE ",
         SKIP,
+        "), (SELECT id FROM limit_changes WHERE ",
+        SKIP,
         "), (SELECT id FROM alarms WHERE ",
         SKIP,
         "))"

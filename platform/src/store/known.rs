@@ -114,6 +114,7 @@ mod tests {
             currency: Currency::parse("EUR").unwrap(),
             may_overdraw: false,
             closed: false,
+            is_limited: false,
             revision: 1,
             balances: Balances::default(),
         }

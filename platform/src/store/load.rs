@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{
     id::{AccountId, PaymentId},
-    order::PayeeAccount,
+    order::{LimitSubject, PayeeAccount},
     planted,
     text::HOUSE,
 };
@@ -25,11 +25,13 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
-    StoreError, accounts, archive, deposits, dispatches, known::KnownAccounts, payments, refunds, resolutions,
+    StoreError, accounts, archive, deposits, dispatches, known::KnownAccounts, limits, payments, refunds,
+    resolutions,
 };
 use crate::domain::{
     account::Account,
     ledger::{Arrival, Command, Conclude, Request, Snapshot, return_request_id},
+    limits::{counting, payer_limits},
     payment::{Evidence, Kind, Lease, Payment, State},
 };
 
@@ -205,6 +207,10 @@ pub async fn snapshot(
     if guards.is_empty() {
         snapshot.accounts.values().for_each(|account| known.learn(account.clone()));
     }
+    let limited = limited(commands, &snapshot);
+    if !limited.is_empty() {
+        snapshot.limits = limits::of(connection, limited, view).await?;
+    }
     if !ibans.is_empty() {
         let by_iban = snapshot.accounts.values().filter_map(|account| {
             let iban = account.iban.clone().filter(|iban| ibans.binary_search(&iban.as_str()).is_ok())?;
@@ -218,6 +224,20 @@ pub async fn snapshot(
         snapshot.requests_taken_out = asked.map(|request| request.key()).collect();
     }
     Ok(Loaded { snapshot, guards })
+}
+
+/// Whose limits the commands may use more or less of.
+fn limited(commands: &[Command], snapshot: &Snapshot) -> BTreeSet<LimitSubject> {
+    let mut limited: BTreeSet<LimitSubject> =
+        snapshot.payments.values().flat_map(|(payment, _)| counting(payment)).collect();
+    for command in commands {
+        let Command::Pay(pay) = command else { continue };
+        let payer = pay.order.payer_account;
+        if snapshot.accounts.get(&payer).is_some_and(|account| account.is_limited) {
+            limited.extend(payer_limits(&pay.request.participant, payer, pay.order.amount.currency()));
+        }
+    }
+    limited
 }
 
 /// The accounts with these numbers and IBANs, if all of the first are known, and what is so taken for true.

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError, archive};
 use crate::domain::{
+    limits::Counted,
     payment::{Authorization, Kind, Payment, State, Terms, own_end_to_end_id},
     refusal::Reason,
 };
@@ -25,7 +26,8 @@ use crate::domain::{
 pub(super) const COLUMNS: &str = "p.id, p.participant_id, p.request_id, p.request_fingerprint, p.payer_account, \
      p.credit_account, p.payee_name, p.payee_iban, p.payee_account_number, p.payee_account, p.payee_bank_id, p.payee_bic, p.amount, p.currency, p.remittance_information, p.end_to_end_id, p.metadata, p.bank_id, \
      p.uetr, p.state::text, p.reason_code, p.reason_iso_code, p.reason_message, p.sequence, p.is_queued, p.created_at, \
-     p.updated_at, p.kind::text, p.original_id, p.held, p.capturing, p.captured, p.closing::text, p.expires_at";
+     p.updated_at, p.kind::text, p.original_id, p.held, p.capturing, p.captured, p.closing::text, p.expires_at, \
+     p.is_counted_on_account, p.is_counted_on_participant";
 
 #[derive(sqlx::FromRow)]
 struct PaymentRow {
@@ -54,6 +56,8 @@ struct PaymentRow {
     updated_at: OffsetDateTime,
     kind: String,
     original_id: Option<Uuid>,
+    is_counted_on_account: bool,
+    is_counted_on_participant: bool,
     #[sqlx(flatten)]
     authorization: AuthorizationColumns,
 }
@@ -145,6 +149,10 @@ impl TryFrom<PaymentRow> for Payment {
             bank_id: row.bank_id,
             uetr: row.uetr,
             created_at: row.created_at.into(),
+            counted: Counted {
+                account: row.is_counted_on_account,
+                participant: row.is_counted_on_participant,
+            },
         };
         Ok(Self {
             terms: Arc::new(terms),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::order::LimitRules;
 use platform::{
     audit::{
         merkle::{self, Hash},
@@ -53,6 +54,7 @@ async fn sealed_world() -> World {
     world.end_of(&book, part).await;
     write(&book, world.cancel(&payment_row(&world, taken.id).await)).await;
     world.authorize("open", true).await;
+    world.limit(world.alice, LimitRules::default()).await;
     world.seal_all().await;
     world
 }
@@ -120,7 +122,7 @@ async fn many_payments_make_many_seals_and_every_proof_holds() {
 }
 
 /// What is done to the ledger by its owner, and part of what is said of it.
-const CHANGES: [(&str, &str); 22] = [
+const CHANGES: [(&str, &str); 24] = [
     ("SELECT", ""),
     ("UPDATE payments SET amount = amount + 1 WHERE request_id = 'paid'", "was changed"),
     ("UPDATE payments SET payee_name = 'Mallory' WHERE request_id = 'sent'", "was changed"),
@@ -157,6 +159,8 @@ const CHANGES: [(&str, &str); 22] = [
     ),
     ("UPDATE deposits SET amount = amount + 1 WHERE participant_id = 'alice'", "was changed"),
     ("DELETE FROM deposits WHERE participant_id = 'bob'", "rows are there"),
+    ("UPDATE limit_changes SET by_credential = 'eve'", "was changed"),
+    ("DELETE FROM limit_changes", "rows are there"),
     ("UPDATE accounts SET may_overdraw = true WHERE participant_id = 'alice'", "was changed"),
     (
         "UPDATE audit_seals SET peaks = set_byte(peaks, 3, get_byte(peaks, 3) # 1) WHERE first_leaf = 0",
@@ -213,6 +217,7 @@ async fn nothing_comes_to_be_below_what_is_sealed() {
     let book = world.book(1);
     let late = world.pay_bank("late", 10);
     tokio::time::sleep(Duration::from_millis(2)).await;
+    world.limit(world.alice, LimitRules::default()).await;
     world.seal_all().await;
     assert!(book.write(command(late), common::trace::TraceParent::new_root()).await.is_err());
     assert_eq!(number(&world.options, "SELECT count(*) FROM payments").await, 0);
@@ -230,6 +235,7 @@ async fn nothing_comes_to_be_below_what_is_sealed() {
             FROM deposits d LIMIT 1) AS made",
         ),
         ("alarms", "SELECT <old>, 'X', id, '', now() FROM payments"),
+        ("limit_changes", "SELECT <old>, subject, 1, 1, 1, 1, 1, 'alice', 'ada', now() FROM limits"),
     ] {
         let insert = |old: &str| format!("INSERT INTO {table} {}", row.replace("<old>", old));
         let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(insert("first_id(now() - interval '1 minute')")));

@@ -5,9 +5,9 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::bench::{World, accepted, command, connect, submission, write};
 
-const NO_PERMISSION: &str = "42501";
-const REFUSED_BY_TRIGGER: &str = "23000";
-const CHECK_VIOLATED: &str = "23514";
+pub const NO_PERMISSION: &str = "42501";
+pub const REFUSED_BY_TRIGGER: &str = "23000";
+pub const CHECK_VIOLATED: &str = "23514";
 
 /// A world with a payment in each state.
 async fn world() -> World {
@@ -50,7 +50,7 @@ async fn world() -> World {
 }
 
 /// The SQLSTATE that a statement ends with, none if it goes through; nothing stays of it.
-async fn sqlstate(connection: &mut PgConnection, text: &str) -> Option<String> {
+pub async fn sqlstate(connection: &mut PgConnection, text: &str) -> Option<String> {
     let mut transaction = connection.begin().await.unwrap();
     let result = sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut *transaction).await;
     transaction.rollback().await.unwrap();

@@ -12,12 +12,22 @@ mod world;
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use common::{clock::Clock, iban::Iban, money::Currency, order::AccountOrder};
+use common::{
+    clock::Clock,
+    iban::Iban,
+    id::LimitChangeId,
+    money::Currency,
+    order::{AccountOrder, LimitRules, LimitSubject},
+};
 use platform::{
-    domain::ledger::{Command, Outcome, decide},
+    domain::{
+        ledger::{Command, Outcome, decide},
+        limits::Window,
+    },
     flow::book::{Book, BookConfig},
     store::{
         Store,
+        acts::By,
         known::KnownAccounts,
         load::{self, View},
         save,
@@ -116,8 +126,20 @@ impl Ledger {
                 sql(&self.options, &format!("{taken} WHERE payment_id = '{}'", payment.uuid())).await;
             }
             Act::Wait(seconds) => self.clock.advance(Duration::from_secs(seconds)),
+            Act::Limit(subject, rules) => self.limit(&subject, &rules).await,
             Act::Close(account, closed) => close(&self.options, account.uuid().as_u128(), closed).await,
         }
+    }
+
+    async fn limit(&self, subject: &LimitSubject, rules: &LimitRules) {
+        let by = By { participant: "alice", credential: "ada", at: self.clock.now() };
+        let set = match subject {
+            LimitSubject::Account(account) => self.store.limit_account(*account, rules, &by, change()).await,
+            LimitSubject::Participant(participant, currency) => {
+                self.store.limit_participant(participant, *currency, rules, &by, change()).await
+            }
+        };
+        assert_eq!(set.unwrap().map(|limits| limits.rules), Some(*rules));
     }
 
     /// The books balance, and each account and alarm is as the model counts.
@@ -129,6 +151,11 @@ impl Ledger {
             let own = self.store.account(holder.participant, id).await.unwrap().unwrap();
             assert_eq!(own.account.balances, model.balances(id), "the sums of {id}");
         }
+        for (subject, used) in model.all_used() {
+            let (limits, now) = (self.store.limits(subject).await.unwrap().unwrap(), self.clock.now());
+            let found = [limits.hour.at(Window::Hour, now), limits.day.at(Window::Day, now)];
+            assert_eq!(found.map(|used| (used.minor_units, used.payments)), used, "limits of {subject:?}");
+        }
         let mut alarms = 0;
         for participant in ["alice", "bob", "rialto-house"] {
             for alarm in self.store.alarms(participant, None, 1_000).await.unwrap() {
@@ -138,6 +165,11 @@ impl Ledger {
         }
         assert_eq!(alarms, model.alarms.len(), "{:?}", model.alarms);
     }
+}
+
+/// Of now, since the audit log takes no number of 1970.
+fn change() -> LimitChangeId {
+    LimitChangeId::new(&Clock::system())
 }
 
 async fn open_account(store: &Store, holder: &Holder) {

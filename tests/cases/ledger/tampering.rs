@@ -1,5 +1,6 @@
 //! The trial balance finds what somebody with all rights on the database changed, and names it.
 
+use common::order::LimitRules;
 use platform::trial_balance::TrialBalance;
 use sqlx::Connection;
 use uuid::Uuid;
@@ -15,6 +16,7 @@ async fn world() -> World {
     let back = write(&book, world.refund("alice", "gone back", gone.payment.id, Some(7))).await;
     world.end_of(&book, back).await;
     assert_eq!(world.archive().await, 2);
+    world.limit(world.alice, LimitRules::default()).await;
     write(&book, command(world.pay_bank("held", 10))).await;
     write(&book, command(world.pay_on_us("on us", world.bob, 20))).await;
     for (request, evidence) in [("paid", accepted()), ("failed", rejected())] {
@@ -27,7 +29,7 @@ async fn world() -> World {
 
 /// Changes, in which `<paid>` stands for that payment's number and `<deposit>` for Alice's deposit's, and what the trial
 /// balance must name: rows by their names, or words.
-const CHANGES: [(&str, &[&str]); 38] = [
+const CHANGES: [(&str, &[&str]); 41] = [
     ("SELECT 1", &[]),
     ("UPDATE accounts SET credits_posted = credits_posted + 1 WHERE display_name = 'Bob'", &["Bob", "currency EUR"]),
     // Balanced by itself, and yet not what the transfers say.
@@ -73,6 +75,9 @@ const CHANGES: [(&str, &[&str]); 38] = [
     ("UPDATE archived_payments SET sequence = sequence + 1 WHERE id = <gone>", &["gone"]),
     ("UPDATE archived_payments SET request_key = gen_random_uuid() WHERE id = <gone>", &["gone"]),
     ("UPDATE refundable SET refunded = 0", &["gone"]),
+    ("UPDATE limits SET hour_amount = hour_amount - 1", &["limits of"]),
+    ("UPDATE limits SET day_count = day_count - 1", &["limits of"]),
+    ("UPDATE limits SET hour_since = hour_since - interval '1 hour', hour_amount = 0", &["limits of"]),
     ("DELETE FROM archived_payments WHERE id = <gone>", &["gone"]),
     ("DELETE FROM archived_requests WHERE payment_id = <gone>", &["gone"]),
     ("DELETE FROM archived_payment_events WHERE sequence = 1 AND payment_id = <gone>", &["gone"]),

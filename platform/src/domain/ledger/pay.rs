@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use common::{id::AccountId, order};
+use common::{
+    id::AccountId,
+    order::{self, LimitSubject},
+};
 
 use super::{BankRoute, Declined, Ledger, Outcome, Pay, first_state};
 use crate::domain::{
     account::Side,
+    limits::{Counted, payer_limits},
     payment::{Authorization, Kind, Payment, State, Terms, own_end_to_end_id},
-    refusal::Reason,
+    refusal::{Reason, Refusal},
 };
 
 /// How long an authorization stays when its request does not say.
@@ -46,7 +50,10 @@ impl Ledger {
         if creditor.currency != amount.currency() {
             return Err(Declined::CurrencyMismatch("payee"));
         }
-        let checked = payer.check(Side::Debit, amount).and_then(|()| creditor.check(Side::Credit, amount));
+        let checked = payer
+            .check(Side::Debit, amount)
+            .and_then(|()| creditor.check(Side::Credit, amount))
+            .and_then(|()| self.check_limits(pay));
         if pay.validate_only {
             return Ok(Outcome::Validated(checked));
         }
@@ -56,6 +63,25 @@ impl Ledger {
         };
         let payment = self.new_payment(pay, credit_account, bank, state, reason);
         Ok(self.begin(payment, bank))
+    }
+
+    /// Whose limits a payment is counted in, if they have any.
+    fn limited(pay: &Pay) -> [LimitSubject; 2] {
+        payer_limits(&pay.request.participant, pay.order.payer_account, pay.order.amount.currency())
+    }
+
+    fn check_limits(&self, pay: &Pay) -> Result<(), Refusal> {
+        if self.snapshot.limits.is_empty() {
+            return Ok(());
+        }
+        for subject in Self::limited(pay) {
+            if let Some(limits) = self.snapshot.limits.get(&subject) {
+                limits
+                    .check(pay.order.amount, self.now)
+                    .map_err(|exceeded| Refusal::limit(&subject, exceeded))?;
+            }
+        }
+        Ok(())
     }
 
     fn route<'a>(&self, pay: &'a Pay) -> Result<Route<'a>, Declined> {
@@ -74,6 +100,15 @@ impl Ledger {
             Some(account) => Ok(Route::OnUs(account)),
             None => pay.bank.as_ref().map(Route::Bank).map_err(|none| Declined::NoRoute(none.clone())),
         }
+    }
+
+    fn counted(&self, pay: &Pay) -> Counted {
+        if self.snapshot.limits.is_empty() {
+            return Counted::default();
+        }
+        let [account, participant] =
+            Self::limited(pay).map(|subject| self.snapshot.limits.contains_key(&subject));
+        Counted { account, participant }
     }
 
     fn new_payment(
@@ -111,6 +146,7 @@ impl Ledger {
             bank_id: bank.map(|bank| bank.bank_id.clone()),
             uetr: pay.uetr,
             created_at: self.now,
+            counted: self.counted(pay),
         };
         Payment { authorization, ..Payment::new(terms, state, reason) }
     }

@@ -5,12 +5,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use common::id::{AccountId, AlarmId, PaymentId};
+use common::{
+    id::{AccountId, AlarmId, PaymentId},
+    order::LimitSubject,
+};
 
 use super::{Deposit, Finding, RequestKey};
 use crate::domain::{
     account::Account,
     alarm::AlarmKind,
+    limits::Limits,
     payment::{Attempt, Lease, Payment, State, Work},
     refusal::Reason,
     transfer::Transfer,
@@ -36,6 +40,8 @@ pub struct Snapshot {
     pub payment_requests: BTreeMap<RequestKey, Payment>,
     /// Request ids of commands that once made payments which are no longer kept.
     pub requests_taken_out: BTreeSet<RequestKey>,
+    /// The limits of payers that have some.
+    pub limits: BTreeMap<LimitSubject, Limits>,
     /// Deposits that have the request ids of [`Arrival`] commands.
     pub deposit_requests: BTreeMap<RequestKey, Deposit>,
 }
@@ -151,6 +157,8 @@ pub struct Writes {
     pub transfers: Vec<Transfer>,
     /// Changes of accounts' sums.
     pub deltas: BTreeMap<AccountId, Delta>,
+    /// Limits of which more or less is used, beside the version that they were loaded with.
+    pub limits: BTreeMap<LimitSubject, (Limits, i64)>,
     /// Steps in payments' lives.
     pub events: Vec<Event>,
     /// By how much what is refunded of payments changes, in minor units, beside the payment's amount.

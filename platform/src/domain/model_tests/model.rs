@@ -4,6 +4,8 @@
 // The ledger's cases include this file from elsewhere; so the paths are said.
 #[path = "model/bank.rs"]
 mod bank;
+#[path = "model/limits.rs"]
+mod limits;
 #[path = "model/money.rs"]
 mod money;
 #[path = "model/orders.rs"]
@@ -18,7 +20,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use common::id::{AccountId, PaymentId};
+use common::{
+    id::{AccountId, PaymentId},
+    order::{LimitRules, LimitSubject},
+};
 
 use super::world::{ACCOUNTS, Holder, account};
 use crate::domain::{
@@ -35,6 +40,7 @@ pub struct Model {
     pub alarms: BTreeSet<(PaymentId, AlarmKind)>,
     pub closed: BTreeSet<AccountId>,
     pub now_s: u64,
+    pub limits: BTreeMap<LimitSubject, LimitRules>,
     requests: BTreeMap<RequestKey, PaymentId>,
     deposits: BTreeMap<RequestKey, Booked>,
     proposals: BTreeMap<PaymentId, Proposed>,
@@ -64,6 +70,9 @@ pub struct Known {
     /// Set once nothing more may be captured of it: why.
     closing: Option<State>,
     expires_at: Option<SystemTime>,
+    made_at_s: u64,
+    /// Whose limits it is counted in.
+    counted: Vec<LimitSubject>,
 }
 
 #[derive(Clone, Debug)]

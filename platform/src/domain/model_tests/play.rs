@@ -59,6 +59,14 @@ impl Play {
                 };
                 return vec![Act::Close(id, *closed)];
             }
+            Step::Limit { all, rules } => {
+                let subject = match all {
+                    true => order::LimitSubject::Participant("alice".to_owned(), money(1, EUR).currency()),
+                    false => order::LimitSubject::Account(account(ALICE)),
+                };
+                self.model.limits.insert(subject.clone(), *rules);
+                return vec![Act::Limit(subject, *rules)];
+            }
             Step::Repeat { nth, changed } => {
                 if !self.asked.is_empty() {
                     let earlier = self.asked[nth % self.asked.len()].clone();

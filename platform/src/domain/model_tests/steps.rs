@@ -1,6 +1,9 @@
 //! What may happen next: steps in few words, and the commands that come of them.
 
-use common::id::{AccountId, PaymentId};
+use common::{
+    id::{AccountId, PaymentId},
+    order::{LimitRule, LimitRules, LimitSubject},
+};
 use proptest::{bool::weighted, prelude::*, sample::select};
 
 use super::{model::reply::Reply, world::*};
@@ -85,6 +88,11 @@ pub enum Step {
         number: u128,
         closed: bool,
     },
+    /// Alice's account, or all of hers in euros, may pay so much.
+    Limit {
+        all: bool,
+        rules: LimitRules,
+    },
     /// What was asked since the last one is committed together; the answer to the commit may get lost.
     Commit {
         answer_lost: bool,
@@ -130,6 +138,7 @@ pub enum Act {
     TakeOver(PaymentId),
     Wait(u64),
     Close(AccountId, bool),
+    Limit(LimitSubject, LimitRules),
 }
 
 const DAY_S: u64 = 24 * 60 * 60;
@@ -144,10 +153,11 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => deposits(),
         9 => (nth(), weighted(0.4)).prop_map(|(nth, changed)| Step::Repeat { nth, changed }),
         3 => nth().prop_map(|nth| Step::TakeOver { nth }),
-        5 => prop_oneof![9 => select(vec![1, 30, 61, 61, 700]), 1 => Just(8 * DAY_S)]
+        5 => prop_oneof![9 => select(vec![1, 30, 61, 61, 700, 3_000]), 1 => Just(8 * DAY_S)]
             .prop_map(|seconds| Step::Wait { seconds }),
         2 => (select(vec![ALICE, BOB, BOB, BOB]), weighted(0.3))
             .prop_map(|(number, closed)| Step::Close { number, closed }),
+        2 => limit(),
         14 => weighted(0.2).prop_map(|answer_lost| Step::Commit { answer_lost }),
     ];
     let all = (first, prop::collection::vec(then, 1..160));
@@ -220,6 +230,19 @@ fn deposits() -> impl Strategy<Value = Step> {
     let currency = prop_oneof![6 => Just(EUR), 1 => Just(USD)];
     let what = (select(vec![ALICE, ALICE_TOO, BOB, ALICE_CLOSED]), 1..90_i64, currency);
     what.prop_map(|(to, minor_units, currency)| Step::Deposit { to, minor_units, currency })
+}
+
+fn limit() -> impl Strategy<Value = Step> {
+    let rule = || {
+        let minor_units = proptest::option::weighted(0.4, 0..400_i64);
+        let payments = proptest::option::weighted(0.4, 0..8_i64);
+        (minor_units, payments).prop_map(|(minor_units, payments)| LimitRule { minor_units, payments })
+    };
+    let payment = proptest::option::weighted(0.3, 40..100_i64);
+    (any::<bool>(), payment, rule(), rule()).prop_map(|(all, payment_minor_units, hour, day)| Step::Limit {
+        all,
+        rules: LimitRules { payment_minor_units, hour, day },
+    })
 }
 
 fn bank() -> impl Strategy<Value = Bank> {

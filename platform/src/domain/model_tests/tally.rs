@@ -21,6 +21,8 @@ const REPLIES: [(&str, &[&str]); 9] = [
             "AUTHORIZED",
             "SUCCEEDED",
             "FAILED",
+            "over a limit of the account",
+            "over a limit of the participant",
             "replayed",
             "would pass",
             "would fail",
@@ -135,7 +137,7 @@ const REPLIES: [(&str, &[&str]); 9] = [
 impl Tally {
     /// Counts a command and its reply.
     pub fn count(&mut self, command: &Command, reply: &Reply) {
-        *self.0.entry((name(command), label(reply))).or_default() += 1;
+        *self.0.entry((name(command), label(command, reply))).or_default() += 1;
     }
 
     /// Requires that enough happened, and of everything something.
@@ -170,10 +172,17 @@ fn name(command: &Command) -> &'static str {
 }
 
 /// What kind of reply it is.
-fn label(reply: &Reply) -> String {
+fn label(command: &Command, reply: &Reply) -> String {
+    let is_new = matches!(command, Command::Pay(_));
     match reply {
         Reply::Submitted(_, 1, ..) => "submitted".to_owned(),
         Reply::Submitted(..) => "submitted again".to_owned(),
+        Reply::Payment(view) if is_new && view.reason == "ACCOUNT_LIMIT_EXCEEDED" => {
+            "over a limit of the account".to_owned()
+        }
+        Reply::Payment(view) if is_new && view.reason == "PARTICIPANT_LIMIT_EXCEEDED" => {
+            "over a limit of the participant".to_owned()
+        }
         Reply::Payment(view) | Reply::Resolution(view, false) => view.state.name().to_owned(),
         Reply::Replayed(_) => "replayed".to_owned(),
         Reply::Validated(code) if code.is_empty() => "would pass".to_owned(),

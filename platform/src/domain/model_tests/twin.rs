@@ -13,6 +13,7 @@ use std::{
 use common::{
     id::{AccountId, PaymentId},
     money::Currency,
+    order::{LimitRules, LimitSubject},
 };
 
 use super::world::{ACCOUNTS, Holder, account, first_deposits};
@@ -20,6 +21,7 @@ use crate::domain::{
     account::{Account, Balances},
     alarm::AlarmKind,
     ledger::{Alarm, Command, Deposit, Event, Outcome, Proposal, RequestKey, Writes, decide},
+    limits::Limits,
     payment::{Lease, Payment, Work},
     transfer::{Cause, Transfer},
 };
@@ -40,6 +42,7 @@ pub struct Twin {
     pub events: BTreeMap<(PaymentId, i32), Event>,
     /// Amount and how much of it is refunded.
     pub refundable: BTreeMap<PaymentId, (i64, i64)>,
+    pub limits: BTreeMap<LimitSubject, Limits>,
     pub proposals: BTreeMap<PaymentId, Proposal>,
     pub alarms: BTreeMap<(PaymentId, AlarmKind), Alarm>,
     /// How long ago it began.
@@ -58,6 +61,7 @@ pub fn accounts() -> Twin {
             currency: Currency::parse(currency).expect("a currency"),
             may_overdraw,
             closed,
+            is_limited: false,
             revision: 1,
             balances: Balances::default(),
         };
@@ -116,6 +120,21 @@ impl Twin {
             queued.lease.tries += 1;
             queued.lease.fruitless += 1;
         }
+    }
+
+    /// Sets what an account or a participant may pay.
+    pub fn limit(&mut self, subject: &LimitSubject, rules: LimitRules) {
+        for account in self.accounts.values_mut() {
+            account.is_limited |= match subject {
+                LimitSubject::Account(id) => account.id == *id,
+                LimitSubject::Participant(participant, currency) => {
+                    (&account.participant, &account.currency) == (participant, currency)
+                }
+            };
+        }
+        let now = self.now();
+        let limits = self.limits.entry(subject.clone()).or_insert_with(|| Limits::new(rules, now));
+        *limits = Limits { rules, version: limits.version + 1, ..*limits };
     }
 
     /// What time it is.

@@ -10,11 +10,12 @@ use super::statement::Statement;
 use crate::{
     domain::{
         ledger::{Change, Deposit, Event, QueueWrite, Writes},
+        limits::Limits,
         payment::{Authorization, Payment, State, Work, own_end_to_end_id},
         refusal::Reason,
         transfer::{Cause, Transfer},
     },
-    store::{StoreError, load::Guards, payments::request_key, to_micros, to_sql},
+    store::{StoreError, limits::subject_key, load::Guards, payments::request_key, to_micros, to_sql},
 };
 
 /// First leases in one row: few enough that the row stays in one piece.
@@ -25,6 +26,7 @@ pub(super) fn of(writes: &Writes, guards: &Guards) -> Result<Statement, StoreErr
     let mut statement = Statement::new();
     moved(&mut statement, writes, guards);
     changed_payments(&mut statement, writes);
+    used_limits(&mut statement, writes);
     new_payments(&mut statement, &writes.new_payments)?;
     new_deposits(&mut statement, &writes.deposits);
     new_transfers(&mut statement, &writes.transfers);
@@ -79,6 +81,30 @@ fn moved(statement: &mut Statement, writes: &Writes, guards: &Guards) {
     );
 }
 
+fn used_limits(statement: &mut Statement, writes: &Writes) {
+    let rows: Vec<_> = writes
+        .limits
+        .iter()
+        .map(|(subject, (limits, loaded))| (limits, *loaded, subject_key(subject)))
+        .collect();
+    statement.part(
+        "used_limits",
+        rows.len(),
+        "UPDATE limits l SET hour_since = g.hour_since, hour_amount = g.hour_amount, hour_count = g.hour_count, \
+           day_since = g.day_since, day_amount = g.day_amount, day_count = g.day_count, version = l.version + 1 FROM",
+        |columns| {
+            columns.add(&rows, |(_, _, key)| *key).add(&rows, |(_, loaded, _)| *loaded);
+            for used in [|limits: &Limits| limits.hour, |limits: &Limits| limits.day] {
+                columns.add(&rows, |(limits, ..)| to_sql(used(limits).since));
+                columns.add(&rows, |(limits, ..)| used(limits).minor_units);
+                columns.add(&rows, |(limits, ..)| used(limits).payments);
+            }
+        },
+        "AS g (subject, version, hour_since, hour_amount, hour_count, day_since, day_amount, day_count) \
+         WHERE l.subject = g.subject AND l.version = g.version",
+    );
+}
+
 fn new_payments(statement: &mut Statement, payments: &[Payment]) -> Result<(), StoreError> {
     let mut rows: Vec<(Uuid, &Payment)> =
         payments.iter().map(|p| (request_key(&p.participant, &p.request_id), p)).collect();
@@ -90,11 +116,12 @@ fn new_payments(statement: &mut Statement, payments: &[Payment]) -> Result<(), S
         "INSERT INTO payments (id, uetr, request_key, request_fingerprint, participant_id, request_id, payer_account, \
            credit_account, amount, currency, payee_name, payee_iban, payee_account_number, payee_account, payee_bank_id, \
            payee_bic, remittance_information, end_to_end_id, metadata, bank_id, state, kind, is_queued, created_at, updated_at, \
-           sequence, reason_code, reason_iso_code, reason_message, original_id, held, capturing, captured, expires_at) \
+           sequence, reason_code, reason_iso_code, reason_message, original_id, held, capturing, captured, expires_at, \
+           is_counted_on_account, is_counted_on_participant) \
          SELECT id, uetr, request_key, fingerprint, participant_id, request_id, payer, credit, amount, currency, payee_name, \
            payee_iban, payee_number, payee_account, payee_bank_id, payee_bic, remittance, end_to_end, metadata::jsonb, bank_id, \
            state::payment_state, kind::payment_kind, is_queued, at, at, 1, code, iso, message, original, held, capturing, \
-           captured, expires FROM",
+           captured, expires, on_account, on_participant FROM",
         |columns| {
             columns.add(&rows, |(_, p)| p.id.uuid()).add(&rows, |(_, p)| p.uetr).add(&rows, |(key, _)| *key);
             columns.add(&rows, |(_, p)| Uuid::from_bytes(p.fingerprint));
@@ -115,10 +142,11 @@ fn new_payments(statement: &mut Statement, payments: &[Payment]) -> Result<(), S
             columns.add(&rows, |(_, p)| sum(p, |sums| sums.held)).add(&rows, |(_, p)| sum(p, |sums| sums.capturing));
             columns.add(&rows, |(_, p)| sum(p, |sums| sums.captured));
             columns.add(&rows, |(_, p)| sum(p, |sums| to_sql(sums.expires_at)));
+            columns.add(&rows, |(_, p)| p.counted.account).add(&rows, |(_, p)| p.counted.participant);
         },
         "AS g (id, uetr, request_key, fingerprint, participant_id, request_id, payer, credit, amount, currency, payee_name, \
            payee_iban, payee_number, payee_account, payee_bank_id, payee_bic, remittance, end_to_end, metadata, bank_id, state, \
-           kind, is_queued, at, code, iso, message, original, held, capturing, captured, expires)",
+           kind, is_queued, at, code, iso, message, original, held, capturing, captured, expires, on_account, on_participant)",
     );
     Ok(())
 }

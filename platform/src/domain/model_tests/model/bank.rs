@@ -132,6 +132,8 @@ impl Model {
             said: State::Held,
             closing: None,
             expires_at: None,
+            made_at_s: self.now_s,
+            counted: Vec::new(),
         };
         self.payments.insert(back.id, back);
         self.late.push((suspense, settlement, minor_units));

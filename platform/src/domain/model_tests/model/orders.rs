@@ -45,7 +45,7 @@ impl Model {
             return Err(Declined::CurrencyMismatch("payee"));
         }
         let minor_units = order.amount.minor_units();
-        let refusal = self.refusal(order.payer_account, credit, minor_units);
+        let refusal = self.refusal(order.payer_account, credit, minor_units).or_else(|| self.exceeded(pay));
         if pay.validate_only {
             return Ok(Reply::Validated(refusal.map(|refusal| refusal.reason().code).unwrap_or_default()));
         }
@@ -65,6 +65,8 @@ impl Model {
             said: State::Succeeded,
             closing: None,
             expires_at,
+            made_at_s: self.now_s,
+            counted: self.limits_of(pay),
         };
         Ok(self.begin(known, &pay.request, bank, refusal))
     }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::domain::{
     ledger::{QueueWrite, Writes},
+    limits::Limits,
     payment::{Authorization, Kind, Lease, Payment, State},
     transfer::{Cause, Transfer},
 };
@@ -22,6 +23,12 @@ impl Twin {
             let found = (stored.state, stored.sequence, stored.is_queued);
             assert_eq!(found, (change.from, change.from_sequence, change.was_queued));
             self.update_payment(&change.payment);
+        }
+        for (subject, (limits, loaded)) in &writes.limits {
+            let stored = self.limits.get_mut(subject).expect("the limits");
+            assert_eq!(stored.version, *loaded, "limits have the version that they were loaded with");
+            // Not counted on: a batch would count otherwise than its commands one by one.
+            *stored = Limits { rules: stored.rules, version: *loaded, ..*limits };
         }
         for deposit in &writes.deposits {
             let key = (deposit.participant.clone(), deposit.order.request_id.clone());
