@@ -27,6 +27,7 @@ expected=(
     'DIRECTION_DEBIT'
     '"field": "payee"'
     'PAYMENT_STATE_AUTHORIZED'
+    '"paymentMinorUnits": "500000"'
     'trial balance: OK'
     'audit log: OK'
     'checkpoint'

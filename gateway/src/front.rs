@@ -52,10 +52,11 @@ impl Front {
         response: impl FnOnce(reply::Result) -> Option<A>,
     ) -> Result<Response<A>, Status> {
         let deadline = Deadline::of_request(&request);
-        let caller = match self.participants.identify(request.metadata()).await {
+        let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
+        let may_try = || self.quotas.may_try(address);
+        let caller = match self.participants.identify(request.metadata(), may_try).await {
             Ok(caller) => caller,
             Err(why) => {
-                let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
                 return Err(self.quotas.turn_away(why, address).into());
             }
         };

@@ -146,12 +146,17 @@ impl Participants {
         });
     }
 
-    /// Who sent this metadata: exactly one `authorization: Bearer …` with an API key that works or a valid token.
+    /// Who sent this metadata: exactly one `authorization: Bearer …` with an API key that works or a valid token. A token that was
+    /// not seen before is verified only if `may_try` says that it may be.
     ///
     /// # Errors
     /// When nobody known did, or it can't be told at present.
-    pub async fn identify(&self, metadata: &MetadataMap) -> Result<Arc<Caller>, NotLetIn> {
-        match (self.identify_at_once(metadata), &self.tokens) {
+    pub async fn identify(
+        &self,
+        metadata: &MetadataMap,
+        may_try: impl Fn() -> bool,
+    ) -> Result<Arc<Caller>, NotLetIn> {
+        match (self.find(metadata, may_try), &self.tokens) {
             (Err(NotLetIn::KeyNotKnown), Some(tokens)) => {
                 // In a place of its own: it is rare, and would be carried along with every call.
                 if Box::pin(tokens.look_for_new_key()).await {
@@ -168,6 +173,10 @@ impl Participants {
     /// # Errors
     /// When nobody known did, or it can't be told at present.
     pub fn identify_at_once(&self, metadata: &MetadataMap) -> Result<Arc<Caller>, NotLetIn> {
+        self.find(metadata, || true)
+    }
+
+    fn find(&self, metadata: &MetadataMap, may_try: impl Fn() -> bool) -> Result<Arc<Caller>, NotLetIn> {
         let mut values = metadata.get_all("authorization").iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(NotLetIn::Unknown("not exactly one authorization"));
@@ -179,10 +188,14 @@ impl Participants {
         let caller = match (self.hasher.hash(credential), &self.tokens) {
             (Some(hash), _) => self.caller_by_key(&known, &hash)?,
             (None, Some(tokens)) => {
-                let caller = tokens.verify(credential)?;
+                let caller = match tokens.remembered(credential, self.clock.now()) {
+                    Some(caller) => caller,
+                    None if may_try() => tokens.verify(credential)?,
+                    None => return Err(NotLetIn::Unknown("too many came from there that nobody knows")),
+                };
                 // Whether its participant is disabled must be known.
                 known.heard_counts()?;
-                Arc::new(caller)
+                caller
             }
             (None, None) => return Err(NotLetIn::Unknown("no API key")),
         };

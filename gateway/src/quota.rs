@@ -3,11 +3,12 @@
 //! Each gateway counts for itself: with several, a participant may call as many times as often.
 
 use std::{
+    collections::HashMap,
     fmt,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -30,6 +31,8 @@ type Limiter<K, C> = RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<<C a
 pub struct Quotas<C: Clock = DefaultClock> {
     calls: Limiter<String, C>,
     strangers: Limiter<IpAddr, C>,
+    /// Until when no further credential from these places is looked at that costs something.
+    turned_away: Mutex<HashMap<IpAddr, C::Instant>>,
     clock: C,
 }
 
@@ -62,6 +65,7 @@ impl<C: Clock + Clone> Quotas<C> {
         Self {
             calls: RateLimiter::hashmap_with_clock(Quota::per_second(calls_per_s), clock.clone()),
             strangers: RateLimiter::hashmap_with_clock(Quota::per_minute(strangers_per_min), clock.clone()),
+            turned_away: Mutex::default(),
             clock,
         }
     }
@@ -78,19 +82,29 @@ impl<C: Clock + Clone> Quotas<C> {
 
     /// What a caller at this address is to hear who was not let in. Counts those whom nobody knows.
     pub fn turn_away(&self, why: NotLetIn, address: Option<IpAddr>) -> Fault {
-        let early = match (why, address) {
-            (NotLetIn::Unknown(_) | NotLetIn::KeyNotKnown, Some(address)) => {
-                self.strangers.check_key(&place(address)).err()
-            }
-            _ => None,
+        let (NotLetIn::Unknown(_) | NotLetIn::KeyNotKnown, Some(address)) = (why, address) else {
+            return why.into();
         };
-        let Some(early) = early else { return why.into() };
+        let Err(early) = self.strangers.check_key(&place(address)) else { return why.into() };
+        self.turned_away().insert(place(address), early.earliest_possible());
         let message = "too many calls with unknown credentials came from this address";
         Fault::exhausted("TOO_MANY_BAD_CREDENTIALS", message)
             .retry_after(early.wait_time_from(self.clock.now()))
     }
 
+    /// Whether a credential from this address may be verified that costs something: not while it is turned away.
+    pub fn may_try(&self, address: Option<IpAddr>) -> bool {
+        let until = address.and_then(|address| self.turned_away().get(&place(address)).copied());
+        until.is_none_or(|until| self.clock.now() >= until)
+    }
+
+    fn turned_away(&self) -> MutexGuard<'_, HashMap<IpAddr, C::Instant>> {
+        self.turned_away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn forget(&self) {
+        let now = self.clock.now();
+        self.turned_away().retain(|_, until| *until > now);
         forget(&self.calls);
         forget(&self.strangers);
     }
@@ -158,6 +172,7 @@ mod tests {
         let refused = stranger(&quotas, address("::ffff:192.0.2.1"));
         assert_eq!(refused.reason(), "TOO_MANY_BAD_CREDENTIALS");
         assert_eq!(delay(refused), Some(Duration::from_secs(30)));
+        assert!(!quotas.may_try(address("192.0.2.1")) && quotas.may_try(address("192.0.2.2")));
         assert_eq!(stranger(&quotas, address("192.0.2.2")).reason(), "UNAUTHENTICATED");
         for host in 1..=2 {
             stranger(&quotas, address(&format!("2001:db8::{host}")));
@@ -166,7 +181,8 @@ mod tests {
         assert_eq!(stranger(&quotas, address("2001:db8:0:1::3")).reason(), "UNAUTHENTICATED");
         clock.advance(Duration::from_secs(120));
         quotas.forget();
-        assert!(quotas.strangers.is_empty());
+        assert!(quotas.strangers.is_empty() && quotas.turned_away().is_empty());
+        assert!(quotas.may_try(address("192.0.2.1")));
         assert_eq!(stranger(&quotas, address("192.0.2.1")).reason(), "UNAUTHENTICATED");
     }
 }

@@ -10,7 +10,7 @@ use jsonwebtoken::{
 use serde::Deserialize;
 
 /// How far the provider's clock may differ from ours.
-const LEEWAY_S: u64 = 60;
+pub(super) const LEEWAY_S: u64 = 60;
 /// The shortest RSA modulus that is trusted: 2048 bits.
 const MIN_RSA_BYTES: usize = 256;
 /// The longest RSA modulus: longer ones only cost time.

@@ -1,15 +1,20 @@
 //! Tokens of an OpenID Connect identity provider (JWT, RFC 7519), verified by its keys.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use common::text;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::{NotLetIn, key_set::KeySet, key_source::KeySource};
+use super::{
+    NotLetIn,
+    key_set::{KeySet, LEEWAY_S},
+    key_source::KeySource,
+};
 use crate::caller::{Caller, Role};
 
 /// No token is longer.
@@ -20,6 +25,9 @@ const REFRESH_EVERY: Duration = Duration::from_secs(300);
 const MIN_PAUSE: Duration = Duration::from_secs(30);
 /// How long keys count while the provider can't be asked.
 const KEYS_COUNT_FOR: Duration = Duration::from_secs(86_400);
+
+/// Valid tokens that are remembered, of some 300 bytes each.
+const MAX_REMEMBERED: usize = 10_000;
 
 /// Verifies tokens.
 #[derive(Debug)]
@@ -36,6 +44,20 @@ pub struct Tokens {
 struct Keys {
     set: Arc<KeySet>,
     read_at: Instant,
+    /// Tokens that these keys have verified, by their hashes: a signature costs as much as many calls.
+    verified: Arc<std::sync::Mutex<HashMap<blake3::Hash, Verified>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Verified {
+    caller: Arc<Caller>,
+    ends_at_s: u64,
+}
+
+impl Keys {
+    fn new(set: KeySet) -> Self {
+        Self { set: Arc::new(set), read_at: Instant::now(), verified: Arc::default() }
+    }
 }
 
 /// What a token says, besides what its verification is about.
@@ -45,6 +67,8 @@ struct Claims {
     sub: String,
     rialto_participant: String,
     rialto_roles: Vec<Role>,
+    /// Verified as any number; what is not a whole one is not remembered.
+    exp: serde_json::Value,
 }
 
 impl Tokens {
@@ -61,7 +85,7 @@ impl Tokens {
                     document.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
                 let set = KeySet::read(&document, &issuer, &audience)
                     .map_err(|problem| format!("{}: {problem}", path.display()))?;
-                Some(Keys { set: Arc::new(set), read_at: Instant::now() })
+                Some(Keys::new(set))
             }
             KeySource::Url(..) => None,
         };
@@ -92,8 +116,7 @@ impl Tokens {
         match set {
             Ok(set) => {
                 tracing::info!(keys = set.len(), "the identity provider's keys are read");
-                let keys = Keys { set: Arc::new(set), read_at: Instant::now() };
-                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(keys);
+                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(Keys::new(set));
                 true
             }
             Err(problem) => {
@@ -113,22 +136,45 @@ impl Tokens {
         self.read_again(Duration::ZERO).await;
     }
 
+    fn keys(&self) -> Option<Keys> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
+        keys.filter(|keys| keys.read_at.elapsed() < KEYS_COUNT_FOR)
+    }
+
+    /// Who a token says is calling that was verified before by the keys that there are, and has not ended.
+    pub(super) fn remembered(&self, token: &str, now: SystemTime) -> Option<Arc<Caller>> {
+        let keys = self.keys().filter(|_| token.len() <= MAX_LENGTH)?;
+        let now_s = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let verified = keys.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        let verified = verified.get(&blake3::hash(token.as_bytes()))?;
+        (now_s < verified.ends_at_s).then(|| Arc::clone(&verified.caller))
+    }
+
     /// Who the token says is calling.
     ///
     /// # Errors
     /// When it is not valid, or there are no keys to tell by.
-    pub(super) fn verify(&self, token: &str) -> Result<Caller, NotLetIn> {
+    pub(super) fn verify(&self, token: &str) -> Result<Arc<Caller>, NotLetIn> {
         if token.len() > MAX_LENGTH {
             return Err(NotLetIn::Unknown("the token is too long"));
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| NotLetIn::Unknown("no token"))?;
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let keys = keys.filter(|keys| keys.read_at.elapsed() < KEYS_COUNT_FOR).ok_or(NotLetIn::NotSure)?;
+        let keys = self.keys().ok_or(NotLetIn::NotSure)?;
         let kid = header.kid.ok_or(NotLetIn::Unknown("the token names no key"))?;
         let key = keys.set.get(&kid).ok_or(NotLetIn::KeyNotKnown)?;
         let verified = jsonwebtoken::decode::<Claims>(token, &key.key, &key.validation);
         let claims = verified.map_err(|error| NotLetIn::Unknown(why(&error)))?.claims;
-        self.caller(claims)
+        let ends_at_s = claims.exp.as_u64().map(|exp_s| exp_s.saturating_add(LEEWAY_S));
+        let caller = Arc::new(self.caller(claims)?);
+        if let Some(ends_at_s) = ends_at_s {
+            let mut verified = keys.verified.lock().unwrap_or_else(PoisonError::into_inner);
+            if verified.len() >= MAX_REMEMBERED {
+                verified.clear();
+            }
+            verified
+                .insert(blake3::hash(token.as_bytes()), Verified { caller: Arc::clone(&caller), ends_at_s });
+        }
+        Ok(caller)
     }
 
     fn caller(&self, claims: Claims) -> Result<Caller, NotLetIn> {

@@ -311,3 +311,32 @@ fn settings_of_tokens_that_do_not_fit_are_named_at_once() {
         Ok(())
     });
 }
+
+#[test]
+fn forged_tokens_from_one_address_are_soon_not_looked_at_and_good_ones_still_work() {
+    run(async || {
+        let (key, stranger) = (SigningKey::es256("e")?, SigningKey::es256("e")?);
+        let folder = harness::postgres::own_folder("jwks-forged")?;
+        let file = folder.join("keys.json");
+        std::fs::write(&file, jwks(&[key.jwk()]))?;
+        let flags = [
+            format!("--jwt-issuer={ISSUER}"),
+            format!("--jwt-audience={AUDIENCE}"),
+            format!("--jwt-jwks={}", file.display()),
+            "--max-bad-credentials-per-min=5".to_owned(),
+        ];
+        let gateway = Alone::gateway(&flags.each_ref().map(String::as_str))?;
+        let [known, new] = [key.token(&ours())?, key.token(&with(ours(), "sub", json!("bea")))?];
+        assert_eq!(said(&gateway, &known).await.0, VALID);
+        for number in 0..5 {
+            let forged = stranger.token(&with(ours(), "sub", json!(format!("mallory {number}"))))?;
+            assert_eq!(said(&gateway, &forged).await.0, REFUSED);
+        }
+        let forged = stranger.token(&ours())?;
+        assert_eq!(said(&gateway, &forged).await.0, "TOO_MANY_BAD_CREDENTIALS");
+        // Whose token was verified before is let in; one that is new has to wait, since to tell it from a forged one costs.
+        assert_eq!(said(&gateway, &known).await.0, VALID);
+        assert_eq!(said(&gateway, &new).await.0, "TOO_MANY_BAD_CREDENTIALS");
+        Ok(())
+    });
+}
