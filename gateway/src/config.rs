@@ -1,6 +1,6 @@
 //! The gateway's settings.
 
-use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use common::{
@@ -88,6 +88,10 @@ struct ServeArgs {
     identity: IdentityArgs,
     #[command(flatten)]
     public: PublicArgs,
+    /// How long a caller's connection is used until it has to make a new one, so that callers spread over gateways that were added,
+    /// and nobody keeps a place for ever; calls under way go on.
+    #[arg(long, env = "RIALTO_MAX_CONNECTION_AGE", default_value = "30min")]
+    max_connection_age: String,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -188,6 +192,8 @@ impl Args {
         );
         let door = serve.public.check(&mut problems);
         let server = serve.server.check(door, &mut problems);
+        let (least, most) = (Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
+        let age = problems.duration("max-connection-age", &serve.max_connection_age, least, most);
         let telemetry = serve.telemetry.check(&mut problems);
         problems.finish(|| {
             let telemetry = telemetry?;
@@ -197,7 +203,7 @@ impl Args {
                 quotas: Quotas::new(calls?, strangers?),
                 max_waiting: max_waiting?,
                 traces_per_mille: telemetry.traces_per_mille(),
-                server: server?,
+                server: ServerConfig { max_connection_age: Some(age?), ..server? },
             };
             Some((config, telemetry))
         })

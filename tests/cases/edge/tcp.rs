@@ -141,6 +141,39 @@ fn silent_connections_give_their_places_back() {
     });
 }
 
+/// Answers pings, as every client does, until the other side closes.
+async fn pong_until_closed(stream: &mut TcpStream) {
+    let (mut header, mut payload) = ([0; 9], Vec::new());
+    while stream.read_exact(&mut header).await.is_ok() {
+        payload.resize(usize::from(header[1]) << 8 | usize::from(header[2]), 0);
+        if stream.read_exact(&mut payload).await.is_err() {
+            return;
+        }
+        let is_ping = header[3] == 6 && header[4] & 1 == 0;
+        let pong = [&[0, 0, 8, 6, 1, 0, 0, 0, 0], payload.as_slice()].concat();
+        if is_ping && stream.write_all(&pong).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_connection_ends_at_its_age_and_its_caller_does_not_notice() {
+    run(async || {
+        let gateway = Alone::gateway(&["--max-connection-age=1s"])?;
+        let mut idle = TcpStream::connect(&gateway.address).await?;
+        idle.write_all(&[PREFACE, &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat()).await?;
+        let closing = tokio::time::timeout(Duration::from_secs(4), pong_until_closed(&mut idle));
+        closing.await.map_err(|_| "not closed in 4 s")?;
+        let caller = channel(&gateway.address);
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(4) {
+            assert_eq!(health(caller.clone(), "").await?, ServingStatus::Serving);
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn calls_that_nobody_knows_are_unimplemented() {
     run(async || {
