@@ -45,3 +45,25 @@ fn everyone_is_measured_and_every_book_adds_up() {
     assert!(fs::read_to_string(markdown).unwrap().contains("| echo chain"));
     assert!(fs::read_to_string(svg).unwrap().contains("naive design"));
 }
+
+#[test]
+fn what_safeguards_cost_is_measured_beside_systems_without_them() {
+    binaries::build(&[]).unwrap();
+    let json = own_folder("compare-costs-case").unwrap().join("costs.json");
+    let output = Command::new(binaries::program("compare").unwrap())
+        .args(["costs", "--rounds=1", "--seconds=1", "--in-flight=4", "--payers=4", "--json"])
+        .arg(&json)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("without TLS") && said.contains("as it is costs more by"), "{said}");
+    let document: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    for system in ["as_it_is", "plaintext", "unsealed", "tokens"] {
+        for process in ["gateway", "platform", "channel", "bank", "postgres", "in_all"] {
+            let path = format!("/systems/{system}/cpu_us_per_payment/{process}/median");
+            let value = document.pointer(&path).and_then(Value::as_f64);
+            assert!(value.is_some_and(|value| value > 0.0), "{path}: {document:#}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 #![expect(clippy::float_arithmetic, reason = "measures of time and counts, no money")]
 
 mod contender;
+mod costs;
 mod echo;
 mod naive;
 mod report;
@@ -81,6 +82,8 @@ struct Args {
 /// What the program does for itself.
 #[derive(Subcommand, Debug)]
 enum Job {
+    /// Measures what TLS, the audit log and authentication cost a payment: the whole system, and beside it one without.
+    Costs(costs::Args),
     /// Serves as a hop of the echo chain.
     #[command(hide = true)]
     EchoHop(Box<echo::HopArgs>),
@@ -106,6 +109,7 @@ fn run(args: &Args) -> Result<bool, BenchError> {
     let runtime = builder.enable_all().build()?;
     match &args.job {
         Some(Job::EchoHop(hop)) => runtime.block_on(echo::serve(hop)).map(|()| true),
+        Some(Job::Costs(costs)) => runtime.block_on(costs::run(costs)).map(|()| true),
         None => runtime.block_on(compare(args)),
     }
 }
@@ -147,7 +151,10 @@ async fn measure(args: &Args) -> Result<(Results, Settings), BenchError> {
     Ok((Results::new(samples, &pace), settings))
 }
 
-fn write(file: Option<&Path>, text: impl FnOnce() -> Result<String, BenchError>) -> Result<(), BenchError> {
+pub(crate) fn write(
+    file: Option<&Path>,
+    text: impl FnOnce() -> Result<String, BenchError>,
+) -> Result<(), BenchError> {
     let Some(file) = file else { return Ok(()) };
     fs::write(file, text()?).map_err(|error| format!("cannot write {}: {error}", file.display()).into())
 }

@@ -24,11 +24,11 @@ use crate::{
 /// As a server with memory of its own would be set; everything that makes a commit durable is at its default, on.
 pub const DATABASE_SETTINGS: [&str; 2] = ["shared_buffers=1GB", "max_wal_size=4GB"];
 /// No bank is slow here, and nobody asks it twice on a machine that is busy.
-const TIMES: BankTimes =
+pub const TIMES: BankTimes =
     BankTimes { answer_timeout_ms: 10_000, enquire_after_ms: 11_000, valid_for_ms: 60_000 };
 
 /// How long open payments may take to come to their end.
-const ENDS_WITHIN: Duration = Duration::from_secs(60);
+pub const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
 /// The stage.
 #[derive(Debug)]

@@ -1,12 +1,13 @@
 //! The whole system as real processes on free ports: PostgreSQL, simulated banks, channel, platform, gateway.
 
+mod banks;
 mod health;
 mod keys;
+mod launch;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     sync::Arc,
     time::Duration,
 };
@@ -19,14 +20,12 @@ use uuid::Uuid;
 
 use crate::{
     BenchError, binaries,
-    certificates::{Certificates, identity_of},
+    certificates::Certificates,
     detour::{Detours, Link},
     postgres::Postgres,
-    process::{KILLED_WITH_PARENT, Process},
+    process::Process,
 };
 use banks::own_address_file;
-
-mod banks;
 
 pub use keys::{API_KEY_SECRET, new_key};
 
@@ -69,6 +68,8 @@ pub struct Setup {
     pub database_settings: Vec<String>,
     /// Cargo features (`package/feature`) that the programs are built with.
     pub features: Vec<&'static str>,
+    /// Whether nothing is encrypted, to see what that would save.
+    pub is_plaintext: bool,
     /// Where calls between the parts are led; nowhere else if there are none.
     pub detours: Option<Arc<dyn Detours>>,
 }
@@ -91,6 +92,7 @@ impl Setup {
             variables: Vec::new(),
             database_settings: vec!["shared_buffers=256MB".to_owned()],
             features: Vec::new(),
+            is_plaintext: false,
             detours: None,
         }
     }
@@ -211,85 +213,6 @@ impl System {
         }
     }
 
-    /// Starts a service without waiting for it to come up.
-    fn begin(&self, service: Service, address: Option<&str>) -> Result<Process, BenchError> {
-        let folder = &self.setup.folder;
-        let address_file = self.address_file(service);
-        let _ = fs::remove_file(&address_file);
-        let mut command = Command::new(binaries::program(service.name())?);
-        let listen = match (service, address) {
-            (_, Some(address)) => address,
-            (Service::Gateway, None) => &self.setup.gateway_listen,
-            (_, None) => "127.0.0.1:0",
-        };
-        command.args(["--listen", listen]).arg("--address-file").arg(&address_file);
-        match service {
-            Service::Bank => {
-                fs::write(folder.join("banks.toml"), banks_file(&self.setup, &self.certificates))?;
-                command
-                    .arg("--banks")
-                    .arg(folder.join("banks.toml"))
-                    .arg("--books")
-                    .arg(folder.join("books"));
-                command.arg("--script").arg(folder.join("script.toml"));
-            }
-            Service::Channel => {
-                let detour = match &self.setup.detours {
-                    Some(_) => Some(self.way(Link::ChannelToBank, self.address(Service::Bank))?),
-                    None => None,
-                };
-                let directory = directory_file(&self.setup, &self.certificates, detour.as_deref())?;
-                fs::write(folder.join("directory.toml"), directory)?;
-                command.arg("--directory").arg(folder.join("directory.toml"));
-                self.let_in(&mut command, service, "platform=rialto.channel.v1.InstructionService/*");
-                if let Some(listen) = &self.setup.notice_listen {
-                    command.args(["--notice-listen", listen]);
-                    command.arg("--notice-address-file").arg(folder.join(NOTICE_ADDRESS));
-                    command.arg("--notice-certificate").arg(self.certificates.file("notices"));
-                    command.arg("--notice-key").arg(self.certificates.key("notices"));
-                }
-            }
-            Service::Platform => {
-                command
-                    .arg("--migrate")
-                    .arg("--channel")
-                    .arg(self.url(Link::PlatformToChannel, Service::Channel)?);
-                let database = self.way(Link::PlatformToDatabase, &self.postgres.address())?;
-                command
-                    .env("RIALTO_DATABASE_URL", self.postgres.url_at(&database, DATABASE))
-                    .arg("--insecure-database");
-                self.let_in(&mut command, service, "gateway=rialto.platform.v1.PlatformService/Exchange");
-                command.arg("--audit-key-file").arg(&self.audit_key);
-            }
-            Service::Gateway => {
-                command.arg("--platform").arg(self.url(Link::GatewayToPlatform, Service::Platform)?);
-                command.arg("--api-keys").arg(folder.join("api-keys.toml"));
-                command.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
-                command.arg("--public-certificate").arg(self.certificates.file("public"));
-                command.arg("--public-key").arg(self.certificates.key("public"));
-                command.args(self.certificates.identity_args(service.name()));
-            }
-        }
-        let flags = self.setup.flags.iter().filter(|(of, _)| *of == service);
-        command.args(flags.map(|(_, flag)| flag));
-        let variables = self.setup.variables.iter().filter(|(of, ..)| *of == service);
-        command.envs(variables.map(|(_, name, value)| (name, value)));
-        let log = folder.join(format!("{}.log", service.name()));
-        Process::start(service.name(), command, KILLED_WITH_PARENT, &log)
-    }
-
-    /// Gives a service its identity, and lets another one call it; the bench may ask after its health.
-    fn let_in(&self, command: &mut Command, service: Service, caller: &str) {
-        command.args(self.certificates.identity_args(service.name()));
-        for allowed in [caller, "bench=grpc.health.v1.Health/*"] {
-            command.arg("--allow-client").arg(identity_of(allowed));
-        }
-    }
-
-    fn url(&self, link: Link, of: Service) -> Result<String, BenchError> {
-        Ok(format!("https://{}", self.way(link, self.address(of))?))
-    }
-
     fn place(service: Service) -> usize {
         Service::ALL.iter().position(|one| *one == service).unwrap_or(0)
     }
@@ -314,6 +237,9 @@ impl System {
     /// # Errors
     /// When its CA can't be read.
     pub fn gateway(&self) -> Result<Route, BenchError> {
+        if self.setup.is_plaintext {
+            return Ok(Route::to(self.address(Service::Gateway), None)?);
+        }
         self.certificates.to_gateway(self.address(Service::Gateway))
     }
 

@@ -111,8 +111,8 @@ pub(super) fn own_address_file(folder: &Path, bank: &BankSetup) -> PathBuf {
     folder.join("books").join(format!("{}.address", bank.id))
 }
 
-/// The file of the banks for `bank`, each on the address that it had before, if it was started before. They speak over TLS, each with
-/// the channel alone; whoever tests them needs none.
+/// The file of the banks for `bank`, each on the address that it had before, if it was started before. They speak over TLS, unless
+/// nothing is encrypted, each with the channel alone; whoever tests them needs none.
 pub fn banks_file(setup: &Setup, certificates: &Certificates) -> String {
     let entry = |bank: &BankSetup| {
         let listen = fs::read_to_string(own_address_file(&setup.folder, bank));
@@ -121,20 +121,26 @@ pub fn banks_file(setup: &Setup, certificates: &Certificates) -> String {
         let known = setup.notice_listen.as_ref().filter(|address| !address.ends_with(":0"));
         let notice_url = known.map(notice_url).unwrap_or_default();
         let valid_for_ms = setup.times.valid_for_ms;
+        let client_name = match setup.is_plaintext {
+            true => String::new(),
+            false => format!("client_name = \"{}\"\n", client_at(bank.id)),
+        };
         let signs = format!("{}-signs", bank.id);
         let signatures = signing(setup, bank).then(|| certificates.signatures(&signs, "rialto-signs"));
         let signatures = signatures.unwrap_or_default();
         format!(
-            "{}valid_for_ms = {valid_for_ms}\nlisten = \"{listen}\"\nclient_name = \"{}\"\n\
+            "{}valid_for_ms = {valid_for_ms}\nlisten = \"{listen}\"\n{client_name}\
              {}notice_ca_file = {:?}\n{signatures}{notice_url}\n",
             described(bank),
-            client_at(bank.id),
             certificates.settings("notice_", &format!("of-{}", bank.id)),
             certificates.ca(),
         )
     };
-    let served = certificates.settings("", "banks");
     let banks: String = setup.banks.iter().map(entry).collect();
+    if setup.is_plaintext {
+        return banks;
+    }
+    let served = certificates.settings("", "banks");
     format!("{served}client_ca_file = {:?}\n\n{banks}", certificates.file("bank-ca"))
 }
 
@@ -161,14 +167,20 @@ pub fn directory_file(
         let settings = setup.bank_settings.iter().filter(|(of, _)| *of == bank.id);
         let settings: String = settings.map(|(_, line)| format!("{line}\n")).collect();
         let policy = if setup.queueing.contains(&bank.id) { "queue" } else { "refuse" };
+        let reached = match setup.is_plaintext {
+            true => format!("address = \"http://{address}/{}\"\ninsecure = true\n", bank.id),
+            false => format!(
+                "address = \"https://{address}/{}\"\nca_file = {ca:?}\n{}",
+                bank.id,
+                certificates.settings("client_", &format!("at-{}", bank.id))
+            ),
+        };
         Ok(format!(
-            "{}rail = \"iso20022\"\naddress = \"https://{address}/{}\"\nca_file = {ca:?}\n{}notice_ca_file = {ca:?}\n\
+            "{}rail = \"iso20022\"\n{reached}notice_ca_file = {ca:?}\n\
              notice_name = \"{}\"\nanswer_timeout_ms = {answer_timeout_ms}\n\
              enquire_after_ms = {enquire_after_ms}\nvalid_for_ms = {valid_for_ms}\nmax_in_flight = {}\n\
              offline_policy = \"{policy}\"\n{signatures}{settings}\n",
             described(bank),
-            bank.id,
-            certificates.settings("client_", &format!("at-{}", bank.id)),
             name_of(bank.id),
             setup.max_in_flight,
         ))

@@ -1,0 +1,105 @@
+//! How a service is started, and what it is told.
+
+use std::{fs, process::Command};
+
+use super::{
+    API_KEY_SECRET, DATABASE, NOTICE_ADDRESS, Service, System,
+    banks::{banks_file, directory_file},
+};
+use crate::{
+    BenchError, binaries,
+    certificates::identity_of,
+    detour::Link,
+    process::{KILLED_WITH_PARENT, Process},
+};
+
+impl System {
+    /// Starts a service without waiting for it to come up.
+    pub(super) fn begin(&self, service: Service, address: Option<&str>) -> Result<Process, BenchError> {
+        let folder = &self.setup.folder;
+        let address_file = self.address_file(service);
+        let _ = fs::remove_file(&address_file);
+        let mut command = Command::new(binaries::program(service.name())?);
+        let listen = match (service, address) {
+            (_, Some(address)) => address,
+            (Service::Gateway, None) => &self.setup.gateway_listen,
+            (_, None) => "127.0.0.1:0",
+        };
+        command.args(["--listen", listen]).arg("--address-file").arg(&address_file);
+        match service {
+            Service::Bank => {
+                fs::write(folder.join("banks.toml"), banks_file(&self.setup, &self.certificates))?;
+                command
+                    .arg("--banks")
+                    .arg(folder.join("banks.toml"))
+                    .arg("--books")
+                    .arg(folder.join("books"));
+                command.arg("--script").arg(folder.join("script.toml"));
+            }
+            Service::Channel => {
+                let detour = match &self.setup.detours {
+                    Some(_) => Some(self.way(Link::ChannelToBank, self.address(Service::Bank))?),
+                    None => None,
+                };
+                let directory = directory_file(&self.setup, &self.certificates, detour.as_deref())?;
+                fs::write(folder.join("directory.toml"), directory)?;
+                command.arg("--directory").arg(folder.join("directory.toml"));
+                self.let_in(&mut command, service, "platform=rialto.channel.v1.InstructionService/*");
+                if let Some(listen) = &self.setup.notice_listen {
+                    command.args(["--notice-listen", listen]);
+                    command.arg("--notice-address-file").arg(folder.join(NOTICE_ADDRESS));
+                    command.arg("--notice-certificate").arg(self.certificates.file("notices"));
+                    command.arg("--notice-key").arg(self.certificates.key("notices"));
+                }
+            }
+            Service::Platform => {
+                command
+                    .arg("--migrate")
+                    .arg("--channel")
+                    .arg(self.url(Link::PlatformToChannel, Service::Channel)?);
+                let database = self.way(Link::PlatformToDatabase, &self.postgres.address())?;
+                command
+                    .env("RIALTO_DATABASE_URL", self.postgres.url_at(&database, DATABASE))
+                    .arg("--insecure-database");
+                self.let_in(&mut command, service, "gateway=rialto.platform.v1.PlatformService/Exchange");
+                command.args(self.setup.is_plaintext.then_some("--insecure-channel"));
+                command.arg("--audit-key-file").arg(&self.audit_key);
+            }
+            Service::Gateway => {
+                command.arg("--platform").arg(self.url(Link::GatewayToPlatform, Service::Platform)?);
+                command.arg("--api-keys").arg(folder.join("api-keys.toml"));
+                command.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
+                if self.setup.is_plaintext {
+                    command.args(["--insecure-listen", "--insecure-platform"]);
+                } else {
+                    command.arg("--public-certificate").arg(self.certificates.file("public"));
+                    command.arg("--public-key").arg(self.certificates.key("public"));
+                    command.args(self.certificates.identity_args(service.name()));
+                }
+            }
+        }
+        let flags = self.setup.flags.iter().filter(|(of, _)| *of == service);
+        command.args(flags.map(|(_, flag)| flag));
+        let variables = self.setup.variables.iter().filter(|(of, ..)| *of == service);
+        command.envs(variables.map(|(_, name, value)| (name, value)));
+        let log = folder.join(format!("{}.log", service.name()));
+        Process::start(service.name(), command, KILLED_WITH_PARENT, &log)
+    }
+
+    /// Gives a service its identity, and lets another one call it; the bench may ask after its health.
+    fn let_in(&self, command: &mut Command, service: Service, caller: &str) {
+        if self.setup.is_plaintext {
+            command.arg("--insecure-listen");
+            return;
+        }
+        command.args(self.certificates.identity_args(service.name()));
+        for allowed in [caller, "bench=grpc.health.v1.Health/*"] {
+            command.arg("--allow-client").arg(identity_of(allowed));
+        }
+    }
+
+    fn url(&self, link: Link, of: Service) -> Result<String, BenchError> {
+        let scheme = if self.setup.is_plaintext { "http" } else { "https" };
+        Ok(format!("{scheme}://{}", self.way(link, self.address(of))?))
+    }
+}
