@@ -27,6 +27,8 @@ expected=(
     'DIRECTION_DEBIT'
     '"field": "payee"'
     'PAYMENT_STATE_AUTHORIZED'
+    'DEPOSIT_STATE_PENDING_APPROVAL'
+    'DEPOSIT_STATE_BOOKED'
     'trial balance: OK'
     'audit log: OK'
     'checkpoint'

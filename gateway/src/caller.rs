@@ -11,8 +11,10 @@ pub enum Action {
     Refund,
     /// Open accounts.
     OpenAccount,
-    /// Book deposits.
+    /// Propose deposits, approve and reject them.
     Deposit,
+    /// Read deposits, and who decided what on them.
+    ReadDeposits,
     /// End payments whose end only people can find out.
     Resolve,
     /// Read alarms.
@@ -39,7 +41,7 @@ impl Action {
             Self::OpenAccount => matches!(role, PayerApp | Merchant | Operator),
             Self::Deposit | Self::Resolve | Self::ReadSettings => role == Operator,
             Self::ManageKeys | Self::ManageParticipants => role == Operator,
-            Self::ReadAlarms | Self::ReadKeys => matches!(role, Operator | Auditor),
+            Self::ReadAlarms | Self::ReadKeys | Self::ReadDeposits => matches!(role, Operator | Auditor),
             Self::Read => true,
         }
     }

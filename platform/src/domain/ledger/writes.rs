@@ -5,12 +5,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use common::id::{AccountId, AlarmId, PaymentId};
+use common::id::{AccountId, AlarmId, DepositId, PaymentId};
 
-use super::{Deposit, Finding, RequestKey};
+use super::{Finding, RequestKey};
 use crate::domain::{
     account::Account,
     alarm::AlarmKind,
+    deposit::Deposit,
     payment::{Attempt, Lease, Payment, State, Work},
     refusal::Reason,
     transfer::Transfer,
@@ -36,8 +37,10 @@ pub struct Snapshot {
     pub payment_requests: BTreeMap<RequestKey, Payment>,
     /// Request ids of commands that once made payments which are no longer kept.
     pub requests_taken_out: BTreeSet<RequestKey>,
-    /// Deposits that have the request ids of [`Arrival`] commands.
-    pub deposit_requests: BTreeMap<RequestKey, Deposit>,
+    /// Deposits that commands name, or that have their request ids.
+    pub deposits: BTreeMap<DepositId, Deposit>,
+    /// Which deposits have the request ids of [`super::Arrival`] commands.
+    pub deposit_requests: BTreeMap<RequestKey, DepositId>,
 }
 
 /// What a decision adds to an account's sums.
@@ -145,8 +148,10 @@ pub struct Writes {
     pub new_payments: Vec<Payment>,
     /// Payments whose state changed.
     pub changed_payments: BTreeMap<PaymentId, Change>,
-    /// Deposits that came to be.
-    pub deposits: Vec<Deposit>,
+    /// Deposits that were proposed.
+    pub new_deposits: Vec<Deposit>,
+    /// Deposits that were pending, and on which it is decided.
+    pub ended_deposits: Vec<Deposit>,
     /// Transfers.
     pub transfers: Vec<Transfer>,
     /// Changes of accounts' sums.

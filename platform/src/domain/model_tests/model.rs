@@ -4,6 +4,8 @@
 // The ledger's cases include this file from elsewhere; so the paths are said.
 #[path = "model/bank.rs"]
 mod bank;
+#[path = "model/deposits.rs"]
+mod deposits;
 #[path = "model/money.rs"]
 mod money;
 #[path = "model/orders.rs"]
@@ -18,12 +20,16 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use common::id::{AccountId, PaymentId};
+use common::{
+    id::{AccountId, DecisionId, DepositId, PaymentId},
+    money::Money,
+};
 
 use super::world::{ACCOUNTS, Holder, account};
 use crate::domain::{
     alarm::AlarmKind,
-    ledger::{Command, Declined, Finding, RequestKey},
+    deposit::DepositState,
+    ledger::{Command, Declined, Finding, RequestKey, Ruling},
     payment::{Fingerprint, Kind, State},
 };
 use reply::{Reply, View};
@@ -36,7 +42,7 @@ pub struct Model {
     pub closed: BTreeSet<AccountId>,
     pub now_s: u64,
     requests: BTreeMap<RequestKey, PaymentId>,
-    deposits: BTreeMap<RequestKey, Booked>,
+    pub deposits: BTreeMap<RequestKey, Arrived>,
     proposals: BTreeMap<PaymentId, Proposed>,
     /// What was posted from one account to another to put late successes right.
     late: Vec<(AccountId, AccountId, i64)>,
@@ -66,13 +72,20 @@ pub struct Known {
     expires_at: Option<SystemTime>,
 }
 
+/// A deposit.
 #[derive(Clone, Debug)]
-struct Booked {
-    id: common::id::DepositId,
+pub struct Arrived {
+    pub id: DepositId,
+    pub participant: String,
+    pub account: AccountId,
+    pub amount: Money,
     fingerprint: Fingerprint,
     settlement: AccountId,
-    account: AccountId,
-    minor_units: i64,
+    by: String,
+    until: SystemTime,
+    state: DepositState,
+    /// What was decided, once it was.
+    ended: Option<(DecisionId, Ruling)>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +115,7 @@ impl Model {
             Command::Conclude(conclude) => self.conclude(conclude),
             Command::Resolve(resolve) => self.resolve(resolve),
             Command::Deposit(arrival) => self.deposit(arrival),
+            Command::DecideDeposit(decide) => self.decide_deposit(decide),
         };
         told.unwrap_or_else(Reply::Declined)
     }
