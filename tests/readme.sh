@@ -28,6 +28,8 @@ expected=(
     '"field": "payee"'
     'PAYMENT_STATE_AUTHORIZED'
     '"paymentMinorUnits": "500000"'
+    'DEPOSIT_STATE_PENDING_APPROVAL'
+    'DEPOSIT_STATE_BOOKED'
     'trial balance: OK'
     'audit log: OK'
     'checkpoint'

@@ -57,6 +57,8 @@ ids! {
     TransferId = "tra_";
     /// A deposit, `dep_…`.
     DepositId = "dep_";
+    /// What was decided on a deposit, `dec_…`; nobody outside sees it.
+    DecisionId = "dec_";
     /// Something that people should look at, `alm_…`.
     AlarmId = "alm_";
     /// A change of limits, `lim_…`.

@@ -11,7 +11,7 @@ pub enum Role {
     PayerApp,
     /// Reads what it received, and gives it back.
     Merchant,
-    /// Books deposits, manages API keys, and ends payments whose end only people can find out.
+    /// Proposes, approves and rejects deposits, manages API keys, and ends payments whose end only people can find out.
     Operator,
     /// Reads everything of its participant.
     Auditor,

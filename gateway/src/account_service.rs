@@ -2,9 +2,11 @@
 
 use proto::{
     accounts::{
-        CreateAccountRequest, CreateAccountResponse, DepositRequest, DepositResponse, GetAccountRequest,
-        GetAccountResponse, ListAccountsRequest, ListAccountsResponse, ListEntriesRequest,
-        ListEntriesResponse, account_service_server::AccountService,
+        ApproveDepositRequest, ApproveDepositResponse, CreateAccountRequest, CreateAccountResponse,
+        DepositRequest, DepositResponse, GetAccountRequest, GetAccountResponse, GetDepositRequest,
+        GetDepositResponse, ListAccountsRequest, ListAccountsResponse, ListDepositsRequest,
+        ListDepositsResponse, ListEntriesRequest, ListEntriesResponse, RejectDepositRequest,
+        RejectDepositResponse, account_service_server::AccountService,
     },
     convert,
     platform::{command::Operation, reply},
@@ -80,5 +82,51 @@ impl AccountService for Accounts {
             _ => None,
         };
         self.front.carry(request, Action::Deposit, check, Operation::Deposit, response).await
+    }
+
+    async fn approve_deposit(
+        &self,
+        request: Request<ApproveDepositRequest>,
+    ) -> Result<Response<ApproveDepositResponse>, Status> {
+        let check = |request: &ApproveDepositRequest| convert::approval(request).map(drop);
+        let response = |result| match result {
+            reply::Result::ApproveDeposit(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Deposit, check, Operation::ApproveDeposit, response).await
+    }
+
+    async fn reject_deposit(
+        &self,
+        request: Request<RejectDepositRequest>,
+    ) -> Result<Response<RejectDepositResponse>, Status> {
+        let check = |request: &RejectDepositRequest| convert::rejection(request).map(drop);
+        let response = |result| match result {
+            reply::Result::RejectDeposit(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Deposit, check, Operation::RejectDeposit, response).await
+    }
+
+    async fn get_deposit(
+        &self,
+        request: Request<GetDepositRequest>,
+    ) -> Result<Response<GetDepositResponse>, Status> {
+        let response = |result| match result {
+            reply::Result::GetDeposit(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::ReadDeposits, |_| Ok(()), Operation::GetDeposit, response).await
+    }
+
+    async fn list_deposits(
+        &self,
+        request: Request<ListDepositsRequest>,
+    ) -> Result<Response<ListDepositsResponse>, Status> {
+        let response = |result| match result {
+            reply::Result::ListDeposits(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::ReadDeposits, |_| Ok(()), Operation::ListDeposits, response).await
     }
 }

@@ -11,10 +11,12 @@ pub enum Action {
     Refund,
     /// Open accounts.
     OpenAccount,
-    /// Book deposits.
+    /// Propose deposits, approve and reject them.
     Deposit,
     /// Set what an account may pay.
     LimitAccounts,
+    /// Read deposits, and who decided what on them.
+    ReadDeposits,
     /// End payments whose end only people can find out.
     Resolve,
     /// Read alarms.
@@ -41,7 +43,7 @@ impl Action {
             Self::OpenAccount => matches!(role, PayerApp | Merchant | Operator),
             Self::Deposit | Self::LimitAccounts | Self::Resolve | Self::ReadSettings => role == Operator,
             Self::ManageKeys | Self::ManageParticipants => role == Operator,
-            Self::ReadAlarms | Self::ReadKeys => matches!(role, Operator | Auditor),
+            Self::ReadAlarms | Self::ReadKeys | Self::ReadDeposits => matches!(role, Operator | Auditor),
             Self::Read => true,
         }
     }

@@ -259,30 +259,58 @@ COMMENT ON COLUMN refundable.payment_id IS 'The payment or capture.';
 COMMENT ON COLUMN refundable.amount IS 'Its amount, in minor units.';
 COMMENT ON COLUMN refundable.refunded IS 'The sum of its refunds, those under way included.';
 
+CREATE TYPE deposit_state AS ENUM ('PENDING_APPROVAL', 'BOOKED', 'REJECTED', 'LAPSED');
+COMMENT ON TYPE deposit_state IS 'Where a deposit is in its life (platform/src/domain/deposit.rs); the last three are final.';
+
 CREATE TABLE deposits (
     id uuid PRIMARY KEY,
     participant_id text NOT NULL,
     request_id text NOT NULL,
     request_fingerprint uuid NOT NULL,
     account_id uuid NOT NULL REFERENCES accounts,
+    settlement_account uuid NOT NULL REFERENCES accounts,
     amount bigint NOT NULL CHECK (amount > 0),
     currency text NOT NULL,
     bank_id text NOT NULL,
     reference text NOT NULL,
+    proposed_by text NOT NULL CHECK (proposed_by <> ''),
     created_at timestamptz NOT NULL,
-    CONSTRAINT deposits_request_id_is_unique UNIQUE (participant_id, request_id)
+    expires_at timestamptz NOT NULL,
+    state deposit_state NOT NULL DEFAULT 'PENDING_APPROVAL',
+    decision_id uuid CONSTRAINT deposits_decision_is_unique UNIQUE,
+    decided_by text CHECK (decided_by <> ''),
+    decided_at timestamptz,
+    reject_reason text,
+    CONSTRAINT deposits_request_id_is_unique UNIQUE (participant_id, request_id),
+    CONSTRAINT deposits_take_two CHECK (state <> 'BOOKED' OR (decided_by IS NOT NULL AND decided_by <> proposed_by)),
+    CONSTRAINT deposits_sound CHECK ((state <> 'PENDING_APPROVAL') = (decision_id IS NOT NULL)
+        AND (state <> 'PENDING_APPROVAL') = (decided_at IS NOT NULL)
+        AND (state IN ('BOOKED', 'REJECTED')) = (decided_by IS NOT NULL)
+        AND (state = 'REJECTED') = (reject_reason IS NOT NULL)
+        AND (state <> 'BOOKED' OR decided_at < expires_at) AND (state <> 'LAPSED' OR decided_at >= expires_at))
 );
-COMMENT ON TABLE deposits IS 'Money that arrived and was booked. Immutable.';
-COMMENT ON COLUMN deposits.id IS 'dep_… outside.';
-COMMENT ON COLUMN deposits.participant_id IS 'Whose it is.';
-COMMENT ON COLUMN deposits.request_id IS 'The caller''s id of the request that booked it.';
-COMMENT ON COLUMN deposits.request_fingerprint IS 'A hash of that request''s normal form.';
-COMMENT ON COLUMN deposits.account_id IS 'The credited account.';
-COMMENT ON COLUMN deposits.amount IS 'Minor units.';
-COMMENT ON COLUMN deposits.currency IS 'Of the amount (ISO 4217).';
-COMMENT ON COLUMN deposits.bank_id IS 'At whose settlement account the money arrived.';
-COMMENT ON COLUMN deposits.reference IS 'The arrival''s reference; empty if none.';
-COMMENT ON COLUMN deposits.created_at IS 'When it was booked.';
+-- Of another collation than the unique key, as that of accounts.
+CREATE INDEX deposits_of_participant ON deposits (participant_id COLLATE "C", state, id);
+CREATE INDEX deposits_pending ON deposits (expires_at) WHERE state = 'PENDING_APPROVAL';
+COMMENT ON TABLE deposits IS 'Money that arrived: proposed by one operator, booked when another one approves.';
+COMMENT ON COLUMN deposits.id IS 'dep_… outside. Immutable.';
+COMMENT ON COLUMN deposits.participant_id IS 'Whose it is. Immutable.';
+COMMENT ON COLUMN deposits.request_id IS 'The caller''s id of the request that proposed it. Immutable.';
+COMMENT ON COLUMN deposits.request_fingerprint IS 'A hash of that request''s normal form. Immutable.';
+COMMENT ON COLUMN deposits.account_id IS 'The account to credit. Immutable.';
+COMMENT ON COLUMN deposits.settlement_account IS 'The account to debit: the bank''s settlement account. Immutable.';
+COMMENT ON COLUMN deposits.amount IS 'Minor units. Immutable.';
+COMMENT ON COLUMN deposits.currency IS 'Of the amount (ISO 4217). Immutable.';
+COMMENT ON COLUMN deposits.bank_id IS 'At whose settlement account the money arrived. Immutable.';
+COMMENT ON COLUMN deposits.reference IS 'The arrival''s reference; empty if none. Immutable.';
+COMMENT ON COLUMN deposits.proposed_by IS 'Whose credential proposed it. Immutable.';
+COMMENT ON COLUMN deposits.created_at IS 'When it was proposed. Immutable.';
+COMMENT ON COLUMN deposits.expires_at IS 'From when on nobody may approve it. Immutable.';
+COMMENT ON COLUMN deposits.state IS 'Where it is in its life. Never changes once it is decided.';
+COMMENT ON COLUMN deposits.decision_id IS 'The number of what was decided, in the audit log; null while nothing is.';
+COMMENT ON COLUMN deposits.decided_by IS 'Whose credential approved or rejected it; null while nobody did.';
+COMMENT ON COLUMN deposits.decided_at IS 'When it was booked, rejected or lapsed; null before.';
+COMMENT ON COLUMN deposits.reject_reason IS 'Why it was rejected; null otherwise.';
 
 CREATE TABLE transfers (
     id uuid NOT NULL,
@@ -462,8 +490,17 @@ CREATE TRIGGER transfers_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON transf
     EXECUTE FUNCTION refuse_change('transfers never change');
 CREATE TRIGGER payment_events_immutable BEFORE UPDATE OR TRUNCATE ON payment_events
     EXECUTE FUNCTION refuse_change('events never change');
-CREATE TRIGGER deposits_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON deposits
-    EXECUTE FUNCTION refuse_change('deposits never change');
+CREATE TRIGGER deposits_permanent BEFORE DELETE OR TRUNCATE ON deposits
+    EXECUTE FUNCTION refuse_change('deposits stay');
+CREATE TRIGGER deposits_identity_immutable BEFORE UPDATE OF
+    id, participant_id, request_id, request_fingerprint, account_id, settlement_account, amount, currency, bank_id, reference, proposed_by,
+    created_at, expires_at ON deposits
+    EXECUTE FUNCTION refuse_change('what was proposed never changes');
+CREATE TRIGGER deposits_end_once AFTER UPDATE ON deposits FOR EACH ROW
+    WHEN (OLD.state <> 'PENDING_APPROVAL' OR NEW.state = 'PENDING_APPROVAL')
+    EXECUTE FUNCTION refuse_change('a deposit is decided on once');
+CREATE TRIGGER deposits_begin_pending BEFORE INSERT ON deposits FOR EACH ROW WHEN (NEW.state <> 'PENDING_APPROVAL')
+    EXECUTE FUNCTION refuse_change('a deposit begins with a proposal');
 CREATE TRIGGER payments_permanent BEFORE TRUNCATE ON payments
     EXECUTE FUNCTION refuse_change('payments stay');
 CREATE TRIGGER accounts_permanent BEFORE DELETE OR TRUNCATE ON accounts
@@ -610,8 +647,8 @@ BEGIN
             strays := EXISTS (SELECT FROM fresh f
                 WHERE (SELECT a.may_overdraw = f.credit_is_house FROM accounts a WHERE a.id = f.credit_account) IS NOT TRUE
                 OR CASE WHEN f.is_deposit THEN
-                    (SELECT true FROM accounts a WHERE a.id = f.debit_account) IS NOT TRUE
-                    OR (SELECT (d.amount, d.account_id) = (f.amount, f.credit_account) FROM deposits d WHERE d.id = f.id) IS NOT TRUE
+                    (SELECT (d.state, d.amount, d.settlement_account, d.account_id)
+                        = ('BOOKED', f.amount, f.debit_account, f.credit_account) FROM deposits d WHERE d.id = f.id) IS NOT TRUE
                 ELSE (SELECT (p.amount, p.credit_account) = (f.amount, f.credit_account) AND p.kind <> 'AUTHORIZATION'
                     AND CASE p.state WHEN 'SUCCEEDED' THEN p.payer_account = f.debit_account
                         ELSE p.state IN ('FAILED', 'CANCELLED', 'EXPIRED')
@@ -646,6 +683,18 @@ CREATE TRIGGER refundable_refuse_strays AFTER INSERT ON refundable REFERENCING N
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
 CREATE TRIGGER payment_events_refuse_strays AFTER INSERT ON payment_events REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
+
+-- A deposit is booked together with its transfer, or not at all.
+CREATE FUNCTION refuse_unbooked() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM transfers t WHERE t.debit_account = NEW.settlement_account AND t.id = NEW.id AND t.is_deposit) THEN
+        RAISE EXCEPTION 'deposit % is booked without a transfer', NEW.id USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION refuse_unbooked() IS 'Refuses deposits that say they are booked and are not.';
+CREATE TRIGGER deposits_refuse_unbooked AFTER UPDATE OF state ON deposits FOR EACH ROW WHEN (NEW.state = 'BOOKED')
+    EXECUTE FUNCTION refuse_unbooked();
 
 -- The archive: payments that are over, with their events, by the month in which they came to be. They leave the tables that every
 -- payment writes to, and come back when somebody has to do with them again (bring_back). The same columns in the same order.
@@ -855,6 +904,7 @@ GRANT UPDATE (max_payment, max_hour_amount, max_hour_count, max_day_amount, max_
 GRANT UPDATE (state, reason_code, reason_iso_code, reason_message, sequence, updated_at, is_queued, held, capturing, captured, closing)
     ON payments TO rialto_platform;
 GRANT UPDATE (refunded) ON refundable TO rialto_platform;
+GRANT UPDATE (state, decision_id, decided_by, decided_at, reject_reason) ON deposits TO rialto_platform;
 GRANT UPDATE (ends_at), DELETE ON first_leases TO rialto_platform;
 GRANT UPDATE (work, due_at, token, tries, fruitless, is_overdue), DELETE ON dispatches TO rialto_platform;
 GRANT UPDATE (succeeded, evidence_reference, proposed_by, approved_by) ON resolutions TO rialto_platform;

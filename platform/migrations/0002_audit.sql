@@ -7,7 +7,7 @@ CREATE TABLE audit_horizon (
 );
 COMMENT ON TABLE audit_horizon IS 'One row: up to where nothing new may come to be, so that it can be sealed.';
 COMMENT ON COLUMN audit_horizon.singleton IS 'Keeps the table at one row.';
-COMMENT ON COLUMN audit_horizon.sealed_up_to IS 'New payments, deposits, accounts, alarms and changes of limits have greater numbers than this. Only grows.';
+COMMENT ON COLUMN audit_horizon.sealed_up_to IS 'New payments, deposits, decisions on them, accounts, alarms and changes of limits have greater numbers than this. Only grows.';
 INSERT INTO audit_horizon DEFAULT VALUES;
 
 CREATE TABLE audit_seals (
@@ -63,10 +63,16 @@ CREATE TRIGGER audit_nodes_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON audi
 CREATE TRIGGER audit_horizon_only_grows BEFORE UPDATE ON audit_horizon FOR EACH ROW WHEN (NEW.sealed_up_to < OLD.sealed_up_to)
     EXECUTE FUNCTION refuse_change('what is sealed stays sealed');
 
--- Payments come with their first event, where refuse_strays looks.
+-- Payments come with their first event, where refuse_strays looks. A deposit that is decided on gets a second number.
 CREATE FUNCTION refuse_sealed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE is_sealed boolean;
 BEGIN
-    IF EXISTS (SELECT FROM fresh f WHERE f.id <= (SELECT h.sealed_up_to FROM audit_horizon h)) THEN
+    IF TG_OP = 'UPDATE' THEN
+        is_sealed := EXISTS (SELECT FROM fresh f WHERE f.decision_id <= (SELECT h.sealed_up_to FROM audit_horizon h));
+    ELSE
+        is_sealed := EXISTS (SELECT FROM fresh f WHERE f.id <= (SELECT h.sealed_up_to FROM audit_horizon h));
+    END IF;
+    IF is_sealed THEN
         RAISE EXCEPTION 'a new row of % has a number that is sealed: the clock of who made it is late', TG_TABLE_NAME
             USING ERRCODE = 'check_violation';
     END IF;
@@ -78,6 +84,8 @@ CREATE TRIGGER accounts_refuse_sealed AFTER INSERT ON accounts REFERENCING NEW T
 CREATE TRIGGER deposits_refuse_sealed AFTER INSERT ON deposits REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
 CREATE TRIGGER limit_changes_refuse_sealed AFTER INSERT ON limit_changes REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
+CREATE TRIGGER deposits_refuse_sealed_decisions AFTER UPDATE ON deposits REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
 CREATE TRIGGER alarms_refuse_sealed AFTER INSERT ON alarms REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
@@ -101,7 +109,13 @@ CREATE VIEW audit_rows (id, sequence, leaf, is_over) AS
     UNION ALL
     SELECT d.id, 1, row_to_json(deposit_body)::text, true FROM deposits d
     CROSS JOIN LATERAL (SELECT 'DEPOSIT' AS kind, d.id AS deposit, d.participant_id AS participant, d.request_id, d.request_fingerprint,
-        d.account_id AS account, d.amount, d.currency, d.bank_id, d.reference, d.created_at AT TIME ZONE 'UTC' AS at) AS deposit_body
+        d.account_id AS account, d.settlement_account, d.amount, d.currency, d.bank_id, d.reference, d.proposed_by,
+        d.created_at AT TIME ZONE 'UTC' AS at, d.expires_at AT TIME ZONE 'UTC' AS expires_at) AS deposit_body
+    UNION ALL
+    SELECT d.decision_id, 1, row_to_json(decision_body)::text, true FROM deposits d
+    CROSS JOIN LATERAL (SELECT 'DEPOSIT_DECISION' AS kind, d.decision_id AS decision, d.id AS deposit, d.state, d.decided_by,
+        d.decided_at AT TIME ZONE 'UTC' AS at, d.reject_reason, d.amount, d.currency) AS decision_body
+    WHERE d.decision_id IS NOT NULL
     UNION ALL
     SELECT a.id, 1, row_to_json(account_body)::text, true FROM accounts a
     CROSS JOIN LATERAL (SELECT 'ACCOUNT' AS kind, a.id AS account, a.participant_id AS participant, a.request_id, a.request_fingerprint,

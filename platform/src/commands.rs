@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod deposits;
 mod limits;
 mod operations;
 mod participants;
@@ -80,6 +81,10 @@ impl Commands {
             Operation::ListAccounts(request) => self.list_accounts(caller, request).await,
             Operation::ListEntries(request) => self.list_entries(caller, request).await,
             Operation::Deposit(request) => self.deposit(caller, request).await,
+            Operation::ApproveDeposit(request) => self.approve_deposit(caller, request).await,
+            Operation::RejectDeposit(request) => self.reject_deposit(caller, request).await,
+            Operation::GetDeposit(request) => self.get_deposit(caller, request).await,
+            Operation::ListDeposits(request) => self.list_deposits(caller, request).await,
             Operation::ResolvePayment(request) => self.resolve_payment(caller, request).await,
             Operation::ListAlarms(request) => self.list_alarms(caller, request).await,
             Operation::GetSettings(_) => self.get_settings().await,

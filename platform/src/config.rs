@@ -142,6 +142,9 @@ struct ServeArgs {
     /// older can be written from then on.
     #[arg(long, env = "RIALTO_SEAL_AFTER", default_value = "2min")]
     seal_after: String,
+    /// How long a deposit that one operator proposed waits for another one's approval; then it lapses.
+    #[arg(long, env = "RIALTO_DEPOSITS_LAPSE_AFTER", default_value = "24h")]
+    deposits_lapse_after: String,
     /// The private key that checkpoints of the audit log are signed with (Ed25519, PKCS#8 in PEM; `platform new-audit-key` makes one).
     /// Without it there are no checkpoints and no receipts.
     #[arg(long, env = "RIALTO_AUDIT_KEY_FILE", value_name = "FILE")]
@@ -195,6 +198,12 @@ impl Args {
             Duration::from_secs(1),
             Duration::from_secs(24 * 3600),
         );
+        let deposits_lapse_after = problems.duration(
+            "deposits-lapse-after",
+            &serve.deposits_lapse_after,
+            Duration::from_secs(1),
+            Duration::from_secs(30 * 24 * 3600),
+        );
         let key = serve.audit_key_file.as_deref();
         let signer = key.map(|file| {
             signer(file, &serve.audit_name).map_err(|problem| problems.add("audit-key-file", problem)).ok()
@@ -230,6 +239,7 @@ impl Args {
                     max_clock_skew: max_clock_skew?,
                     archive_after: archive_after.flatten(),
                     seal_after: seal_after?,
+                    deposits_lapse_after: deposits_lapse_after?,
                 },
                 book: BookConfig {
                     max_waiting: max_under_way?.saturating_mul(2),

@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod book;
 pub mod declined;
+pub mod deposits;
 pub mod intake;
 mod message;
 pub mod notice;
@@ -40,7 +41,7 @@ pub struct Flow {
     limits: Limits,
 }
 
-/// How much may be under way, how far clocks may differ, how long what is over stays, and when it is sealed.
+/// How much may be under way, how far clocks may differ, how long what is over stays, when it is sealed, and how long deposits wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Payments under way at once; more are refused before anything is written.
@@ -52,6 +53,8 @@ pub struct Limits {
     pub archive_after: Option<Duration>,
     /// How old what was decided is when the audit log takes it up.
     pub seal_after: Duration,
+    /// How long a deposit waits for its approval.
+    pub deposits_lapse_after: Duration,
 }
 
 /// The parts that a flow is made of.
@@ -94,6 +97,7 @@ impl Flow {
         tokio::spawn(notice::run(Arc::clone(&flow), notices));
         tokio::spawn(recover::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(overdue::run(Arc::clone(&flow), lifecycle.clone()));
+        tokio::spawn(deposits::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(seal::run(Arc::clone(&flow), lifecycle.clone(), flow.limits.seal_after));
         if let Some(keep) = flow.limits.archive_after {
             tokio::spawn(archive::run(Arc::clone(&flow), lifecycle.clone(), keep));

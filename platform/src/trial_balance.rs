@@ -87,11 +87,12 @@ const CHECKS: [&str; 17] = [
        CASE WHEN p.kind = 'AUTHORIZATION' THEN NULL WHEN p.state = 'SUCCEEDED' THEN p.payer_account ELSE r.credit_account END,
        CASE WHEN p.kind <> 'AUTHORIZATION' AND (p.state = 'SUCCEEDED' OR r.id IS NOT NULL) THEN p.credit_account END,
        CASE WHEN p.kind <> 'AUTHORIZATION' AND (p.state = 'SUCCEEDED' OR r.id IS NOT NULL) THEN p.amount END)",
-    // A deposit is booked once, on its account, to the last minor unit; nothing else is booked.
-    "SELECT format('deposit dep_%s of %s on acc_%s: booked %s on acc_%s', replace(d.id::text, '-', ''), d.amount,
+    // A deposit that was approved is booked once, between its accounts, to the last minor unit; no other one is, and nothing else.
+    "SELECT format('deposit dep_%s is %s of %s on acc_%s: booked %s on acc_%s', replace(d.id::text, '-', ''), d.state, d.amount,
        replace(account_id::text, '-', ''), coalesce(t.amount, 0), replace(t.credit_account::text, '-', ''))
      FROM deposits d LEFT JOIN transfers t ON t.id = d.id AND t.is_deposit
-     WHERE (t.amount, t.credit_account) IS DISTINCT FROM (d.amount, d.account_id)",
+     WHERE (t.amount, t.debit_account, t.credit_account) IS DISTINCT FROM (CASE WHEN d.state = 'BOOKED' THEN d.amount END,
+       CASE WHEN d.state = 'BOOKED' THEN d.settlement_account END, CASE WHEN d.state = 'BOOKED' THEN d.account_id END)",
     "SELECT format('transfer tra_%s books nothing', replace(t.id::text, '-', ''))
      FROM transfers t LEFT JOIN all_payments p ON p.id = t.id LEFT JOIN deposits d ON d.id = t.id
        LEFT JOIN archived_requests r ON r.payment_id = t.id

@@ -12,7 +12,8 @@ use proto::{accounts, convert, limits, operations, participants, payments};
 use crate::{
     domain::{
         account::Side,
-        ledger::{Alarm, Deposit},
+        deposit::{Deposit, DepositState},
+        ledger::Alarm,
         limits::{Limits, Used, Window},
         payment::{Kind, Payment, State},
         refusal::Reason,
@@ -138,7 +139,7 @@ pub fn state(state: State) -> payments::PaymentState {
 }
 
 /// The states that a filter lets through; none when it names no state.
-pub fn state_filter(wire: i32) -> Option<StateFilter> {
+pub fn state_filter(wire: i32) -> Option<StateFilter<State>> {
     match payments::PaymentState::try_from(wire).ok()? {
         payments::PaymentState::Unspecified => Some(StateFilter::Any),
         named => State::ALL.into_iter().find(|one| state(*one) == named).map(StateFilter::Only),
@@ -147,11 +148,11 @@ pub fn state_filter(wire: i32) -> Option<StateFilter> {
 
 /// Which states a filter lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StateFilter {
+pub enum StateFilter<S> {
     /// Every one.
     Any,
     /// This one.
-    Only(State),
+    Only(S),
 }
 
 /// ISO 20022 ExternalPaymentTransactionStatus1Code.
@@ -207,6 +208,7 @@ pub fn entry(entry: &Entry, currency: Currency) -> accounts::Entry {
 
 /// A deposit.
 pub fn deposit(deposit: &Deposit) -> accounts::Deposit {
+    let verdict = deposit.decision.as_ref().map(|decision| &decision.verdict);
     accounts::Deposit {
         id: deposit.id.to_string(),
         request_id: deposit.order.request_id.clone(),
@@ -215,6 +217,31 @@ pub fn deposit(deposit: &Deposit) -> accounts::Deposit {
         bank_id: deposit.order.bank_id.clone(),
         reference: deposit.order.reference.clone(),
         create_time: Some(convert::time_to_wire(deposit.created_at)),
+        state: deposit_state(deposit.state()).into(),
+        proposed_by: deposit.proposed_by.clone(),
+        expire_time: Some(convert::time_to_wire(deposit.expires_at)),
+        decided_by: verdict.and_then(|verdict| verdict.by()).unwrap_or_default().to_owned(),
+        decide_time: deposit.decision.as_ref().map(|decision| convert::time_to_wire(decision.at)),
+        reject_reason: verdict.and_then(|verdict| verdict.reason()).unwrap_or_default().to_owned(),
+    }
+}
+
+fn deposit_state(state: DepositState) -> accounts::DepositState {
+    match state {
+        DepositState::PendingApproval => accounts::DepositState::PendingApproval,
+        DepositState::Booked => accounts::DepositState::Booked,
+        DepositState::Rejected => accounts::DepositState::Rejected,
+        DepositState::Lapsed => accounts::DepositState::Lapsed,
+    }
+}
+
+/// The states that a filter of deposits lets through; none when it names no state.
+pub fn deposit_filter(wire: i32) -> Option<StateFilter<DepositState>> {
+    match accounts::DepositState::try_from(wire).ok()? {
+        accounts::DepositState::Unspecified => Some(StateFilter::Any),
+        named => {
+            DepositState::ALL.into_iter().find(|one| deposit_state(*one) == named).map(StateFilter::Only)
+        }
     }
 }
 

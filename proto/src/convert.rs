@@ -1,6 +1,7 @@
 //! The one place between wire and domain: requests are parsed once, with all violations reported together.
 
 mod api_key;
+mod deposit;
 mod limits;
 mod order;
 
@@ -14,10 +15,9 @@ use common::{
 use crate::operations::{self, TransportSecurity};
 
 pub use api_key::{api_key_order, participant, rotation_order};
+pub use deposit::{approval, deposit_order, rejection};
 pub use limits::{account_limits, participant_limits};
-pub use order::{
-    account_order, capture_order, deposit_order, payment_order, payment_order_to_wire, refund_order,
-};
+pub use order::{account_order, capture_order, payment_order, payment_order_to_wire, refund_order};
 
 /// The largest page that a list returns.
 pub const MAX_PAGE_SIZE: i32 = 500;

@@ -18,6 +18,8 @@ mod bad_wire;
 mod bench;
 #[path = "api/deadlines.rs"]
 mod deadlines;
+#[path = "api/deposits.rs"]
+mod deposits;
 #[path = "api/idempotency.rs"]
 mod idempotency;
 #[path = "api/isolation.rs"]

@@ -16,6 +16,8 @@ mod bench;
 mod book;
 #[path = "ledger/constraints.rs"]
 mod constraints;
+#[path = "ledger/deposits.rs"]
+mod deposits;
 #[path = "ledger/differential.rs"]
 mod differential;
 #[path = "ledger/faults.rs"]

@@ -148,8 +148,8 @@ impl Bench {
         let gateway = net.detour(Link::ClientToGateway, system.address(Service::Gateway))?;
         let gateway = system.certificates().to_gateway(&gateway)?;
         let journal = Arc::new(Journal::begin(&folder)?);
-        let world = Arc::new(World::open(journal, &gateway, system.credential(0)).await?);
-        let operators = [system.credential(0).to_owned(), system.second_operator().to_owned()];
+        let world = Arc::new(World::open(journal, &gateway, system.operators(0)).await?);
+        let operators = system.operators(0).map(str::to_owned);
         let system = Arc::new(Mutex::new(system));
         let outages = Arc::new(Outages::default());
         let database_stays_down = Arc::new(AtomicBool::new(false));

@@ -73,12 +73,17 @@ const RICH: i64 = 1_000_000_000_000;
 const POOR: i64 = 20_000;
 
 impl World {
-    /// Opens the callers' accounts over the gateway, and puts money on them.
+    /// Opens the callers' accounts over the gateway, and puts money on them, which takes the keys of two operators.
     ///
     /// # Errors
     /// When that fails.
-    pub async fn open(journal: Arc<Journal>, gateway: &Route, key: &str) -> Result<Self, BenchError> {
-        let clients = (0..=CALLERS).map(|_| Client::new(gateway, key)).collect::<Result<Vec<_>, _>>()?;
+    pub async fn open(
+        journal: Arc<Journal>,
+        gateway: &Route,
+        [key, approver]: [&str; 2],
+    ) -> Result<Self, BenchError> {
+        let client = |_| Client::new(gateway, key)?.approved_by(approver);
+        let clients = (0..=CALLERS).map(client).collect::<Result<Vec<_>, _>>()?;
         let mut world = Self {
             journal,
             clients,

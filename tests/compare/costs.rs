@@ -129,7 +129,7 @@ impl Side {
             prefix: "costs".to_owned(),
             ..Plan::default()
         };
-        let load = Load::open(&system.gateway()?, &credential, plan).await?;
+        let load = Load::open(&system.gateway()?, [&credential, system.second_operator()], plan).await?;
         let ledger = PgPool::connect_with(system.database()).await?;
         sqlx::raw_sql("CHECKPOINT").execute(&ledger).await?;
         Ok(Self { variant, system, ledger, load, samples: Vec::new() })

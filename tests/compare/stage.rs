@@ -73,16 +73,16 @@ impl Stage {
         let chain = Chain::start(&folder.join("echo"), false)?;
         let lean_chain = Chain::start(&folder.join("lean-echo"), true)?;
         bar.set_message("opening accounts");
-        let key = system.credential(0).to_owned();
+        let keys = system.operators(0);
         let gateway = system.gateway()?;
         let plan = |spread| Plan { spread, payers, prefix: "compare".to_owned(), ..Plan::default() };
         let stage = Self {
             ledger: PgPool::connect_with(system.database()).await?,
-            rialto: Load::open(&gateway, &key, plan(Spread::Uniform)).await?,
-            hot_merchant: Load::open(&gateway, &key, plan(Spread::One)).await?,
+            rialto: Load::open(&gateway, keys, plan(Spread::Uniform)).await?,
+            hot_merchant: Load::open(&gateway, keys, plan(Spread::One)).await?,
             echo: echo::load(&chain.address)?,
             lean_echo: echo::load(&lean_chain.address)?,
-            naive_load: Load::open(&Route::to(&naive.address, None)?, &key, plan(Spread::Uniform)).await?,
+            naive_load: Load::open(&Route::to(&naive.address, None)?, keys, plan(Spread::Uniform)).await?,
             system,
             chain,
             lean_chain,

@@ -67,7 +67,7 @@ async fn run(args: Args) -> Result<bool, BenchError> {
     setup.flags.push((Service::Platform, "--seal-after=20s".to_owned()));
     say("Starting PostgreSQL, three banks, channel, platform and gateway …");
     let system = System::start(setup).await?;
-    let client = Client::new(&system.gateway()?, system.credential(0))?;
+    let client = system.client(0)?;
     let system = Arc::new(Mutex::new(system));
     let keeping = tokio::spawn(keep_running(Arc::clone(&system)));
 

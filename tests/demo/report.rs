@@ -126,11 +126,12 @@ pub fn orders(paid: &Paid, report: &Path) -> String {
 /// What the calls that can be pasted need, for a shell to read.
 pub fn environment(system: &System, account: &str, payment: &str) -> String {
     format!(
-        "GATEWAY={}\nCA={}\nKEY={}\nOTHER_KEY={}\nHOUSE_KEY={}\nACCOUNT={account}\nPAYMENT={payment}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n\
+        "GATEWAY={}\nCA={}\nKEY={}\nSECOND_KEY={}\nOTHER_KEY={}\nHOUSE_KEY={}\nACCOUNT={account}\nPAYMENT={payment}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n\
          export RIALTO_INSECURE_DATABASE=true\nAUDIT_KEY={}\n",
         system.address(Service::Gateway),
         system.certificates().ca().display(),
         system.credential(0),
+        system.second_operator(),
         system.credential(1),
         system.house_operator(),
         BANKS[0].account(1),
@@ -142,11 +143,14 @@ pub fn environment(system: &System, account: &str, payment: &str) -> String {
 
 /// Calls that can be pasted.
 pub fn lines_to_paste(system: &System, environment: &Path) -> String {
-    let call = |data: &str, method: &str| {
+    let call_with = |key: &str, data: &str, method: &str| {
         let quoted = data.replace('"', "\\\"");
-        format!("grpcurl -cacert $CA -H \"authorization: Bearer $KEY\" -d \"{quoted}\" $GATEWAY {method}\n")
+        format!("grpcurl -cacert $CA -H \"authorization: Bearer ${key}\" -d \"{quoted}\" $GATEWAY {method}\n")
     };
+    let call = |data: &str, method: &str| call_with("KEY", data, method);
     let pay = r#"{"request_id": "order-1", "payer_account": "$ACCOUNT", "payee": {"name": "Blaise Seller", "iban": "$IBAN"}, "amount": {"minor_units": 1234, "currency": "EUR"}}"#;
+    let deposit = r#"{"request_id": "deposit-1", "account": "$ACCOUNT", "amount": {"minor_units": 5000, "currency": "EUR"}, "bank_id": "aurora"}"#;
+    let pending = r#"{"state": "DEPOSIT_STATE_PENDING_APPROVAL"}"#;
     [
         format!("The system is up; the gateway is at {}. ", system.address(Service::Gateway)),
         "Ctrl-C stops everything. To try it, paste into another shell:\n\n".to_owned(),
@@ -158,10 +162,13 @@ pub fn lines_to_paste(system: &System, environment: &Path) -> String {
         call(r#"{"id": "$ACCOUNT"}"#, "rialto.accounts.v1.AccountService/GetAccount"),
         call(r#"{"account": "$ACCOUNT"}"#, "rialto.accounts.v1.AccountService/ListEntries"),
         call("{}", "rialto.payments.v1.PaymentService/CreatePayment"),
+        call(deposit, "rialto.accounts.v1.AccountService/Deposit"),
+        call_with("SECOND_KEY", pending, "rialto.accounts.v1.AccountService/ListDeposits"),
         "target/release/platform trial-balance\n".to_owned(),
         "target/release/platform verify-audit\n".to_owned(),
         format!("\n$OTHER_KEY is another participant's ({}), who sees none of this; ", PARTICIPANTS[1]),
-        "$HOUSE_KEY lets people in and out.\n".to_owned(),
+        "$HOUSE_KEY lets people in and out; $SECOND_KEY approves (ApproveDeposit) what $KEY proposed.\n"
+            .to_owned(),
     ]
     .concat()
 }

@@ -9,7 +9,7 @@ use std::{
 use common::id::PaymentId;
 use harness::{
     BenchError,
-    client::{Client, order},
+    client::order,
     load::Load,
     postgres::own_folder,
     sample::Sample,
@@ -93,7 +93,7 @@ impl Side {
         };
         let system = System::start(setup.over_http2()).await?;
         let (gateway, key) = (system.gateway()?, system.credential(0));
-        let client = Client::new(&gateway, key)?;
+        let client = system.client(0)?;
         let account = client.open_account("account", "Ada Buyer", CURRENCY, "").await?.id;
         client.deposit("deposit", &account, FUNDS, CURRENCY, banks[0].id).await?;
         let mut paid = Vec::new();

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use common::rpc_client::Route;
 use proto::{
     accounts::{
-        Account, CreateAccountRequest, Deposit, DepositRequest, GetAccountRequest,
-        account_service_client::AccountServiceClient,
+        Account, ApproveDepositRequest, CreateAccountRequest, Deposit, DepositRequest, DepositState,
+        GetAccountRequest, account_service_client::AccountServiceClient,
     },
     audit::audit_service_client::AuditServiceClient,
     limits::limit_service_client::LimitServiceClient,
@@ -44,6 +44,8 @@ pub struct Client {
     /// The audit log's service.
     pub audit: AuditServiceClient<Channel>,
     authorization: Option<MetadataValue<Ascii>>,
+    /// Of another operator, who approves the deposits that this one proposes.
+    approver: Option<MetadataValue<Ascii>>,
 }
 
 /// A payment as an answer said, and whether the answer was marked as a repeat.
@@ -62,7 +64,7 @@ impl Client {
     /// When the key can't be sent.
     pub fn new(gateway: &Route, key: &str) -> Result<Self, BenchError> {
         let channel = gateway.clone().connect();
-        let authorization = if key.is_empty() { None } else { Some(format!("Bearer {key}").parse()?) };
+        let authorization = bearer(key)?;
         Ok(Self {
             payments: PaymentServiceClient::new(channel.clone()),
             accounts: AccountServiceClient::new(channel.clone()),
@@ -71,7 +73,16 @@ impl Client {
             limits: LimitServiceClient::new(channel.clone()),
             audit: AuditServiceClient::new(channel),
             authorization,
+            approver: None,
         })
+    }
+
+    /// The same caller, whose deposits another operator with this key approves.
+    ///
+    /// # Errors
+    /// When the key can't be sent.
+    pub fn approved_by(self, key: &str) -> Result<Self, BenchError> {
+        Ok(Self { approver: bearer(key)?, ..self })
     }
 
     /// A request with this caller's key; without a timeout the call has no deadline.
@@ -164,7 +175,7 @@ impl Client {
         Ok(response.into_inner())
     }
 
-    /// Books money that arrived.
+    /// Has money booked that arrived.
     ///
     /// # Errors
     /// When none was booked.
@@ -183,9 +194,40 @@ impl Client {
             bank_id: bank_id.to_owned(),
             reference: format!("statement line {request_id}"),
         };
-        let response = self.accounts.clone().deposit(self.request(message, None)).await?;
-        response.into_inner().deposit.ok_or_else(|| Status::internal("an answer without a deposit"))
+        self.book(message, None).await
     }
+
+    /// Has money booked that arrived: proposes it, and has the other operator approve it, if that takes two.
+    ///
+    /// # Errors
+    /// When it was not proposed, or not approved.
+    pub async fn book(&self, message: DepositRequest, timeout: Option<Duration>) -> Result<Deposit, Status> {
+        let response = self.accounts.clone().deposit(self.request(message, timeout)).await?;
+        let proposed = response.into_inner().deposit.ok_or_else(no_deposit)?;
+        match proposed.state() {
+            DepositState::PendingApproval => self.approve(&proposed, timeout).await,
+            _ => Ok(proposed),
+        }
+    }
+
+    /// Has the other operator approve a deposit.
+    ///
+    /// # Errors
+    /// When it was not approved.
+    pub async fn approve(&self, deposit: &Deposit, timeout: Option<Duration>) -> Result<Deposit, Status> {
+        let approver = Self { authorization: self.approver.clone(), ..self.clone() };
+        let message = ApproveDepositRequest { deposit: deposit.id.clone(), amount: deposit.amount.clone() };
+        let response = approver.accounts.clone().approve_deposit(approver.request(message, timeout)).await?;
+        response.into_inner().deposit.ok_or_else(no_deposit)
+    }
+}
+
+fn bearer(key: &str) -> Result<Option<MetadataValue<Ascii>>, BenchError> {
+    if key.is_empty() { Ok(None) } else { Ok(Some(format!("Bearer {key}").parse()?)) }
+}
+
+fn no_deposit() -> Status {
+    Status::internal("an answer without a deposit")
 }
 
 /// Whether the call may be made again as it was: the server said so, or this client's library says in its own way that

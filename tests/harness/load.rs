@@ -51,15 +51,15 @@ struct World {
 }
 
 impl Load {
-    /// Opens the plan's accounts over the gateway, and puts money on those that pay. The key needs the roles
-    /// payer-app, merchant and operator.
+    /// Opens the plan's accounts over the gateway, and puts money on those that pay. The first key needs the roles
+    /// payer-app, merchant and operator, the second is another operator's.
     ///
     /// # Errors
     /// When the plan cannot be done, or an account cannot be opened.
-    pub async fn open(gateway: &Route, key: &str, plan: Plan) -> Result<Self, BenchError> {
+    pub async fn open(gateway: &Route, [key, second]: [&str; 2], plan: Plan) -> Result<Self, BenchError> {
         plan.check()?;
-        let clients =
-            (0..plan.connections).map(|_| Client::new(gateway, key)).collect::<Result<Vec<_>, _>>()?;
+        let client = |_| Client::new(gateway, key)?.approved_by(second);
+        let clients = (0..plan.connections).map(client).collect::<Result<Vec<_>, _>>()?;
         let accounts = Accounts::open(&clients[0], &plan).await?;
         let unique = uuid::Uuid::new_v4().simple().to_string();
         Ok(Self::of(Payments {

@@ -313,26 +313,6 @@ impl System {
         Service::ALL.into_iter().filter(|service| self.process(*service).ended().is_some()).collect()
     }
 
-    /// An API key of the participant of this number in [`PARTICIPANTS`].
-    pub fn credential(&self, participant: usize) -> &str {
-        self.keys.get(participant).map(String::as_str).unwrap_or_default()
-    }
-
-    /// The API key of another operator of the first participant.
-    pub fn second_operator(&self) -> &str {
-        self.credential(PARTICIPANTS.len())
-    }
-
-    /// The API key of an operator of the house.
-    pub fn house_operator(&self) -> &str {
-        self.credential(PARTICIPANTS.len() + 1)
-    }
-
-    /// The API key of the operator of [`SPARE`].
-    pub fn spare_operator(&self) -> &str {
-        self.credential(PARTICIPANTS.len() + 2)
-    }
-
     /// How to connect to the ledger's database.
     pub fn database(&self) -> PgConnectOptions {
         self.postgres.options(DATABASE)

@@ -41,6 +41,9 @@ pub struct Args {
     /// KEY in the environment: flags are visible to every user of the machine.
     #[arg(long, env = "KEY", hide_env_values = true)]
     pub key: Option<String>,
+    /// An API key of another operator, who approves the money that is put on accounts; without it that of the demo that is up.
+    #[arg(long, env = "SECOND_KEY", hide_env_values = true)]
+    pub second_key: Option<String>,
     /// Closed loop: keep so many payments in flight (64 unless --rate is given).
     #[arg(long, value_name = "N", conflicts_with = "rate", value_parser = count(100_000))]
     in_flight: Option<usize>,

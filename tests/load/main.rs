@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
 async fn run(args: &Args) -> Result<(), BenchError> {
     let target = Target::find(args)?;
     let settings = settings::ask(&target).await?;
-    let load = progress::opening(Load::open(&target.route()?, &target.key, args.plan())).await?;
+    let load = progress::opening(Load::open(&target.route()?, target.keys(), args.plan())).await?;
     let slow_banks = SlowBanks::make(args, &target).await?;
     let measured = tokio::select! {
         measured = measure(args, &load) => Ok(measured),

@@ -7,7 +7,7 @@ use harness::{BenchError, binaries};
 
 use crate::args::Args;
 
-const ADVICE: &str = "say where the gateway is with --gateway and --key (or GATEWAY and KEY in the environment), or start \
+const ADVICE: &str = "say where the gateway is with --gateway, --key and --second-key (or GATEWAY, KEY and SECOND_KEY in the environment), or start \
                       `cargo demo` in another shell and try again when it says that the system is up";
 
 /// Where the load goes.
@@ -19,6 +19,8 @@ pub struct Target {
     pub ca: Option<PathBuf>,
     /// The API key.
     pub key: String,
+    /// The API key of another operator.
+    pub second_key: String,
     /// Where the simulated banks take their scripts, if it is known.
     pub bank_control: Option<String>,
     /// Whether the demo left the address.
@@ -35,7 +37,10 @@ impl Target {
         match (args.gateway.clone(), args.key.clone()) {
             (Some(gateway), Some(key)) => {
                 let gateway = without_scheme(&gateway, args.ca.is_some())?;
-                Ok(Self { gateway, ca: args.ca.clone(), key, bank_control, is_demo: false })
+                let second_key = args.second_key.clone().ok_or(
+                    "--gateway needs a --second-key (or SECOND_KEY in the environment): deposits take two operators",
+                )?;
+                Ok(Self { gateway, ca: args.ca.clone(), key, second_key, bank_control, is_demo: false })
             }
             (Some(_), None) => Err("--gateway needs a --key (or KEY in the environment)".into()),
             (None, Some(_)) => Err("--key needs a --gateway (or GATEWAY in the environment)".into()),
@@ -47,6 +52,11 @@ impl Target {
                 Ok(Self { bank_control: bank_control.or(demo.bank_control), ..demo })
             }
         }
+    }
+
+    /// The API keys of both operators.
+    pub fn keys(&self) -> [&str; 2] {
+        [&self.key, &self.second_key]
     }
 
     /// How it is reached.
@@ -90,6 +100,7 @@ fn of_demo(environment: &str) -> Option<Target> {
         gateway: value("GATEWAY")?,
         ca: value("CA").map(PathBuf::from),
         key: value("KEY")?,
+        second_key: value("SECOND_KEY")?,
         bank_control: value("BANKS"),
         is_demo: true,
     })
@@ -101,9 +112,12 @@ mod tests {
 
     #[test]
     fn what_the_demo_wrote_is_read() {
-        let demo = of_demo("GATEWAY=127.0.0.1:1\nCA=/ca.pem\nKEY=rk_a=\nBANKS=http://127.0.0.1:2\n").unwrap();
+        let demo = of_demo(
+            "GATEWAY=127.0.0.1:1\nCA=/ca.pem\nKEY=rk_a=\nSECOND_KEY=rk_b=\nBANKS=http://127.0.0.1:2\n",
+        )
+        .unwrap();
         assert_eq!(demo.ca.as_deref(), Some("/ca.pem".as_ref()));
-        assert_eq!((demo.gateway.as_str(), demo.key.as_str()), ("127.0.0.1:1", "rk_a="));
+        assert_eq!((demo.gateway.as_str(), demo.keys()), ("127.0.0.1:1", ["rk_a=", "rk_b="]));
         assert_eq!(demo.bank_control.as_deref(), Some("http://127.0.0.1:2"));
         assert!(of_demo("GATEWAY=127.0.0.1:1\n").is_none());
     }

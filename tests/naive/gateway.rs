@@ -15,9 +15,11 @@ use gateway::{
 };
 use proto::{
     accounts::{
-        CreateAccountRequest, CreateAccountResponse, DepositRequest, DepositResponse, GetAccountRequest,
-        GetAccountResponse, ListAccountsRequest, ListAccountsResponse, ListEntriesRequest,
-        ListEntriesResponse,
+        ApproveDepositRequest, ApproveDepositResponse, CreateAccountRequest, CreateAccountResponse,
+        DepositRequest, DepositResponse, GetAccountRequest, GetAccountResponse, GetDepositRequest,
+        GetDepositResponse, ListAccountsRequest, ListAccountsResponse, ListDepositsRequest,
+        ListDepositsResponse, ListEntriesRequest, ListEntriesResponse, RejectDepositRequest,
+        RejectDepositResponse,
         account_service_server::{self, AccountService, AccountServiceServer},
     },
     convert,
@@ -193,6 +195,34 @@ impl AccountService for Gateway {
         &self,
         _: Request<ListEntriesRequest>,
     ) -> Result<Response<ListEntriesResponse>, Status> {
+        not_here()
+    }
+
+    async fn approve_deposit(
+        &self,
+        _: Request<ApproveDepositRequest>,
+    ) -> Result<Response<ApproveDepositResponse>, Status> {
+        not_here()
+    }
+
+    async fn reject_deposit(
+        &self,
+        _: Request<RejectDepositRequest>,
+    ) -> Result<Response<RejectDepositResponse>, Status> {
+        not_here()
+    }
+
+    async fn get_deposit(
+        &self,
+        _: Request<GetDepositRequest>,
+    ) -> Result<Response<GetDepositResponse>, Status> {
+        not_here()
+    }
+
+    async fn list_deposits(
+        &self,
+        _: Request<ListDepositsRequest>,
+    ) -> Result<Response<ListDepositsResponse>, Status> {
         not_here()
     }
 }

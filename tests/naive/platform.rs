@@ -11,7 +11,7 @@ use common::{
 };
 use prost::Message;
 use proto::{
-    accounts::{Account, CreateAccountResponse, Deposit, DepositResponse},
+    accounts::{Account, CreateAccountResponse, Deposit, DepositResponse, DepositState},
     channel::{
         CreditTransfer, ExecuteRequest, Instruction, Party, instruction,
         instruction_service_client::InstructionServiceClient, outcome::Verdict, party,
@@ -200,6 +200,7 @@ impl LedgerService for Platform {
                 amount: Some(convert::money_to_wire(order.amount)),
                 bank_id: order.bank_id,
                 reference: order.reference,
+                state: DepositState::Booked.into(),
                 ..Deposit::default()
             };
             Ok(DepositResponse { deposit: Some(deposit) })

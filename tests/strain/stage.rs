@@ -42,7 +42,7 @@ impl Stage {
         change(&mut setup);
         let system = System::start(setup).await?;
         let plan = Plan { payers: 32, payees: 200, banks: banks.to_owned(), ..Plan::default() };
-        let load = Load::open(&system.gateway()?, system.credential(0), plan).await?;
+        let load = Load::open(&system.gateway()?, system.operators(0), plan).await?;
         Ok(Self { system, load })
     }
 

@@ -1,11 +1,10 @@
-//! Accounts: opened, read, credited by deposits.
+//! Accounts: opened and read.
 
 use common::{fault::Fault, id::AccountId};
 use proto::{
     accounts::{
-        CreateAccountRequest, CreateAccountResponse, DepositRequest, DepositResponse, GetAccountRequest,
-        GetAccountResponse, ListAccountsRequest, ListAccountsResponse, ListEntriesRequest,
-        ListEntriesResponse,
+        CreateAccountRequest, CreateAccountResponse, GetAccountRequest, GetAccountResponse,
+        ListAccountsRequest, ListAccountsResponse, ListEntriesRequest, ListEntriesResponse,
     },
     convert,
     platform::reply,
@@ -72,12 +71,5 @@ impl Commands {
         let next_page_token = self.next(&list, &page, &mut entries, |entry| entry.cause.transfer().uuid());
         let entries = entries.iter().map(|entry| wire::entry(entry, currency)).collect();
         Ok((reply::Result::ListEntries(ListEntriesResponse { entries, next_page_token }), false))
-    }
-
-    pub(super) async fn deposit(&self, caller: &Caller, request: DepositRequest) -> Done {
-        let order = convert::deposit_order(&request).map_err(Fault::invalid)?;
-        let (deposit, replayed) = self.flow.deposit(caller, order, fingerprint(&request)).await?;
-        let response = DepositResponse { deposit: Some(wire::deposit(&deposit)) };
-        Ok((reply::Result::Deposit(response), replayed))
     }
 }

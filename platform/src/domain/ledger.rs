@@ -24,9 +24,10 @@ use common::{
 };
 
 pub use command::{
-    Arrival, BankRoute, Cancel, Capture, Command, Compensation, Conclude, Declined, Deposit, Expire, Finding,
-    NoRoute, Outcome, Pay, Refund, Request, RequestKey, Resolve, Submit, Witness,
+    BankRoute, Cancel, Capture, Command, Compensation, Conclude, Declined, Expire, Finding, NoRoute, Outcome,
+    Pay, Refund, Request, RequestKey, Resolve, Submit, Witness,
 };
+pub use deposit::{Arrival, DecideDeposit, Ruling};
 pub use late::return_request_id;
 pub use writes::{Alarm, Change, Delta, Event, Proposal, QueueWrite, Snapshot, Writes};
 
@@ -73,12 +74,16 @@ impl Ledger {
             Command::Conclude(conclude) => self.conclude(conclude),
             Command::Resolve(resolve) => self.resolve(resolve),
             Command::Deposit(arrival) => self.deposit(arrival),
+            Command::DecideDeposit(decide) => self.decide_deposit(decide),
         }
     }
 
-    /// Whether a command might take a payment from the state that it was loaded in to one that does not follow from it. The
-    /// database sees only the first and the last state of a transaction, and refuses what is no step of the table.
+    /// Whether a command might take a payment from the state that it was loaded in to one that does not follow from it, or end a
+    /// deposit that is new. The database sees only the first and the last state of a transaction, and refuses what is no step.
     fn must_wait(&self, command: &Command) -> bool {
+        if let Command::DecideDeposit(decide) = command {
+            return self.writes.new_deposits.iter().any(|new| new.id == decide.deposit);
+        }
         let id = command.payment_to_step();
         let Some(change) = id.and_then(|id| self.writes.changed_payments.get(&id)) else { return false };
         TRANSITIONS.iter().any(|(from, to)| *from == change.payment.state && !change.from.may_become(*to))

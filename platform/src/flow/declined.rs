@@ -44,6 +44,22 @@ impl From<Declined> for Fault {
                 };
                 Fault::precondition(code, reason.message)
             }
+            Declined::DepositNotFound => Fault::not_found("deposit"),
+            Declined::DepositNotPending(state) => Fault::precondition(
+                "DEPOSIT_NOT_PENDING",
+                format!(
+                    "only a deposit that waits for approval can be decided on: this one is {}",
+                    state.name()
+                ),
+            ),
+            Declined::SecondOperatorRequired => Fault::precondition(
+                "SECOND_OPERATOR_REQUIRED",
+                "whoever proposed a deposit does not approve it: another operator does",
+            ),
+            Declined::AmountDiffers => Fault::precondition(
+                "AMOUNT_DIFFERS",
+                "the deposit has another amount: look at it again before you approve it",
+            ),
             Declined::NotPermitted(operation, state) => not_permitted(operation, state),
             Declined::CaptureExceedsAuthorized(left) => Fault::precondition(
                 "CAPTURE_EXCEEDS_AUTHORIZED",

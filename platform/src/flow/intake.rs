@@ -5,8 +5,8 @@ use std::time::Duration;
 use common::{
     deadline::Deadline,
     fault::Fault,
-    id::{AlarmId, DepositId, PaymentId},
-    order::{CaptureOrder, DepositOrder, PaymentOrder, RefundOrder},
+    id::{AlarmId, PaymentId},
+    order::{CaptureOrder, PaymentOrder, RefundOrder},
     trace::TraceParent,
 };
 use tokio::time::{timeout, timeout_at};
@@ -19,10 +19,7 @@ use super::{
 use crate::{
     directory::Admitted,
     domain::{
-        ledger::{
-            Arrival, Cancel, Capture, Command, Deposit, Finding, NoRoute, Outcome, Pay, Refund, Request,
-            Resolve,
-        },
+        ledger::{Cancel, Capture, Command, Finding, NoRoute, Outcome, Pay, Refund, Request, Resolve},
         payment::{Fingerprint, Payment},
         refusal::Refusal,
     },
@@ -208,7 +205,12 @@ impl Flow {
     }
 
     /// Has a command written, as long as the caller waits.
-    async fn write(&self, caller: &Caller, command: Command, place: Option<Place>) -> Result<Outcome, Fault> {
+    pub(super) async fn write(
+        &self,
+        caller: &Caller,
+        command: Command,
+        place: Option<Place>,
+    ) -> Result<Outcome, Fault> {
         let writing = self.book.write(command, Context { trace: caller.trace, place });
         let written = timeout_at(caller.deadline.answer_by(), writing).await;
         Ok(written.map_err(|_| Fault::deadline_exceeded())??)
@@ -258,34 +260,5 @@ impl Flow {
             }
         }
         payment
-    }
-
-    /// Books money that arrived. Returns the deposit, and whether an earlier request booked it.
-    ///
-    /// # Errors
-    /// When nothing was booked, or when it is not known yet whether it was.
-    pub async fn deposit(
-        &self,
-        caller: &Caller,
-        order: DepositOrder,
-        fingerprint: Fingerprint,
-    ) -> Result<(Deposit, bool), Fault> {
-        if caller.deadline.is_too_short() {
-            return Err(Fault::deadline_too_short());
-        }
-        let settlement_account =
-            self.directory.settlement_account(&order.bank_id, order.amount.currency())?;
-        let arrival = Arrival {
-            id: DepositId::new(&self.clock),
-            participant: caller.participant.clone(),
-            order,
-            fingerprint,
-            settlement_account,
-        };
-        match self.write(caller, Command::Deposit(Box::new(arrival)), None).await? {
-            Outcome::Deposit(deposit, replayed) => Ok((*deposit, replayed)),
-            Outcome::Declined(declined) => Err(declined.into()),
-            _ => Err(Fault::internal()),
-        }
     }
 }

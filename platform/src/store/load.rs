@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{
-    id::{AccountId, PaymentId},
+    id::{AccountId, DepositId, PaymentId},
     order::{LimitSubject, PayeeAccount},
     planted,
     text::HOUSE,
@@ -77,6 +77,8 @@ struct Named<'a> {
     /// Request ids of commands that make payments.
     requests: Vec<&'a Request>,
     arrivals: Vec<&'a Arrival>,
+    /// Deposits that operators decide on.
+    deposits: BTreeSet<DepositId>,
     payments: BTreeSet<PaymentId>,
     /// Payments that need no look, with their leases.
     known: Vec<&'a (Payment, Lease)>,
@@ -153,6 +155,10 @@ impl<'a> Named<'a> {
                 self.accounts.extend([arrival.order.account, arrival.settlement_account]);
                 self.arrivals.push(arrival);
             }
+            Command::DecideDeposit(decide) => {
+                self.accounts.extend(decide.accounts);
+                self.deposits.insert(decide.deposit);
+            }
         }
     }
 }
@@ -190,7 +196,11 @@ pub async fn snapshot(
         snapshot.payments.entry(payment.id).or_insert_with(|| (payment.clone(), Some(*lease)));
     }
     if !named.arrivals.is_empty() {
-        snapshot.deposit_requests = deposits::by_request(connection, &named.arrivals).await?;
+        for earlier in deposits::by_request(connection, &named.arrivals).await? {
+            let key = (earlier.participant.clone(), earlier.order.request_id.clone());
+            snapshot.deposit_requests.insert(key, earlier.id);
+            snapshot.deposits.insert(earlier.id, earlier);
+        }
     }
     rare(connection, commands, &named, &mut snapshot).await?;
     let recalled = (view == View::Known && commands.iter().all(Command::may_rest_on_known_accounts))
@@ -274,6 +284,10 @@ async fn rare(
     refunded.extend(&named.refunded);
     if !refunded.is_empty() {
         snapshot.refunded = refunds::of(connection, ids(&refunded)).await?;
+    }
+    if !named.deposits.is_empty() {
+        let ids = named.deposits.iter().map(|id| id.uuid()).collect();
+        snapshot.deposits.extend(deposits::by_id(connection, ids).await?);
     }
     if !named.resolved.is_empty() {
         snapshot.proposals = resolutions::of(connection, ids(&named.resolved)).await?;

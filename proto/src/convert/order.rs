@@ -1,4 +1,4 @@
-//! Orders: what a caller asks to be paid, booked or opened.
+//! Orders: what a caller asks to be paid or opened.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,13 @@ use common::{
     fault::Violation,
     iban::Iban,
     id::{AccountId, PaymentId},
-    order::{
-        AccountOrder, BankKey, Capture, CaptureOrder, DepositOrder, Payee, PayeeAccount, PaymentOrder,
-        RefundOrder,
-    },
+    order::{AccountOrder, BankKey, Capture, CaptureOrder, Payee, PayeeAccount, PaymentOrder, RefundOrder},
     text,
 };
 
 use super::{amount, currency, id, money_to_wire, time, time_to_wire};
 use crate::{
-    accounts::{CreateAccountRequest, DepositRequest},
+    accounts::CreateAccountRequest,
     payments::{self, CaptureMode, CapturePaymentRequest, CreatePaymentRequest, RefundPaymentRequest, payee},
 };
 
@@ -256,33 +253,6 @@ fn metadata(wire: &BTreeMap<String, String>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// Reads a deposit order.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn deposit_order(wire: &DepositRequest) -> Result<DepositOrder, Vec<Violation>> {
-    let mut violations = Vec::new();
-    check("request_id", text::request_id(&wire.request_id), &mut violations);
-    let account = id("account", &wire.account, "acc_", AccountId::parse, &mut violations);
-    let amount = amount("amount", wire.amount.as_ref(), &mut violations);
-    if !is_bank_id(&wire.bank_id) {
-        violations.push(Violation::new("bank_id", BANK_ID_FORM));
-    }
-    if !wire.reference.is_empty() {
-        check_readable("reference", &wire.reference, &mut violations);
-    }
-    match (account, amount) {
-        (Some(account), Some(amount)) if violations.is_empty() => Ok(DepositOrder {
-            request_id: wire.request_id.clone(),
-            account,
-            amount,
-            bank_id: wire.bank_id.clone(),
-            reference: wire.reference.clone(),
-        }),
-        _ => Err(violations),
-    }
-}
-
 /// Reads an account order.
 ///
 /// # Errors
@@ -308,9 +278,9 @@ pub fn account_order(wire: &CreateAccountRequest) -> Result<AccountOrder, Vec<Vi
     }
 }
 
-const BANK_ID_FORM: &str = "must be 2 to 32 characters of a-z 0-9 and -";
+pub(super) const BANK_ID_FORM: &str = "must be 2 to 32 characters of a-z 0-9 and -";
 
-fn is_bank_id(text: &str) -> bool {
+pub(super) fn is_bank_id(text: &str) -> bool {
     (2..=32).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }

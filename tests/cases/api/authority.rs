@@ -59,6 +59,10 @@ const RULES: &[Rule] = &[
     rule("rialto.accounts.v1.AccountService.ListAccounts", &ROLES, Hidden),
     rule("rialto.accounts.v1.AccountService.ListEntries", &ROLES, NotFound),
     rule("rialto.accounts.v1.AccountService.Deposit", OPERATOR, NotFound),
+    rule("rialto.accounts.v1.AccountService.ApproveDeposit", OPERATOR, NotFound),
+    rule("rialto.accounts.v1.AccountService.RejectDeposit", OPERATOR, NotFound),
+    rule("rialto.accounts.v1.AccountService.GetDeposit", OVERSEER, NotFound),
+    rule("rialto.accounts.v1.AccountService.ListDeposits", OVERSEER, Hidden),
     rule("rialto.operations.v1.OperationsService.ResolvePayment", OPERATOR, NotFound),
     rule("rialto.operations.v1.OperationsService.ListAlarms", OVERSEER, Hidden),
     rule("rialto.operations.v1.OperationsService.GetSettings", OPERATOR, Hidden),
@@ -100,6 +104,7 @@ enum Fill {
     RequestId,
     Authorization,
     Cancelled,
+    Deposit,
     ApiKey,
     Participant,
     /// A participant that is there to be done away with.
@@ -120,6 +125,9 @@ const FILLS: &[(&str, &str, Fill)] = &[
     ("CapturePaymentRequest", "payment", Fill::Authorization),
     ("CancelPaymentRequest", "payment", Fill::Cancelled),
     ("*", "payment", Fill::Payment),
+    ("GetDepositRequest", "id", Fill::Deposit),
+    ("*", "deposit", Fill::Deposit),
+    ("*", "reason", Fill::Text("no such line")),
     ("*", "original_payment", Fill::Absent),
     ("*", "api_key", Fill::ApiKey),
     ("CreateApiKeyRequest", "participant", Fill::Participant),
@@ -179,8 +187,10 @@ impl Belongings {
         let participant = unique("authority");
         crate::administration::create(&house, &participant).await?;
         let key = house.create_api_key(&unique("key"), &participant, &ROLES).await?;
+        let second = house.create_api_key(&unique("key"), &participant, &["operator"]).await?;
         bench.until(&key.key, true).await?;
-        Self::of(bench, participant, &bench.keyed(&key.key)).await
+        bench.until(&second.key, true).await?;
+        Self::of(bench, participant, &bench.keyed(&key.key).approved_by(&second.key)?).await
     }
 
     async fn of(bench: &Bench, participant: String, client: &Client) -> Result<Self, BenchError> {
@@ -201,6 +211,7 @@ impl Belongings {
             Fill::RequestId => things.request_id.clone(),
             Fill::Authorization => things.authorization.clone(),
             Fill::Cancelled => things.cancelled.clone(),
+            Fill::Deposit => things.deposit.clone(),
             Fill::ApiKey => self.api_key.clone(),
             Fill::Participant => self.participant.clone(),
             Fill::Spare => self.spare.clone(),
@@ -251,7 +262,8 @@ impl Belongings {
     /// Whether an answer names any of these belongings.
     fn are_in(&self, answer: &DynamicMessage) -> bool {
         let (text, things) = (format!("{answer:?}"), &self.things);
-        let ids = [&things.account, &things.payment, &things.authorization, &things.cancelled, &self.api_key];
+        let Things { account, payment, authorization, cancelled, deposit, .. } = things;
+        let ids = [account, payment, authorization, cancelled, deposit, &self.api_key];
         ids.iter().any(|id| text.contains(id.as_str()))
     }
 }

@@ -193,7 +193,7 @@ pub fn unique(begin: &str) -> String {
 impl Bench {
     /// A caller with a connection of its own: 0 and 1 are shops, 2 may only read.
     pub fn client(&self, participant: usize) -> Client {
-        self.keyed(self.system.credential(participant))
+        self.system.client(participant).unwrap()
     }
 
     /// A caller with any key.

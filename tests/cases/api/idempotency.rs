@@ -7,7 +7,10 @@ use harness::{
 };
 use prost::Message;
 use proto::{
-    accounts::{CreateAccountRequest, CreateAccountResponse, DepositRequest, DepositResponse},
+    accounts::{
+        ApproveDepositRequest, ApproveDepositResponse, CreateAccountRequest, CreateAccountResponse,
+        DepositRequest, DepositResponse,
+    },
     payments::{CreatePaymentRequest, CreatePaymentResponse, PaymentState},
 };
 use tonic::{Code, Response, Status};
@@ -220,7 +223,7 @@ fn what_came_to_nothing_is_not_kept_and_what_was_refused_is() {
 }
 
 #[test]
-fn deposits_are_booked_once() {
+fn deposits_are_proposed_once_and_booked_once() {
     run(async |bench| {
         let shop = bench.client(0);
         let account = bench.funded(&shop, "EUR", 0).await?;
@@ -243,8 +246,8 @@ fn deposits_are_booked_once() {
         }
         assert_eq!(answers.iter().filter(|(_, replayed)| !replayed).count(), 1);
         assert!(answers.iter().all(|(bytes, _)| *bytes == answers[0].0), "not all the same bytes");
-        let booked = DepositResponse::decode(answers[0].0.as_slice())?.deposit.unwrap_or_default();
-        assert_eq!((booked.reference.as_str(), booked.account.as_str()), ("line 1", account.as_str()));
+        let proposed = DepositResponse::decode(answers[0].0.as_slice())?.deposit.unwrap_or_default();
+        assert_eq!((proposed.reference.as_str(), proposed.account.as_str()), ("line 1", account.as_str()));
         for other in [
             DepositRequest { amount: Some(money(701, "EUR")), ..request.clone() },
             DepositRequest { reference: "line 2".to_owned(), ..request.clone() },
@@ -253,7 +256,27 @@ fn deposits_are_booked_once() {
         ] {
             assert_eq!(refused(deposit(&shop, &other).await)?, reused(), "{other:?}");
         }
+        assert_eq!(shop.account(&account).await?.balance.unwrap_or_default().posted_minor_units, 0);
+        let bea = bench.keyed(bench.system.second_operator());
+        let approval = ApproveDepositRequest { deposit: proposed.id, amount: proposed.amount };
+        let calls: Vec<_> = (0..64)
+            .map(|_| {
+                let (client, approval) = (bea.clone(), approval.clone());
+                tokio::spawn(async move {
+                    said(client.accounts.clone().approve_deposit(client.request(approval, None)).await)
+                })
+            })
+            .collect();
+        let mut answers = Vec::new();
+        for call in calls {
+            answers.push(call.await??);
+        }
+        assert_eq!(answers.iter().filter(|(_, replayed)| !replayed).count(), 1);
+        assert!(answers.iter().all(|(bytes, _)| *bytes == answers[0].0), "not all the same bytes");
         assert_eq!(shop.account(&account).await?.balance.unwrap_or_default().posted_minor_units, 700);
+        let booked = ApproveDepositResponse::decode(answers[0].0.as_slice())?.deposit;
+        let as_it_is_now = DepositResponse { deposit: booked }.encode_to_vec();
+        assert_eq!(deposit(&shop, &request).await?, (as_it_is_now, true));
         bench.check(&[]).await
     });
 }

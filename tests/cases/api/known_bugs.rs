@@ -129,7 +129,7 @@ fn run<F: Future<Output = Done>>(test: impl FnOnce(&'static System, Client, Stri
 
 /// A caller with a connection of its own.
 fn client(system: &System) -> Client {
-    Client::new(&system.gateway().unwrap(), system.credential(0)).unwrap()
+    system.client(0).unwrap()
 }
 
 /// A payment of 100 that was paid.

@@ -101,8 +101,9 @@ fn a_participant_pays_as_much_as_the_house_says_from_all_its_accounts_together()
         let name = unique("limited-shop");
         crate::administration::create(&bench.house(), &name).await?;
         let key = bench.house().create_api_key(&unique("key"), &name, &["payer-app", "operator"]).await?.key;
-        bench.until(&key, true).await?;
-        let shop = bench.keyed(&key);
+        let second = bench.house().create_api_key(&unique("key"), &name, &["operator"]).await?.key;
+        bench.until(&second, true).await?;
+        let shop = bench.keyed(&key).approved_by(&second)?;
         let first = bench.funded(&shop, "EUR", 1_000).await?;
         limit_all(bench, &name, a_day(300)).await?;
         let second = bench.funded(&shop, "EUR", 1_000).await?;

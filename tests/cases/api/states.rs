@@ -88,8 +88,8 @@ impl Shop {
         }
         let keys = two_operators(&setup)?;
         let system = System::start(setup).await?;
-        let [ada, bea, house] = keys.map(|key| Client::new(&system.gateway().unwrap(), &key));
-        let (ada, bea, house) = (ada?, bea?, house?);
+        let [ada, bea, house] = keys.each_ref().map(|key| Client::new(&system.gateway().unwrap(), key));
+        let (ada, bea, house) = (ada?.approved_by(&keys[1])?, bea?, house?);
         let account = ada.open_account("account", "Ada Buyer", "EUR", "").await?.id;
         ada.deposit("deposit", &account, 10_000, "EUR", "aurora").await?;
         Ok(Self { system, ada, bea, house, account })

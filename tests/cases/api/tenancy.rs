@@ -10,7 +10,8 @@ use harness::{
 use prost::Message;
 use proto::{
     accounts::{
-        CreateAccountRequest, DepositRequest, GetAccountRequest, ListAccountsRequest, ListEntriesRequest,
+        ApproveDepositRequest, CreateAccountRequest, DepositRequest, GetAccountRequest, GetDepositRequest,
+        ListAccountsRequest, ListDepositsRequest, ListEntriesRequest, RejectDepositRequest,
     },
     operations::{GetSettingsRequest, ListAlarmsRequest, Resolution, ResolvePaymentRequest},
     payments::{
@@ -34,6 +35,10 @@ enum Call {
     ListAccounts,
     ListEntries,
     Deposit,
+    GetDeposit,
+    ListDeposits,
+    ApproveDeposit,
+    RejectDeposit,
     CapturePayment,
     CancelPayment,
     RefundPayment,
@@ -43,12 +48,12 @@ enum Call {
 }
 
 use Call::{
-    CancelPayment, CapturePayment, CreateAccount, CreatePayment, Deposit, GetAccount, GetPayment,
-    GetPaymentByRequest, GetSettings, ListAccounts, ListAlarms, ListEntries, ListPayments, RefundPayment,
-    ResolvePayment,
+    ApproveDeposit, CancelPayment, CapturePayment, CreateAccount, CreatePayment, Deposit, GetAccount,
+    GetDeposit, GetPayment, GetPaymentByRequest, GetSettings, ListAccounts, ListAlarms, ListDeposits,
+    ListEntries, ListPayments, RefundPayment, RejectDeposit, ResolvePayment,
 };
 
-const ALL: [Call; 15] = [
+const ALL: [Call; 19] = [
     CreatePayment,
     GetPayment,
     GetPaymentByRequest,
@@ -58,6 +63,10 @@ const ALL: [Call; 15] = [
     ListAccounts,
     ListEntries,
     Deposit,
+    GetDeposit,
+    ListDeposits,
+    ApproveDeposit,
+    RejectDeposit,
     CapturePayment,
     CancelPayment,
     RefundPayment,
@@ -79,6 +88,8 @@ pub struct Things {
     pub authorization: String,
     /// Another one, to be cancelled.
     pub cancelled: String,
+    /// A deposit of 1 that waits for approval.
+    pub deposit: String,
 }
 
 impl Things {
@@ -92,7 +103,21 @@ impl Things {
             client.pay(request, None).await.map(|made| made.payment.id)
         };
         let (authorization, cancelled) = (authorize().await?, authorize().await?);
-        Ok(Self { account, payment: payment.id, request_id: payment.request_id, authorization, cancelled })
+        let message = deposit_of_1(&account);
+        let proposed = client.accounts.clone().deposit(client.request(message, None)).await?.into_inner();
+        let deposit = proposed.deposit.unwrap_or_default().id;
+        let (payment, request_id) = (payment.id, payment.request_id);
+        Ok(Self { account, payment, request_id, authorization, cancelled, deposit })
+    }
+}
+
+fn deposit_of_1(account: &str) -> DepositRequest {
+    DepositRequest {
+        request_id: unique("tenancy"),
+        account: account.to_owned(),
+        amount: Some(money(1, "EUR")),
+        bank_id: "aurora".to_owned(),
+        reference: String::new(),
     }
 }
 
@@ -151,15 +176,27 @@ impl Call {
                     .await
                     .map(|page| page.into_inner().entries.len())
             }
-            Deposit => {
-                let message = DepositRequest {
-                    request_id: unique("tenancy"),
-                    account,
-                    amount: Some(money(1, "EUR")),
-                    bank_id: "aurora".to_owned(),
-                    reference: String::new(),
-                };
-                accounts.deposit(with(metadata, message)).await.map(|_| 1)
+            Deposit => accounts.deposit(with(metadata, deposit_of_1(&account))).await.map(|_| 1),
+            GetDeposit => {
+                let message = GetDepositRequest { id: things.deposit.clone() };
+                accounts.get_deposit(with(metadata, message)).await.map(|_| 1)
+            }
+            ListDeposits => {
+                let message = ListDepositsRequest { page_size: 500, ..ListDepositsRequest::default() };
+                let page = accounts.list_deposits(with(metadata, message)).await?.into_inner();
+                Ok(page.deposits.iter().filter(|own| own.id == things.deposit).count())
+            }
+            ApproveDeposit => {
+                let (deposit, amount) = (things.deposit.clone(), Some(money(1, "EUR")));
+                let message = ApproveDepositRequest { deposit, amount };
+                accounts.approve_deposit(with(metadata, message)).await.map(|_| 1)
+            }
+            RejectDeposit => {
+                let (deposit, reason) = (things.deposit.clone(), "no such line".to_owned());
+                accounts
+                    .reject_deposit(with(metadata, RejectDepositRequest { deposit, reason }))
+                    .await
+                    .map(|_| 1)
             }
             CapturePayment => {
                 let (request_id, amount) = (unique("tenancy"), Some(money(1, "EUR")));
@@ -204,17 +241,20 @@ impl Call {
     fn seen_by_others(self) -> Result<usize, Code> {
         match self {
             CreateAccount | GetSettings => Ok(1),
-            ListPayments | ListAccounts | ListAlarms => Ok(0),
+            ListPayments | ListAccounts | ListAlarms | ListDeposits => Ok(0),
             CreatePayment | GetPayment | GetPaymentByRequest | GetAccount | ListEntries | Deposit
-            | CapturePayment | CancelPayment | RefundPayment | ResolvePayment => Err(Code::NotFound),
+            | GetDeposit | ApproveDeposit | RejectDeposit | CapturePayment | CancelPayment
+            | RefundPayment | ResolvePayment => Err(Code::NotFound),
         }
     }
 
-    /// Whether a participant sees what it should of its own things: a payment that has succeeded is not to be resolved, and
-    /// none of them raised an alarm.
+    /// Whether a participant sees what it should of its own things: a payment that has succeeded is not to be resolved, who
+    /// proposed a deposit may not approve it, and none of them raised an alarm.
     fn is_seen_by_owner(self, found: &Result<usize, Status>) -> bool {
         match self {
-            ResolvePayment => found.as_ref().is_err_and(|status| status.code() == Code::FailedPrecondition),
+            ResolvePayment | ApproveDeposit => {
+                found.as_ref().is_err_and(|status| status.code() == Code::FailedPrecondition)
+            }
             ListAlarms => matches!(found, Ok(0)),
             _ => matches!(found, Ok(1..)),
         }
@@ -230,6 +270,8 @@ impl Call {
                 | GetAccount
                 | ListAccounts
                 | ListEntries
+                | GetDeposit
+                | ListDeposits
                 | ListAlarms
         )
     }
@@ -280,9 +322,9 @@ fn nobody_sees_anothers_things() {
             }
         }
         let balance = other.account(&foreign.account).await?.balance.unwrap_or_default();
-        // Its own call of each kind that moves money: a payment of 10, then one of 1, a deposit of 1, a capture of 1, a
-        // refund of 1.
-        assert_eq!(balance.posted_minor_units, 1_000 - 10 - 1 + 1 - 1 + 1);
+        // Its own call of each kind that moves money: a payment of 10, then one of 1, a capture of 1, a refund of 1. A deposit
+        // takes two.
+        assert_eq!(balance.posted_minor_units, 1_000 - 10 - 1 - 1 + 1);
         Ok(())
     });
 }

@@ -56,7 +56,7 @@ pub async fn start(purpose: &str) -> Result<(System, Vec<String>), BenchError> {
 
 /// A caller with a connection of its own.
 pub fn client(system: &System) -> Client {
-    Client::new(&system.gateway().unwrap(), system.credential(0)).unwrap()
+    system.client(0).unwrap()
 }
 
 /// What a caller was told of each of its requests: a payment, or nothing that it could rely on.

@@ -97,7 +97,7 @@ pub async fn funded(client: &Client, run: &str) -> Result<String, BenchError> {
 
 /// A caller of the system's gateway with the first participant's key.
 pub fn shop(system: &System) -> Client {
-    Client::new(&system.gateway().unwrap(), system.credential(0)).unwrap()
+    system.client(0).unwrap()
 }
 
 /// A service that runs alone.

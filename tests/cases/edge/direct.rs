@@ -5,7 +5,7 @@ use harness::{
     system::{BANKS, Service, System},
 };
 use proto::{
-    accounts::{CreateAccountRequest, DepositRequest, GetAccountRequest},
+    accounts::{ApproveDepositRequest, CreateAccountRequest, DepositRequest, GetAccountRequest},
     channel::{
         CreditTransfer, ExecuteRequest as Instruct, GetDirectoryRequest, Instruction, Party, StatusEnquiry,
         instruction::Message, instruction_service_client::InstructionServiceClient, outcome::Verdict, party,
@@ -25,7 +25,17 @@ async fn execute(
     participant: &str,
     operation: Option<Operation>,
 ) -> Result<(reply::Result, bool), Status> {
-    let command = Command { participant: participant.to_owned(), operation, ..Command::default() };
+    execute_as(system, participant, "ada", operation).await
+}
+
+async fn execute_as(
+    system: &System,
+    participant: &str,
+    actor: &str,
+    operation: Option<Operation>,
+) -> Result<(reply::Result, bool), Status> {
+    let (participant, actor) = (participant.to_owned(), actor.to_owned());
+    let command = Command { participant, actor, operation, ..Command::default() };
     let mut client = PlatformServiceClient::new(to(system, Service::Platform));
     let answer = client.execute(ExecuteRequest { command: Some(command) }).await?.into_inner();
     let reply = answer.reply.ok_or_else(|| Status::internal("no reply"))?;
@@ -54,7 +64,15 @@ fn the_platform_carries_out_one_command() {
             bank_id: "aurora".to_owned(),
             reference: String::new(),
         };
-        execute(system, participant, Some(Operation::Deposit(deposit))).await?;
+        let unsaid = execute_as(system, participant, "", Some(Operation::Deposit(deposit.clone()))).await;
+        let unsaid = unsaid.err().ok_or("proposed by nobody")?;
+        let fields = unsaid.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+        assert_eq!(fields.iter().map(|bad| bad.field.as_str()).collect::<Vec<_>>(), ["actor"]);
+        let (proposed, _) = execute(system, participant, Some(Operation::Deposit(deposit))).await?;
+        let reply::Result::Deposit(proposed) = proposed else { return Err(format!("{proposed:?}").into()) };
+        let proposed = proposed.deposit.unwrap_or_default();
+        let approval = ApproveDepositRequest { deposit: proposed.id, amount: proposed.amount };
+        execute_as(system, participant, "bea", Some(Operation::ApproveDeposit(approval))).await?;
         let pay = CreatePaymentRequest {
             request_id: "direct-payment".to_owned(),
             payer_account: account.clone(),

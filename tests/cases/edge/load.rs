@@ -25,13 +25,13 @@ async fn system() -> tokio::sync::MutexGuard<'static, Option<System>> {
 
 async fn load(system: &System, plan: Plan) -> Load {
     let plan = Plan { payers: 20, payees: 20, connections: 2, ..plan };
-    Load::open(&system.gateway().unwrap(), system.credential(0), plan).await.unwrap()
+    Load::open(&system.gateway().unwrap(), system.operators(0), plan).await.unwrap()
 }
 
 /// The program `load` with these flags, on a gateway.
-async fn program(ca: Option<&Path>, gateway: &str, key: &str, flags: &[&str]) -> Output {
+async fn program(ca: Option<&Path>, gateway: &str, [key, second]: [&str; 2], flags: &[&str]) -> Output {
     let mut command = Command::new(binaries::program("load").unwrap());
-    command.args(flags).env("GATEWAY", gateway).env("KEY", key);
+    command.args(flags).env("GATEWAY", gateway).env("KEY", key).env("SECOND_KEY", second);
     ca.map(|ca| command.env("CA", ca));
     command.output().await.unwrap()
 }
@@ -93,7 +93,7 @@ fn a_load_that_stalls_itself_does_not_call_it_the_calls_beginning() {
     run(async || {
         let system = system().await;
         let system = system.as_ref().unwrap();
-        let (gateway, key) = (system.gateway()?, system.credential(0).to_owned());
+        let (gateway, keys) = (system.gateway()?, system.operators(0).map(str::to_owned));
         let late = tokio::task::spawn_blocking(move || {
             let one_thread = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             one_thread.block_on(async {
@@ -104,7 +104,7 @@ fn a_load_that_stalls_itself_does_not_call_it_the_calls_beginning() {
                     prefix: "late".to_owned(),
                     ..Plan::default()
                 };
-                let load = Load::open(&gateway, &key, plan).await.unwrap();
+                let load = Load::open(&gateway, keys.each_ref().map(String::as_str), plan).await.unwrap();
                 let block = async {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                     std::thread::sleep(Duration::from_millis(600));
@@ -169,7 +169,7 @@ fn the_program_prints_json_whose_counts_add_up_and_draws_a_picture() {
             "--plot",
             picture.to_str().unwrap(),
         ];
-        let output = program(Some(&ca), system.address(Service::Gateway), system.credential(0), &flags).await;
+        let output = program(Some(&ca), system.address(Service::Gateway), system.operators(0), &flags).await;
         let said = String::from_utf8(output.stderr)?;
         assert!(output.status.success(), "{said}");
         let told: Value = serde_json::from_slice(&output.stdout)?;
@@ -197,26 +197,28 @@ fn the_program_says_what_to_do_about_what_is_wrong() {
     run(async || {
         let system = system().await;
         let system = system.as_ref().unwrap();
-        let (gateway, key, auditor) =
-            (system.address(Service::Gateway), system.credential(0), system.credential(2));
+        let (gateway, keys, auditor) =
+            (system.address(Service::Gateway), system.operators(0), system.credential(2));
+        let [key, second] = keys;
         let ca = system.certificates().ca();
         let ours = Some(ca.as_path());
         let others = system.certificates().file("peer-ca");
-        for (ca, gateway, key, flags, says) in [
+        for (ca, gateway, keys, flags, says) in [
             (
                 ours,
                 "127.0.0.1:1",
-                key,
+                keys,
                 &[][..],
                 "Connection refused (os error 111)): say where the gateway is",
             ),
-            (ours, gateway, "rk_x", &[], "does not know this key"),
-            (ours, gateway, auditor, &[], "needs the roles payer-app, merchant and operator"),
-            (ours, gateway, key, &["--slow=5"], "--slow needs simulated banks"),
-            (None, "https://127.0.0.1:1", key, &[], "needs --ca"),
-            (Some(&others), gateway, key, &[], "certificate"),
+            (ours, gateway, ["rk_x", second], &[], "does not know this key"),
+            (ours, gateway, [key, key], &[], "whoever proposed a deposit does not approve it"),
+            (ours, gateway, [auditor, second], &[], "needs the roles payer-app, merchant and operator"),
+            (ours, gateway, keys, &["--slow=5"], "--slow needs simulated banks"),
+            (None, "https://127.0.0.1:1", keys, &[], "needs --ca"),
+            (Some(&others), gateway, keys, &[], "certificate"),
         ] {
-            let output = program(ca, gateway, key, flags).await;
+            let output = program(ca, gateway, keys, flags).await;
             let said = String::from_utf8(output.stderr)?;
             assert!(!output.status.success() && said.contains(says), "{says}: {said}");
         }

@@ -9,13 +9,17 @@ use platform::{
         proofs::{self, NoProof},
     },
     audit_check::AuditCheck,
+    domain::{deposit::DepositState, ledger::Ruling},
     flow::seal,
 };
 use sqlx::Connection;
 use uuid::Uuid;
 
 use crate::{
-    bench::{World, accepted, command, connect, database, number, payment, rejected, sql, submission, write},
+    bench::{
+        World, accepted, command, connect, database, deposit, number, payment, rejected, sql, submission,
+        write,
+    },
     life::payment_row,
 };
 
@@ -55,6 +59,13 @@ async fn sealed_world() -> World {
     write(&book, world.cancel(&payment_row(&world, taken.id).await)).await;
     world.authorize("open", true).await;
     world.limit(world.alice, LimitRules::default()).await;
+    let proposed = deposit(write(&book, world.deposit("alice", "no", world.alice, 7)).await);
+    let reason = "no such line".to_owned();
+    write(&book, world.decide(&proposed, Ruling::Reject { by: "bea".to_owned(), reason })).await;
+    let proposed =
+        deposit(write(&book, world.deposit_for("alice", "nobody", world.alice, 7, Duration::ZERO)).await);
+    let lapsed = deposit(write(&book, world.decide(&proposed, Ruling::Lapse)).await);
+    assert_eq!(lapsed.state(), DepositState::Lapsed);
     world.seal_all().await;
     world
 }
@@ -66,7 +77,7 @@ async fn everything_that_was_decided_is_sealed_once_whenever_it_happened() {
     let sent = submission(write(&book, command(world.pay_bank("sent", 10))).await);
     let first = world.seal_all().await;
     assert_eq!(i64::try_from(first).unwrap(), number(&world.options, ROWS).await);
-    assert_eq!(first, 3 + 2 + 1, "accounts, deposits, a step");
+    assert_eq!(first, 3 + 2 + 2 + 1, "accounts, deposits, what was decided on them, a step");
     assert_eq!(world.seal_all().await, 0);
     let kept = world.size_and_root().await;
 
@@ -76,7 +87,7 @@ async fn everything_that_was_decided_is_sealed_once_whenever_it_happened() {
     assert_eq!(world.seal_all().await, 0);
     assert_eq!(number(&world.options, "SELECT count(*) FROM audit_unfinished").await, 0);
     let found = AuditCheck::take(&world.store, Some(kept), |_| {}).await.unwrap();
-    assert!(found.is_ok() && found.size == 9 && found.leaves == 9, "{found}");
+    assert!(found.is_ok() && found.size == 11 && found.leaves == 11, "{found}");
 }
 
 #[tokio::test]
@@ -94,13 +105,13 @@ async fn many_payments_make_many_seals_and_every_proof_holds() {
     let found = world.check().await;
     assert!(found.is_ok(), "{found}");
     let (size, root) = world.size_and_root().await;
-    assert_eq!(size, 1_305);
+    assert_eq!(size, 1_307);
     let leaf = async |leaf: u64| {
         let seal = world.store.seal_with_leaf(leaf).await.unwrap().unwrap();
         let leaves = world.store.leaves_of(&seal).await.unwrap();
         leaves[usize::try_from(leaf - seal.first_leaf).unwrap()].hash()
     };
-    for number in [0, 1, 255, 256, 511, 512, 700, 1_279, 1_280, 1_304] {
+    for number in [0, 1, 255, 256, 511, 512, 700, 1_279, 1_280, 1_306] {
         let proof = proofs::inclusion(&world.store, number, size).await.unwrap();
         assert_eq!(
             merkle::root_of_inclusion(number, size, leaf(number).await, &proof),
@@ -122,7 +133,7 @@ async fn many_payments_make_many_seals_and_every_proof_holds() {
 }
 
 /// What is done to the ledger by its owner, and part of what is said of it.
-const CHANGES: [(&str, &str); 24] = [
+const CHANGES: [(&str, &str); 31] = [
     ("SELECT", ""),
     ("UPDATE payments SET amount = amount + 1 WHERE request_id = 'paid'", "was changed"),
     ("UPDATE payments SET payee_name = 'Mallory' WHERE request_id = 'sent'", "was changed"),
@@ -161,6 +172,22 @@ const CHANGES: [(&str, &str); 24] = [
     ("DELETE FROM deposits WHERE participant_id = 'bob'", "rows are there"),
     ("UPDATE limit_changes SET by_credential = 'eve'", "was changed"),
     ("DELETE FROM limit_changes", "rows are there"),
+    ("UPDATE deposits SET proposed_by = 'cleo' WHERE participant_id = 'bob'", "was changed"),
+    ("UPDATE deposits SET decided_by = 'cleo' WHERE participant_id = 'bob'", "was changed"),
+    (
+        "UPDATE deposits SET decided_at = decided_at - interval '1 microsecond' WHERE request_id = 'no'",
+        "was changed",
+    ),
+    ("UPDATE deposits SET reject_reason = 'mistyped' WHERE request_id = 'no'", "was changed"),
+    ("UPDATE deposits SET state = 'BOOKED', reject_reason = NULL WHERE request_id = 'no'", "was changed"),
+    (
+        "UPDATE deposits SET expires_at = expires_at + interval '1 day' WHERE participant_id = 'bob'",
+        "was changed",
+    ),
+    (
+        "UPDATE deposits SET state = 'PENDING_APPROVAL', decision_id = NULL, decided_at = NULL WHERE request_id = 'nobody'",
+        "rows are there",
+    ),
     ("UPDATE accounts SET may_overdraw = true WHERE participant_id = 'alice'", "was changed"),
     (
         "UPDATE audit_seals SET peaks = set_byte(peaks, 3, get_byte(peaks, 3) # 1) WHERE first_leaf = 0",
@@ -231,7 +258,8 @@ async fn nothing_comes_to_be_below_what_is_sealed() {
         ),
         (
             "deposits",
-            "SELECT (r).* FROM (SELECT jsonb_populate_record(d, jsonb_build_object('id', <old>, 'request_id', 'x')) AS r \
+            "SELECT (r).* FROM (SELECT jsonb_populate_record(d, jsonb_build_object('id', <old>, 'request_id', 'x', \
+            'state', 'PENDING_APPROVAL', 'decision_id', NULL, 'decided_by', NULL, 'decided_at', NULL)) AS r \
             FROM deposits d LIMIT 1) AS made",
         ),
         ("alarms", "SELECT <old>, 'X', id, '', now() FROM payments"),
@@ -244,6 +272,18 @@ async fn nothing_comes_to_be_below_what_is_sealed() {
         let taken = insert("first_id(now() + interval '1 minute')");
         sqlx::raw_sql(sqlx::AssertSqlSafe(taken)).execute(&mut connection).await.expect(table);
     }
+    // What is decided on a deposit has a number of its own.
+    let decide = |number: &str| {
+        format!(
+            "UPDATE deposits SET state = 'REJECTED', decision_id = {number}, decided_by = 'bea', decided_at = now(), \
+             reject_reason = 'x' WHERE request_id = 'x'"
+        )
+    };
+    let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(decide("first_id(now() - interval '1 minute')")));
+    let refused = refused.execute(&mut connection).await.unwrap_err().to_string();
+    assert!(refused.contains("is sealed"), "{refused}");
+    let taken = sqlx::raw_sql(sqlx::AssertSqlSafe(decide("first_id(now() + interval '1 minute')")));
+    taken.execute(&mut connection).await.unwrap();
 }
 
 #[tokio::test]
@@ -267,7 +307,7 @@ async fn what_began_before_the_horizon_is_waited_for_and_sealed() {
         writing.commit().await.unwrap();
     };
     let (sealed, ()) = tokio::join!(sealing, committing);
-    assert_eq!(sealed, 3 + 2 + 1);
+    assert_eq!(sealed, 3 + 4 + 1);
     let found = world.check().await;
     assert!(found.is_ok(), "{found}");
 }
@@ -285,7 +325,8 @@ async fn several_platforms_seal_while_payments_go_on_and_nothing_is_left_out_or_
             }
         }
     };
-    let lag = Duration::from_millis(300);
+    // As long as a batch may take on a busy machine.
+    let lag = Duration::from_secs(1);
     let paid = tokio::sync::watch::channel(false);
     let sealing = async || {
         while !*paid.1.borrow() {
@@ -301,7 +342,7 @@ async fn several_platforms_seal_while_payments_go_on_and_nothing_is_left_out_or_
     let found = world.check().await;
     assert!(found.is_ok(), "{found}");
     assert_eq!(i64::try_from(found.size).unwrap(), number(&world.options, ROWS).await);
-    assert_eq!(found.size, 5 + 240 + 160);
+    assert_eq!(found.size, 7 + 240 + 160);
     assert_eq!(number(&world.options, "SELECT count(*) FROM audit_unfinished").await, 80);
 }
 
@@ -315,7 +356,7 @@ async fn what_leaves_for_the_archive_stays_provable_until_it_is_taken_out() {
     let kept = world.size_and_root().await;
     assert_eq!(world.archive().await, 2);
     let found = AuditCheck::take(&world.store, Some(kept), |_| {}).await.unwrap();
-    assert!(found.is_ok() && found.leaves == 5 + 1 + 2, "{found}");
+    assert!(found.is_ok() && found.leaves == 7 + 1 + 2, "{found}");
     // One comes back, and goes on being what it was.
     payment(write(&book, world.refund("bob", "back", old.id, Some(40))).await);
     world.seal_all().await;

@@ -8,7 +8,7 @@ use std::{
 use common::{
     clock::Clock,
     iban::Iban,
-    id::{AccountId, AlarmId, DepositId, PaymentId},
+    id::{AccountId, AlarmId, DecisionId, DepositId, PaymentId},
     money::{Currency, Money},
     order::{self, AccountOrder, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
     trace::TraceParent,
@@ -17,7 +17,11 @@ use harness::postgres::{Postgres, own_folder};
 use platform::{
     domain::{
         account::Balances,
-        ledger::{Arrival, BankRoute, Command, Conclude, NoRoute, Outcome, Pay, Request, Witness},
+        deposit::{Deposit, DepositState},
+        ledger::{
+            Arrival, BankRoute, Command, Conclude, DecideDeposit, NoRoute, Outcome, Pay, Request, Ruling,
+            Witness,
+        },
         payment::{Evidence, Payment, State, Submission, Work},
     },
     flow::book::{Book, BookConfig, NotWritten},
@@ -124,8 +128,7 @@ impl World {
         let world = Self { options, store, clock, settlement, alice, bob };
         let book = world.book(1);
         for (participant, account) in [("alice", alice), ("bob", bob)] {
-            let outcome = write(&book, world.deposit(participant, "initial", account, 10_000)).await;
-            assert!(matches!(outcome, Outcome::Deposit(_, false)), "{outcome:?}");
+            world.book_deposit(&book, participant, "initial", account, 10_000).await;
         }
         world
     }
@@ -195,10 +198,24 @@ impl World {
         }
     }
 
+    /// Ada proposes a deposit.
     pub fn deposit(&self, participant: &str, request: &str, account: AccountId, amount: i64) -> Command {
+        self.deposit_for(participant, request, account, amount, Duration::from_secs(3_600))
+    }
+
+    /// The same, for others to approve within a time.
+    pub fn deposit_for(
+        &self,
+        participant: &str,
+        request: &str,
+        account: AccountId,
+        amount: i64,
+        lapses_after: Duration,
+    ) -> Command {
         Command::Deposit(Box::new(Arrival {
             id: DepositId::new(&self.clock),
             participant: participant.to_owned(),
+            actor: "ada".to_owned(),
             order: DepositOrder {
                 request_id: request.to_owned(),
                 account,
@@ -208,7 +225,39 @@ impl World {
             },
             fingerprint: hash(&format!("{account} {amount}")),
             settlement_account: self.settlement,
+            lapses_after,
         }))
+    }
+
+    /// What is to come of a deposit.
+    pub fn decide(&self, deposit: &Deposit, ruling: Ruling) -> Command {
+        Command::DecideDeposit(Box::new(DecideDeposit {
+            id: DecisionId::new(&self.clock),
+            participant: deposit.participant.clone(),
+            deposit: deposit.id,
+            accounts: [deposit.order.account, deposit.settlement_account],
+            ruling,
+        }))
+    }
+
+    /// An operator approves a deposit.
+    pub fn approve(&self, deposit: &Deposit, by: &str) -> Command {
+        self.decide(deposit, Ruling::Approve { by: by.to_owned(), amount: deposit.order.amount })
+    }
+
+    /// Money arrives: ada proposes to book it, and bea approves.
+    pub async fn book_deposit(
+        &self,
+        book: &Book,
+        participant: &str,
+        request: &str,
+        account: AccountId,
+        amount: i64,
+    ) -> Deposit {
+        let proposed = deposit(write(book, self.deposit(participant, request, account, amount)).await);
+        let booked = deposit(write(book, self.approve(&proposed, "bea")).await);
+        assert_eq!(booked.state(), DepositState::Booked);
+        booked
     }
 
     pub fn conclude(&self, payment: PaymentId, token: i64, evidence: Evidence) -> Command {
@@ -317,6 +366,13 @@ pub fn payment(outcome: Outcome) -> Payment {
         Outcome::Payment(payment) | Outcome::Replayed(payment) => *payment,
         Outcome::Submitted(submission) => submission.payment,
         other => panic!("no payment: {other:?}"),
+    }
+}
+
+pub fn deposit(outcome: Outcome) -> Deposit {
+    match outcome {
+        Outcome::Deposit(deposit, _) => *deposit,
+        other => panic!("no deposit: {other:?}"),
     }
 }
 

@@ -104,7 +104,7 @@ async fn refusals_are_recorded_and_replayed_and_reuse_is_declined() {
     assert_eq!(number(&world.options, "SELECT count(*) FROM payments").await, 0);
     let refused = payment(ask(too_much.clone()).await);
     assert_eq!(refused.reason.as_ref().map(|reason| reason.code.as_str()), Some("INSUFFICIENT_FUNDS"));
-    write(&book, world.deposit("alice", "more", world.alice, 10)).await;
+    world.book_deposit(&book, "alice", "more", world.alice, 10).await;
     assert_eq!(ask(too_much).await, Outcome::Replayed(Box::new(refused)));
     let reused = Outcome::Declined(Declined::RequestIdReused);
     assert_eq!(ask(world.pay_bank("too much", 1)).await, reused);

@@ -24,6 +24,7 @@ async fn world() -> World {
             write(&book, world.conclude(made.payment.id, made.lease.token, evidence)).await;
         }
     }
+    write(&book, world.deposit("alice", "pending", world.alice, 10)).await;
     // What takes more than one step to come to is copied into its state: triggers guard changes, not the first row.
     for (state, kind) in [
         ("held", "PAYMENT"),
@@ -121,6 +122,25 @@ async fn history_cannot_be_changed() {
         "created_at = now()",
     ] {
         statements.push(format!("UPDATE accounts SET {column}"));
+    }
+    for column in [
+        "id = gen_random_uuid()",
+        "participant_id = 'bob'",
+        "request_id = 'x'",
+        "request_fingerprint = gen_random_uuid()",
+        "account_id = settlement_account",
+        "settlement_account = account_id",
+        "amount = amount + 1",
+        "currency = 'USD'",
+        "bank_id = 'x'",
+        "reference = 'x'",
+        "proposed_by = 'x'",
+        "created_at = now()",
+        "expires_at = now()",
+    ] {
+        // Not even together with a decision.
+        let decided = "state = 'LAPSED', decision_id = gen_random_uuid(), decided_at = expires_at";
+        statements.push(format!("UPDATE deposits SET {decided}, {column} WHERE request_id = 'pending'"));
     }
     for statement in statements {
         assert_eq!(sqlstate(&mut platform, &statement).await.as_deref(), Some(NO_PERMISSION), "{statement}");

@@ -12,6 +12,7 @@ use std::{
 use harness::frames::{Conversation, Frames, Mark, Way};
 use platform::{
     domain::{
+        deposit::DepositState,
         ledger::{Command, Outcome, Pay},
         payment::State,
     },
@@ -278,8 +279,14 @@ async fn a_commit_whose_answer_is_lost_is_found_and_not_done_again() {
     assert_eq!((on_us.state, cuts.load(Ordering::Relaxed)), (State::Succeeded, 0));
     let refused = payment(lose_one(command(world.pay_on_us("refused", world.bob, 1_000_000))).await);
     assert_eq!((refused.state, cuts.load(Ordering::Relaxed)), (State::Failed, 0));
-    let deposit = lose_one(world.deposit("alice", "deposit", world.alice, 5)).await;
-    assert!(matches!(deposit, Outcome::Deposit(_, false)), "{deposit:?}");
+    let Outcome::Deposit(proposed, false) = lose_one(world.deposit("alice", "deposit", world.alice, 5)).await
+    else {
+        panic!("not proposed")
+    };
+    let Outcome::Deposit(booked, false) = lose_one(world.approve(&proposed, "bea")).await else {
+        panic!("not booked")
+    };
+    assert_eq!((booked.state(), cuts.load(Ordering::Relaxed)), (DepositState::Booked, 0));
     assert_eq!(world.alice().await, (10_000 - 10 - 20 + 5, 0));
     assert_eq!(number(&world.options, "SELECT count(*) FROM payments").await, 3);
     world.assert_balanced().await;

@@ -16,7 +16,7 @@ async fn money_that_came_or_went_elsewhere_counts() {
     };
     assert_eq!(state(&here, "known", 1).await, State::Succeeded);
     // More than was there when it was known.
-    write(&elsewhere, world.deposit("alice", "more", world.alice, 10_000)).await;
+    world.book_deposit(&elsewhere, "alice", "more", world.alice, 10_000).await;
     assert_eq!(state(&here, "what came elsewhere", 15_000).await, State::Succeeded);
     assert_eq!(state(&here, "known again", 1).await, State::Succeeded);
     // Less than was there when it was known.

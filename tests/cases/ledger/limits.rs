@@ -157,7 +157,7 @@ async fn every_account_of_a_limited_participant_is_counted_those_opened_meanwhil
         "SELECT count(*) FROM accounts WHERE is_limited AND (participant_id <> 'alice' OR currency <> 'EUR')";
     assert_eq!(number(&world.options, others).await, 0);
     let book = world.book(1);
-    write(&book, world.deposit("alice", "more", after, 100)).await;
+    world.book_deposit(&book, "alice", "more", after, 100).await;
     let pay = |from, request: &str, amount| -> Command {
         command(world.pay(("alice", from), request, PayeeAccount::Ledger(world.bob), amount))
     };

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use platform::flow::book::Book;
+use platform::{domain::deposit::DepositState, flow::book::Book};
 
-use crate::bench::{World, accepted, all, command, connect, sql, submission, wait_until, write};
+use crate::bench::{World, accepted, all, command, connect, deposit, sql, submission, wait_until, write};
 
 const GROWN: i64 = 20_000;
 
@@ -22,7 +22,16 @@ async fn work(world: &World, book: &Book, name: &str) {
         all((0..8)
             .map(|number| write(book, command(world.pay_iban(&format!("i{}", request(number)), iban, 1)))))
         .await;
-        all((0..8).map(|number| write(book, world.deposit("alice", &request(number), world.alice, 1)))).await;
+        let proposed =
+            all((0..8).map(|number| write(book, world.deposit("alice", &request(number), world.alice, 1))))
+                .await;
+        let proposed: Vec<_> = proposed.into_iter().map(deposit).collect();
+        all(proposed[..6].iter().map(|proposed| write(book, world.approve(proposed, "bea")))).await;
+        world.store.deposit("alice", proposed[0].id).await.unwrap();
+        for state in DepositState::ALL.map(Some).into_iter().chain([None]) {
+            world.store.deposits("alice", state, None, 10).await.unwrap();
+        }
+        world.store.deposits_past_their_time(world.clock.now(), 10).await.unwrap();
         world.claim_due(32, Duration::from_secs(60)).await.unwrap();
         world.store.payment_by_request("alice", &request(0)).await.unwrap();
         world.archive().await;
@@ -86,8 +95,11 @@ async fn grow(world: &World) {
            SELECT id, 'aurora', now() + interval '1 hour' FROM payments WHERE request_id LIKE 'old %';
          INSERT INTO payment_events (payment_id, created_at, sequence, state, valid_until, bank_message_id)
            SELECT id, now(), 1, 'SUBMITTED', now() + interval '1 hour', '' FROM payments WHERE request_id LIKE 'old %';
-         INSERT INTO deposits SELECT gen_random_uuid(), 'alice', 'old ' || n, gen_random_uuid(), '{alice}', 1, 'EUR', 'aurora', '',
-           now() FROM generate_series(1, {GROWN}) n;"
+         INSERT INTO deposits SELECT gen_random_uuid(), 'alice', 'old ' || n, gen_random_uuid(), '{alice}', '{settlement}', 1, 'EUR',
+           'aurora', '', 'ada', now(), now() + interval '1 day', s, CASE WHEN s <> 'PENDING_APPROVAL' THEN gen_random_uuid() END,
+           CASE WHEN s = 'BOOKED' THEN 'bea' END, CASE WHEN s = 'BOOKED' THEN now() END
+           FROM (SELECT n, CASE WHEN n % 2 = 0 THEN 'BOOKED' ELSE 'PENDING_APPROVAL' END::deposit_state AS s
+             FROM generate_series(1, {GROWN}) n) AS made;"
     );
     sql(&world.options, &text).await;
     wait_until(&world.options, "SELECT count(*) FROM payments", |count| count >= GROWN).await;

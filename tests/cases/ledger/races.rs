@@ -9,7 +9,7 @@ use std::{
 use common::order::{BankKey, PayeeAccount};
 use platform::{
     domain::{
-        ledger::{Command, Declined, Outcome},
+        ledger::{Command, Declined, Outcome, Ruling},
         payment::State,
     },
     trial_balance::TrialBalance,
@@ -49,6 +49,8 @@ async fn one_request_id_sent_64_times_is_one_payment() {
     }))
     .await;
     assert_eq!(deposits.iter().filter(|outcome| matches!(outcome, Outcome::Deposit(_, false))).count(), 16);
+    let booked = number(&world.options, "SELECT count(*) FROM transfers WHERE is_deposit").await;
+    assert_eq!(booked, 2, "only what the world began with");
     world.assert_balanced().await;
 }
 
@@ -57,7 +59,7 @@ async fn of_a_thousand_payments_of_1_from_100_exactly_100_pass() {
     let world = World::new().await;
     let books = [world.book(2), world.book(2)];
     let poor = open(&world.store, "carol", "Carol", None).await;
-    write(&books[0], world.deposit("carol", "hundred", poor, 100)).await;
+    world.book_deposit(&books[0], "carol", "hundred", poor, 100).await;
     let outcomes = all((0..1_000).map(|number| {
         let to = match number % 3 {
             0 => PayeeAccount::Ledger(world.bob),
@@ -144,7 +146,18 @@ async fn everything_at_once_on_four_hot_accounts_stays_balanced_in_every_snapsho
             let request = format!("{}", random.random_range(0..4_000));
             done.fetch_add(1, Ordering::Relaxed);
             match random.random_range(0..4) {
-                0 => drop(write(book, world.deposit(payer.0, &request, payer.1, amount)).await),
+                0 => {
+                    let proposed = write(book, world.deposit(payer.0, &request, payer.1, amount)).await;
+                    if let Outcome::Deposit(proposed, _) = proposed {
+                        let by = ["ada", "bea", "cleo"][random.random_range(0..3)];
+                        let reject = Ruling::Reject { by: by.to_owned(), reason: "no such line".to_owned() };
+                        let decided = match random.random_range(0..4) {
+                            0 => world.decide(&proposed, reject),
+                            _ => world.approve(&proposed, by),
+                        };
+                        drop(write(book, decided).await);
+                    }
+                }
                 1 => {
                     let to = PayeeAccount::Ledger(accounts[random.random_range(0..4)].1);
                     drop(write(book, command(world.pay(payer, &request, to, amount))).await);

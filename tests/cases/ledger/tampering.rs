@@ -29,7 +29,7 @@ async fn world() -> World {
 
 /// Changes, in which `<paid>` stands for that payment's number and `<deposit>` for Alice's deposit's, and what the trial
 /// balance must name: rows by their names, or words.
-const CHANGES: [(&str, &[&str]); 41] = [
+const CHANGES: [(&str, &[&str]); 43] = [
     ("SELECT 1", &[]),
     ("UPDATE accounts SET credits_posted = credits_posted + 1 WHERE display_name = 'Bob'", &["Bob", "currency EUR"]),
     // Balanced by itself, and yet not what the transfers say.
@@ -66,6 +66,14 @@ const CHANGES: [(&str, &[&str]); 41] = [
     (
         "UPDATE deposits SET account_id = (SELECT id FROM accounts WHERE display_name = 'Bob') WHERE id = <deposit>",
         &["deposit"],
+    ),
+    (
+        "UPDATE deposits SET state = 'REJECTED', reject_reason = 'x' WHERE id = <deposit>",
+        &["deposit"],
+    ),
+    (
+        "UPDATE transfers SET debit_account = (SELECT id FROM accounts WHERE display_name = 'Bob') WHERE id = <deposit>",
+        &["deposit", "Bob"],
     ),
     ("UPDATE archived_payments SET amount = amount + 1 WHERE id = <gone>", &["gone"]),
     ("UPDATE archived_payments SET payer_account = credit_account WHERE id = <gone>", &["gone"]),

@@ -29,7 +29,7 @@ pub enum Message {
     Resolve(ResolvePaymentRequest),
     /// GetPayment.
     Read(GetPaymentRequest),
-    /// Deposit.
+    /// Deposit, and ApproveDeposit by the other operator.
     Deposit(DepositRequest),
 }
 
@@ -140,9 +140,7 @@ impl Call {
                 let request = client.request(request.clone(), deadline);
                 Ok(payments.get_payment(request).await?.into_inner().payment)
             }
-            Message::Deposit(request) => {
-                client.accounts.clone().deposit(client.request(request.clone(), deadline)).await.map(|_| None)
-            }
+            Message::Deposit(request) => client.book(request.clone(), deadline).await.map(|_| None),
         }
     }
 }

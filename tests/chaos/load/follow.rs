@@ -128,7 +128,7 @@ impl OpenEnds {
         while let Some(request_id) = ends.to_read.pop_front() {
             if let Some(end) = ends.open.get(&request_id) {
                 return Some(match &end.call.message {
-                    // A deposit can't be read: it is asked for again.
+                    // A deposit has no read by its request: it is asked for again.
                     Message::Deposit(_) => end.call.clone(),
                     _ => end.call.read(),
                 });

@@ -7,9 +7,11 @@ WITH opened AS (
     WHERE a.bank_id IS NULL
     RETURNING *
 ), deposited AS (
-    INSERT INTO deposits (id, participant_id, request_id, request_fingerprint, account_id, amount, currency, bank_id, reference, created_at)
-    SELECT pg_temp.uuid_v7(o.created_at), o.participant_id, o.request_id, gen_random_uuid(), o.id, d.amount, d.currency, d.bank_id,
-        d.reference, o.created_at
+    INSERT INTO deposits (id, participant_id, request_id, request_fingerprint, account_id, settlement_account, amount, currency, bank_id,
+        reference, proposed_by, created_at, expires_at, state, decision_id, decided_by, decided_at)
+    SELECT pg_temp.uuid_v7(o.created_at), o.participant_id, o.request_id, gen_random_uuid(), o.id, d.settlement_account, d.amount, d.currency,
+        d.bank_id, d.reference, d.proposed_by, o.created_at, o.created_at + (d.expires_at - d.created_at), d.state,
+        pg_temp.uuid_v7(o.created_at), d.decided_by, o.created_at
     FROM opened o, deposits d
     RETURNING *
 )

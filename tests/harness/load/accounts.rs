@@ -150,7 +150,7 @@ async fn account(
             bank_id: bank.id.to_owned(),
             reference: String::new(),
         };
-        client.accounts.clone().deposit(client.request(deposit, None)).await?;
+        client.book(deposit, None).await?;
     }
     Ok(account)
 }

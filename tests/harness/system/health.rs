@@ -40,7 +40,7 @@ impl System {
         match client.deposit(request).await {
             Err(status) if status.code() == tonic::Code::NotFound => Ok(()),
             Err(status) => Err(status.message().to_owned().into()),
-            Ok(_) => Err("a deposit to nobody's account was booked".into()),
+            Ok(_) => Err("a deposit to nobody's account was proposed".into()),
         }
     }
 }

@@ -10,8 +10,8 @@ use platform::audit::note::Signer;
 use common::settings::Secret;
 use gateway::participant::KeyHasher;
 
-use super::{HOUSE, PARTICIPANTS, SPARE};
-use crate::BenchError;
+use super::{HOUSE, PARTICIPANTS, SPARE, System};
+use crate::{BenchError, client::Client};
 
 /// The secret under which the bench's gateways hash API keys.
 pub const API_KEY_SECRET: &str = "the bench's secret, which nobody else uses";
@@ -37,7 +37,48 @@ pub(super) fn audit_key(folder: &Path) -> Result<(PathBuf, String), BenchError> 
     Ok((file, fs::read_to_string(public)?))
 }
 
-/// Makes the participants' API keys, one more for a second operator of the first, one for the house's operator and one for a
+impl System {
+    /// An API key of the participant of this number in [`PARTICIPANTS`].
+    pub fn credential(&self, participant: usize) -> &str {
+        self.keys.get(participant).map(String::as_str).unwrap_or_default()
+    }
+
+    /// The API key of another operator of the first participant.
+    pub fn second_operator(&self) -> &str {
+        self.credential(PARTICIPANTS.len())
+    }
+
+    /// The API key of an operator of the house.
+    pub fn house_operator(&self) -> &str {
+        self.credential(PARTICIPANTS.len() + 1)
+    }
+
+    /// The API key of the operator of [`SPARE`].
+    pub fn spare_operator(&self) -> &str {
+        self.credential(PARTICIPANTS.len() + 2)
+    }
+
+    /// The API keys of a participant's two operators, or its own and none if it has no operators.
+    pub fn operators(&self, participant: usize) -> [&str; 2] {
+        let second = match participant {
+            0 => self.second_operator(),
+            1 => self.credential(PARTICIPANTS.len() + 3),
+            _ => "",
+        };
+        [self.credential(participant), second]
+    }
+
+    /// A caller with an API key of this participant and a connection of its own, whose deposits another operator approves.
+    ///
+    /// # Errors
+    /// When the gateway's CA can't be read.
+    pub fn client(&self, participant: usize) -> Result<Client, BenchError> {
+        let [key, approver] = self.operators(participant);
+        Client::new(&self.gateway()?, key)?.approved_by(approver)
+    }
+}
+
+/// Makes the participants' API keys, one more for a second operator of each shop, one for the house's operator and one for a
 /// participant that may be done away with; or reads those of an earlier start.
 pub(super) fn made(folder: &Path) -> Result<Vec<String>, BenchError> {
     let secrets = folder.join("api-keys.secret");
@@ -49,7 +90,8 @@ pub(super) fn made(folder: &Path) -> Result<Vec<String>, BenchError> {
         "demo-audit" => (participant, &["auditor"][..]),
         _ => (participant, &["payer-app", "merchant", "operator"][..]),
     });
-    let operators = [PARTICIPANTS[0], HOUSE, SPARE].map(|participant| (participant, &["operator"][..]));
+    let operators =
+        [PARTICIPANTS[0], HOUSE, SPARE, PARTICIPANTS[1]].map(|participant| (participant, &["operator"][..]));
     for (participant, roles) in one_each.into_iter().chain(operators) {
         let (key, entry) = new_key(participant, roles)?;
         entries.push_str(&entry);

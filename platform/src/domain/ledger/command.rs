@@ -1,14 +1,16 @@
 //! What can be asked of the ledger, and what can come of it.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use common::{
-    id::{AccountId, AlarmId, DepositId, PaymentId},
+    id::{AccountId, AlarmId, PaymentId},
     money::Money,
-    order::{DepositOrder, PaymentOrder, Uetr},
+    order::{PaymentOrder, Uetr},
 };
 
+use super::deposit::{Arrival, DecideDeposit};
 use crate::domain::{
+    deposit::{Deposit, DepositState},
     payment::{Evidence, Fingerprint, Lease, Operation, Payment, State, Submission},
     refusal::Refusal,
 };
@@ -35,8 +37,10 @@ pub enum Command {
     Conclude(Box<Conclude>),
     /// End a payment by what operators found out.
     Resolve(Box<Resolve>),
-    /// Book money that arrived.
+    /// Propose to book money that arrived.
     Deposit(Box<Arrival>),
+    /// Decide on a deposit that was proposed.
+    DecideDeposit(Box<DecideDeposit>),
 }
 
 impl Command {
@@ -48,14 +52,17 @@ impl Command {
             Self::Submit(submit) => Some(submit.payment),
             Self::Conclude(conclude) => Some(conclude.payment),
             Self::Resolve(resolve) => Some(resolve.payment),
-            Self::Pay(_) | Self::Capture(_) | Self::Refund(_) | Self::Deposit(_) => None,
+            Self::Pay(_) | Self::Capture(_) | Self::Refund(_) | Self::Deposit(_) | Self::DecideDeposit(_) => {
+                None
+            }
         }
     }
 
     /// Whether it has to be decided under locks from the start. It leaves the row of the payment that it is about as it is, so
-    /// that others who change what stands beside that payment can only be kept off by its lock.
+    /// that others who change what stands beside that payment can only be kept off by its lock; or it is a deposit's end, whose
+    /// account may be closed meanwhile.
     pub fn needs_locks(&self) -> bool {
-        matches!(self, Self::Refund(_) | Self::Resolve(_))
+        matches!(self, Self::Refund(_) | Self::Resolve(_) | Self::DecideDeposit(_))
     }
 
     /// Whether what is known of accounts is enough to decide it on: a payment, which is refused when it is written if something
@@ -274,36 +281,6 @@ pub struct Finding {
     pub evidence_reference: String,
 }
 
-/// Book money that arrived.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// Its number, should it come to be.
-    pub id: DepositId,
-    /// Who books it.
-    pub participant: String,
-    /// What arrived.
-    pub order: DepositOrder,
-    /// A hash of the order's normal form.
-    pub fingerprint: Fingerprint,
-    /// The bank's settlement account in the deposit's currency.
-    pub settlement_account: AccountId,
-}
-
-/// Money that arrived and is booked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deposit {
-    /// Which one.
-    pub id: DepositId,
-    /// Whose it is.
-    pub participant: String,
-    /// What arrived.
-    pub order: DepositOrder,
-    /// A hash of the order's normal form.
-    pub fingerprint: Fingerprint,
-    /// When it was booked.
-    pub created_at: SystemTime,
-}
-
 /// What came of a command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -317,7 +294,7 @@ pub enum Outcome {
     Validated(Result<(), Refusal>),
     /// A payment that operators resolve, and whether a second one has still to approve.
     Resolution(Box<Payment>, bool),
-    /// A booked deposit, and whether an earlier command booked it.
+    /// A deposit as it now stands, and whether an earlier command made it so.
     Deposit(Box<Deposit>, bool),
     /// Nothing came to be.
     Declined(Declined),
@@ -354,6 +331,14 @@ pub enum Declined {
     NoRoute(NoRoute),
     /// The rules refuse a deposit.
     DepositRefused(Refusal),
+    /// There is no such deposit.
+    DepositNotFound,
+    /// It was decided on the deposit already.
+    DepositNotPending(DepositState),
+    /// Who would approve the deposit has proposed it.
+    SecondOperatorRequired,
+    /// The deposit has another amount than its approval.
+    AmountDiffers,
     /// There is no such payment.
     PaymentNotFound,
     /// Another worker has taken the payment over.

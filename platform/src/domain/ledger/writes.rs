@@ -6,14 +6,15 @@ use std::{
 };
 
 use common::{
-    id::{AccountId, AlarmId, PaymentId},
+    id::{AccountId, AlarmId, DepositId, PaymentId},
     order::LimitSubject,
 };
 
-use super::{Deposit, Finding, RequestKey};
+use super::{Finding, RequestKey};
 use crate::domain::{
     account::Account,
     alarm::AlarmKind,
+    deposit::Deposit,
     limits::Limits,
     payment::{Attempt, Lease, Payment, State, Work},
     refusal::Reason,
@@ -42,8 +43,10 @@ pub struct Snapshot {
     pub requests_taken_out: BTreeSet<RequestKey>,
     /// The limits of payers that have some.
     pub limits: BTreeMap<LimitSubject, Limits>,
-    /// Deposits that have the request ids of [`Arrival`] commands.
-    pub deposit_requests: BTreeMap<RequestKey, Deposit>,
+    /// Deposits that commands name, or that have their request ids.
+    pub deposits: BTreeMap<DepositId, Deposit>,
+    /// Which deposits have the request ids of [`super::Arrival`] commands.
+    pub deposit_requests: BTreeMap<RequestKey, DepositId>,
 }
 
 /// What a decision adds to an account's sums.
@@ -151,8 +154,10 @@ pub struct Writes {
     pub new_payments: Vec<Payment>,
     /// Payments whose state changed.
     pub changed_payments: BTreeMap<PaymentId, Change>,
-    /// Deposits that came to be.
-    pub deposits: Vec<Deposit>,
+    /// Deposits that were proposed.
+    pub new_deposits: Vec<Deposit>,
+    /// Deposits that were pending, and on which it is decided.
+    pub ended_deposits: Vec<Deposit>,
     /// Transfers.
     pub transfers: Vec<Transfer>,
     /// Changes of accounts' sums.

@@ -4,6 +4,8 @@
 // The ledger's cases include this file from elsewhere; so the paths are said.
 #[path = "model/bank.rs"]
 mod bank;
+#[path = "model/deposits.rs"]
+mod deposits;
 #[path = "model/limits.rs"]
 mod limits;
 #[path = "model/money.rs"]
@@ -21,14 +23,16 @@ use std::{
 };
 
 use common::{
-    id::{AccountId, PaymentId},
+    id::{AccountId, DecisionId, DepositId, PaymentId},
+    money::Money,
     order::{LimitRules, LimitSubject},
 };
 
 use super::world::{ACCOUNTS, Holder, account};
 use crate::domain::{
     alarm::AlarmKind,
-    ledger::{Command, Declined, Finding, RequestKey},
+    deposit::DepositState,
+    ledger::{Command, Declined, Finding, RequestKey, Ruling},
     payment::{Fingerprint, Kind, State},
 };
 use reply::{Reply, View};
@@ -42,7 +46,7 @@ pub struct Model {
     pub now_s: u64,
     pub limits: BTreeMap<LimitSubject, LimitRules>,
     requests: BTreeMap<RequestKey, PaymentId>,
-    deposits: BTreeMap<RequestKey, Booked>,
+    pub deposits: BTreeMap<RequestKey, Arrived>,
     proposals: BTreeMap<PaymentId, Proposed>,
     /// What was posted from one account to another to put late successes right.
     late: Vec<(AccountId, AccountId, i64)>,
@@ -75,13 +79,20 @@ pub struct Known {
     counted: Vec<LimitSubject>,
 }
 
+/// A deposit.
 #[derive(Clone, Debug)]
-struct Booked {
-    id: common::id::DepositId,
+pub struct Arrived {
+    pub id: DepositId,
+    pub participant: String,
+    pub account: AccountId,
+    pub amount: Money,
     fingerprint: Fingerprint,
     settlement: AccountId,
-    account: AccountId,
-    minor_units: i64,
+    by: String,
+    until: SystemTime,
+    state: DepositState,
+    /// What was decided, once it was.
+    ended: Option<(DecisionId, Ruling)>,
 }
 
 #[derive(Clone, Debug)]
@@ -111,6 +122,7 @@ impl Model {
             Command::Conclude(conclude) => self.conclude(conclude),
             Command::Resolve(resolve) => self.resolve(resolve),
             Command::Deposit(arrival) => self.deposit(arrival),
+            Command::DecideDeposit(decide) => self.decide_deposit(decide),
         };
         told.unwrap_or_else(Reply::Declined)
     }

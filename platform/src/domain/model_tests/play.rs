@@ -6,7 +6,7 @@ use super::{
     world::*,
 };
 use crate::domain::{
-    ledger::{BankRoute, Cancel, Capture, Command, NoRoute, Refund, Resolve, Witness},
+    ledger::{BankRoute, Cancel, Capture, Command, NoRoute, Refund, Resolve, Ruling, Witness},
     payment::{Kind, State},
 };
 use common::{id::PaymentId, money::Money, order};
@@ -26,7 +26,7 @@ impl Play {
     /// Begins with money on Alice's and Bob's accounts, which the act puts there.
     pub fn begin() -> (Self, Act) {
         let mut play =
-            Self { model: Model::new(), batch: first_deposits(2_000).into(), asked: Vec::new(), count: 0 };
+            Self { model: Model::new(), batch: first_deposits(2_000), asked: Vec::new(), count: 0 };
         let act = play.commit();
         (play, act)
     }
@@ -178,8 +178,24 @@ impl Play {
                 let resolve = resolve(count, actor, id, succeeded, reference);
                 Command::Resolve(Box::new(Resolve { original: self.original(id), ..resolve }))
             }
+            Step::DecideDeposit { nth, aimed, ref ruling, by } => self.decision(nth, aimed, ruling, by),
             _ => unreachable!("no work: {step:?}"),
         }
+    }
+
+    /// A decision on the nth deposit, mostly one that is pending; what is approved is its amount and so much more.
+    fn decision(&self, nth: usize, aimed: bool, ruling: &Ruling, by: &str) -> Command {
+        let all: Vec<_> = self.model.deposits.values().collect();
+        let pending = all.iter().copied().filter(|arrived| aimed && arrived.is_pending()).collect::<Vec<_>>();
+        let from = if pending.is_empty() || nth.is_multiple_of(3) { all } else { pending };
+        let arrived = from[nth % from.len()];
+        let mut ruling = ruling.clone();
+        if let Ruling::Approve { amount, .. } = &mut ruling {
+            let more = amount.minor_units();
+            *amount = Money::new(arrived.amount.minor_units() + more, arrived.amount.currency());
+        }
+        let deposit = if !aimed && nth.is_multiple_of(8) { 99_999 } else { arrived.id.uuid().as_u128() };
+        decide(self.count, by, deposit, arrived.account.uuid().as_u128(), ruling)
     }
 
     /// The nth payment that fits, else the nth of all, or one that nobody knows; only what is committed can be named.
@@ -234,7 +250,7 @@ fn again(mut command: Command, nth: u128, changed: bool) -> Command {
             refund.request.fingerprint = other(refund.request.fingerprint);
         }
         Command::Deposit(arrival) => {
-            arrival.id = common::id::DepositId::from_uuid(uuid::Uuid::from_u128(nth));
+            arrival.id = deposit_id(nth);
             arrival.fingerprint = other(arrival.fingerprint);
         }
         other => unreachable!("nobody asks again: {other:?}"),

@@ -1,5 +1,6 @@
 //! Single rules, as tables.
 
+mod deposits;
 mod evidence;
 mod matrix;
 mod payments;
@@ -8,9 +9,9 @@ mod sums;
 
 use common::{id::PaymentId, money::Money};
 
-use super::world::{EUR, money, said};
+use super::world::{EUR, decide, money, said};
 use crate::domain::{
-    ledger::{Command, Outcome, Pay, Witness},
+    ledger::{Command, Outcome, Pay, Ruling, Witness},
     payment::{Evidence, Payment},
 };
 
@@ -24,6 +25,17 @@ fn as_payment(outcome: Outcome) -> Payment {
         Outcome::Submitted(submission) => submission.payment,
         other => panic!("no payment: {other:?}"),
     }
+}
+
+/// What bea approves, of EUR.
+fn approve(nth: u128, participant: &str, deposit: u128, to: u128, minor_units: i64) -> Command {
+    decide(
+        nth,
+        participant,
+        deposit,
+        to,
+        Ruling::Approve { by: "bea".to_owned(), amount: money(minor_units, EUR) },
+    )
 }
 
 fn eur(minor_units: i64) -> Money {

@@ -7,7 +7,7 @@ use common::{
 use proptest::{bool::weighted, prelude::*, sample::select};
 
 use super::{model::reply::Reply, world::*};
-use crate::domain::ledger::Command;
+use crate::domain::ledger::{Command, Ruling};
 
 /// What may happen next. `nth` counts the payments that fit, or all of them unless it is `aimed`.
 #[derive(Clone, Debug)]
@@ -69,6 +69,13 @@ pub enum Step {
         to: u128,
         minor_units: i64,
         currency: &'static str,
+    },
+    /// An operator decides on a deposit, or its time may be over.
+    DecideDeposit {
+        nth: usize,
+        aimed: bool,
+        ruling: Ruling,
+        by: &'static str,
     },
     /// A request is made again, as it was or with other content.
     Repeat {
@@ -150,7 +157,8 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
         20 => pay(),
         32 => orders(),
         44 => work(),
-        4 => deposits(),
+        6 => deposits(),
+        14 => decisions(),
         9 => (nth(), weighted(0.4)).prop_map(|(nth, changed)| Step::Repeat { nth, changed }),
         3 => nth().prop_map(|nth| Step::TakeOver { nth }),
         5 => prop_oneof![9 => select(vec![1, 30, 61, 61, 700, 3_000]), 1 => Just(8 * DAY_S)]
@@ -230,6 +238,24 @@ fn deposits() -> impl Strategy<Value = Step> {
     let currency = prop_oneof![6 => Just(EUR), 1 => Just(USD)];
     let what = (select(vec![ALICE, ALICE_TOO, BOB, ALICE_CLOSED]), 1..90_i64, currency);
     what.prop_map(|(to, minor_units, currency)| Step::Deposit { to, minor_units, currency })
+}
+
+fn decisions() -> impl Strategy<Value = Step> {
+    let by = || select(vec!["ada", "bea", "bea", "cleo"]).prop_map(str::to_owned);
+    let amount = prop_oneof![6 => Just(0), 1 => Just(1_i64)].prop_map(|more| money(more, EUR));
+    let ruling = prop_oneof![
+        6 => (by(), amount).prop_map(|(by, amount)| Ruling::Approve { by, amount }),
+        2 => (by(), select(vec!["no such line", "twice"]))
+            .prop_map(|(by, reason)| Ruling::Reject { by, reason: reason.to_owned() }),
+        3 => Just(Ruling::Lapse),
+    ];
+    let whose = prop_oneof![9 => Just("alice"), 1 => Just("bob")];
+    (nth(), aimed(), ruling, whose).prop_map(|(nth, aimed, ruling, by)| Step::DecideDeposit {
+        nth,
+        aimed,
+        ruling,
+        by,
+    })
 }
 
 fn limit() -> impl Strategy<Value = Step> {

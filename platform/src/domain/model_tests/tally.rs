@@ -11,7 +11,7 @@ pub struct Tally(BTreeMap<(&'static str, String), usize>);
 
 /// Every kind of reply that there is to each command. A state after a command that makes payments is the reply to its own
 /// repeat, when the commit's answer got lost.
-const REPLIES: [(&str, &[&str]); 9] = [
+const REPLIES: [(&str, &[&str]); 10] = [
     (
         "pay",
         &[
@@ -124,11 +124,31 @@ const REPLIES: [(&str, &[&str]); 9] = [
     (
         "deposit",
         &[
-            "booked",
-            "booked before",
+            "PENDING_APPROVAL",
+            "PENDING_APPROVAL before",
+            "BOOKED before",
+            "REJECTED before",
+            "LAPSED before",
             "RequestIdReused",
             "AccountNotFound",
             "CurrencyMismatch",
+            "DepositRefused",
+        ],
+    ),
+    (
+        "decide deposit",
+        &[
+            "PENDING_APPROVAL",
+            "BOOKED",
+            "BOOKED before",
+            "REJECTED",
+            "REJECTED before",
+            "LAPSED",
+            "LAPSED before",
+            "DepositNotFound",
+            "DepositNotPending",
+            "SecondOperatorRequired",
+            "AmountDiffers",
             "DepositRefused",
         ],
     ),
@@ -168,6 +188,7 @@ fn name(command: &Command) -> &'static str {
         Command::Conclude(_) => "conclude",
         Command::Resolve(_) => "resolve",
         Command::Deposit(_) => "deposit",
+        Command::DecideDeposit(_) => "decide deposit",
     }
 }
 
@@ -188,8 +209,8 @@ fn label(command: &Command, reply: &Reply) -> String {
         Reply::Validated(code) if code.is_empty() => "would pass".to_owned(),
         Reply::Validated(_) => "would fail".to_owned(),
         Reply::Resolution(_, true) => "awaits approval".to_owned(),
-        Reply::Deposit(_, false) => "booked".to_owned(),
-        Reply::Deposit(_, true) => "booked before".to_owned(),
+        Reply::Deposit(_, state, false) => state.name().to_owned(),
+        Reply::Deposit(_, state, true) => format!("{} before", state.name()),
         Reply::Declined(declined) => {
             let text = format!("{declined:?}");
             text.split('(').next().unwrap_or_default().to_owned()

@@ -20,7 +20,8 @@ use super::world::{ACCOUNTS, Holder, account, first_deposits};
 use crate::domain::{
     account::{Account, Balances},
     alarm::AlarmKind,
-    ledger::{Alarm, Command, Deposit, Event, Outcome, Proposal, RequestKey, Writes, decide},
+    deposit::Deposit,
+    ledger::{Alarm, Command, Event, Outcome, Proposal, RequestKey, Writes, decide},
     limits::Limits,
     payment::{Lease, Payment, Work},
     transfer::{Cause, Transfer},
@@ -141,6 +142,10 @@ impl Twin {
     pub fn now(&self) -> SystemTime {
         START + Duration::from_secs(self.now_s)
     }
+}
+
+fn deposit_key(deposit: &Deposit) -> RequestKey {
+    (deposit.participant.clone(), deposit.order.request_id.clone())
 }
 
 fn request_key(payment: &Payment) -> RequestKey {

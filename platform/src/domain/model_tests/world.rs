@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use common::{
     iban::Iban,
-    id::{AccountId, AlarmId, DepositId, PaymentId},
+    id::{AccountId, AlarmId, DecisionId, DepositId, PaymentId},
     money::{Currency, Money},
     order::{self, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
     text::HOUSE,
@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use crate::domain::{
     ledger::{
-        Arrival, BankRoute, Cancel, Capture, Command, Compensation, Conclude, Expire, Finding, NoRoute, Pay,
-        Refund, Request, Resolve, Submit, Witness,
+        Arrival, BankRoute, Cancel, Capture, Command, Compensation, Conclude, DecideDeposit, Expire, Finding,
+        NoRoute, Pay, Refund, Request, Resolve, Ruling, Submit, Witness,
     },
     payment::{Evidence, Fingerprint},
 };
@@ -86,13 +86,17 @@ const fn house(number: u128, currency: &'static str) -> Holder {
 }
 
 /// Whose accounts have money at the beginning, and how much.
-pub fn first_deposits(minor_units: i64) -> [Command; 3] {
-    [(ALICE, "alice", EUR), (BOB, "bob", EUR), (BOB_USD, "bob", USD)].map(
-        |(number, participant, currency)| {
-            let request = format!("initial-{number}");
-            deposit(900 + number, participant, &request, number, money(minor_units, currency))
-        },
-    )
+pub fn first_deposits(minor_units: i64) -> Vec<Command> {
+    let first = [(ALICE, "alice", EUR), (BOB, "bob", EUR), (BOB_USD, "bob", USD)];
+    let proposed = first.map(|(number, participant, currency)| {
+        let request = format!("initial-{number}");
+        deposit(900 + number, participant, &request, number, money(minor_units, currency))
+    });
+    let approved = first.map(|(number, participant, currency)| {
+        let ruling = Ruling::Approve { by: "bea".to_owned(), amount: money(minor_units, currency) };
+        decide(900 + number, participant, 900 + number, number, ruling)
+    });
+    proposed.into_iter().chain(approved).collect()
 }
 
 /// A payee's account, in few words: `#4` on this ledger, digits at a bank, or an IBAN.
@@ -109,7 +113,7 @@ pub fn payee(text: &str) -> Payee {
 
 /// A payment whose fingerprint follows from its content.
 pub fn pay(number: u128, participant: &str, request: &str, payer: u128, to: &str, amount: Money) -> Pay {
-    let settlement = if amount.currency().code() == USD { SETTLEMENT_USD } else { SETTLEMENT_EUR };
+    let settlement_account = settlement(amount.currency().code());
     Pay {
         id: payment(number),
         uetr: Uuid::from_u128(number),
@@ -130,17 +134,17 @@ pub fn pay(number: u128, participant: &str, request: &str, payer: u128, to: &str
         },
         bank: match to.starts_with('#') {
             true => Err(NoRoute::NotInDirectory("payee.ledger_account")),
-            false => Ok(BankRoute { settlement_account: account(settlement), ..aurora(false) }),
+            false => Ok(BankRoute { settlement_account, ..aurora(false) }),
         },
         validate_only: false,
     }
 }
 
 pub fn deposit(number: u128, participant: &str, request: &str, to: u128, amount: Money) -> Command {
-    let settlement = if amount.currency().code() == USD { SETTLEMENT_USD } else { SETTLEMENT_EUR };
     Command::Deposit(Box::new(Arrival {
-        id: DepositId::from_uuid(Uuid::from_u128(number)),
+        id: deposit_id(number),
         participant: participant.to_owned(),
+        actor: "ada".to_owned(),
         order: DepositOrder {
             request_id: request.to_owned(),
             account: account(to),
@@ -149,8 +153,29 @@ pub fn deposit(number: u128, participant: &str, request: &str, to: u128, amount:
             reference: String::new(),
         },
         fingerprint: fingerprint(&format!("{to} {amount}")),
-        settlement_account: account(settlement),
+        settlement_account: settlement(amount.currency().code()),
+        lapses_after: Duration::from_secs(600),
     }))
+}
+
+/// The nth decision, on a deposit to an account.
+pub fn decide(nth: u128, participant: &str, deposit: u128, to: u128, ruling: Ruling) -> Command {
+    let currency = ACCOUNTS.iter().find(|holder| holder.number == to).map_or(EUR, |holder| holder.currency);
+    Command::DecideDeposit(Box::new(DecideDeposit {
+        id: DecisionId::from_uuid(Uuid::from_u128(7_000_000 + nth)),
+        participant: participant.to_owned(),
+        deposit: deposit_id(deposit),
+        accounts: [account(to), settlement(currency)],
+        ruling,
+    }))
+}
+
+pub fn deposit_id(number: u128) -> DepositId {
+    DepositId::from_uuid(Uuid::from_u128(number))
+}
+
+fn settlement(currency: &str) -> AccountId {
+    account(if currency == USD { SETTLEMENT_USD } else { SETTLEMENT_EUR })
 }
 
 /// The bank aurora, there or not.

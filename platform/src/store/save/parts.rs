@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::statement::Statement;
 use crate::{
     domain::{
-        ledger::{Change, Deposit, Event, QueueWrite, Writes},
+        deposit::{Decision, Deposit, DepositState},
+        ledger::{Change, Event, QueueWrite, Writes},
         limits::Limits,
         payment::{Authorization, Payment, State, Work, own_end_to_end_id},
         refusal::Reason,
@@ -27,8 +28,9 @@ pub(super) fn of(writes: &Writes, guards: &Guards) -> Result<Statement, StoreErr
     moved(&mut statement, writes, guards);
     changed_payments(&mut statement, writes);
     used_limits(&mut statement, writes);
+    ended_deposits(&mut statement, &writes.ended_deposits);
     new_payments(&mut statement, &writes.new_payments)?;
-    new_deposits(&mut statement, &writes.deposits);
+    new_deposits(&mut statement, &writes.new_deposits);
     new_transfers(&mut statement, &writes.transfers);
     new_events(&mut statement, &writes.events);
     queue(&mut statement, writes);
@@ -157,16 +159,38 @@ fn new_deposits(statement: &mut Statement, deposits: &[Deposit]) {
     statement.part(
         "new_deposits",
         rows.len(),
-        "INSERT INTO deposits (id, participant_id, request_id, request_fingerprint, account_id, amount, currency, bank_id, \
-           reference, created_at) SELECT * FROM",
+        "INSERT INTO deposits (id, participant_id, request_id, request_fingerprint, account_id, settlement_account, amount, \
+           currency, bank_id, reference, proposed_by, created_at, expires_at) SELECT * FROM",
         |columns| {
             columns.add(&rows, |d| d.id.uuid()).add(&rows, |d| d.participant.as_str());
             columns.add(&rows, |d| d.order.request_id.as_str()).add(&rows, |d| Uuid::from_bytes(d.fingerprint));
-            columns.add(&rows, |d| d.order.account.uuid()).add(&rows, |d| d.order.amount.minor_units());
-            columns.add(&rows, |d| d.order.amount.currency().code()).add(&rows, |d| d.order.bank_id.as_str());
-            columns.add(&rows, |d| d.order.reference.as_str()).add(&rows, |d| to_sql(d.created_at));
+            columns.add(&rows, |d| d.order.account.uuid()).add(&rows, |d| d.settlement_account.uuid());
+            columns.add(&rows, |d| d.order.amount.minor_units()).add(&rows, |d| d.order.amount.currency().code());
+            columns.add(&rows, |d| d.order.bank_id.as_str()).add(&rows, |d| d.order.reference.as_str());
+            columns.add(&rows, |d| d.proposed_by.as_str());
+            columns.add(&rows, |d| to_sql(d.created_at)).add(&rows, |d| to_sql(d.expires_at));
         },
         "AS g",
+    );
+}
+
+fn ended_deposits(statement: &mut Statement, deposits: &[Deposit]) {
+    let decided = |deposit: &Deposit| deposit.decision.clone().map(|decision| (deposit.id.uuid(), decision));
+    let mut rows: Vec<(Uuid, Decision)> = deposits.iter().filter_map(decided).collect();
+    rows.sort_unstable_by_key(|(id, _)| *id);
+    statement.part(
+        "ended_deposits",
+        rows.len(),
+        "UPDATE deposits d SET state = g.state::deposit_state, decision_id = g.decision_id, decided_by = g.decided_by, \
+           decided_at = g.decided_at, reject_reason = g.reason FROM",
+        |columns| {
+            columns.add(&rows, |(id, _)| *id).add(&rows, |(_, made)| made.verdict.state().name());
+            columns.add(&rows, |(_, made)| made.id.uuid()).add(&rows, |(_, made)| made.verdict.by());
+            columns.add(&rows, |(_, made)| to_sql(made.at)).add(&rows, |(_, made)| made.verdict.reason());
+            // As a value: if the statement said it, the index of all that are pending would be an index to choose.
+            columns.add(&rows, |_| DepositState::PendingApproval.name());
+        },
+        "AS g (id, state, decision_id, decided_by, decided_at, reason, was) WHERE d.id = g.id AND d.state = g.was::deposit_state",
     );
 }
 

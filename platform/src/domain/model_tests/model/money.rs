@@ -5,6 +5,7 @@ use common::id::{AccountId, PaymentId};
 use super::{Known, Model};
 use crate::domain::{
     account::Balances,
+    deposit::DepositState,
     payment::{Kind, State},
 };
 
@@ -80,8 +81,8 @@ impl Model {
             };
             count(known.payer, known.credit, held, paid);
         }
-        for booked in self.deposits.values() {
-            count(booked.settlement, booked.account, 0, booked.minor_units);
+        for booked in self.deposits.values().filter(|arrived| arrived.state == DepositState::Booked) {
+            count(booked.settlement, booked.account, 0, booked.amount.minor_units());
         }
         for (debit, credit, minor_units) in &self.late {
             count(*debit, *credit, 0, *minor_units);

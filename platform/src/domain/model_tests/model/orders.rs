@@ -9,9 +9,9 @@ use common::{
     text::HOUSE,
 };
 
-use super::{Booked, Known, Model, Told, holder, reply::Reply};
+use super::{Known, Model, Told, holder, reply::Reply};
 use crate::domain::{
-    ledger::{Arrival, BankRoute, Cancel, Capture, Declined, Expire, NoRoute, Pay, Refund, Request},
+    ledger::{BankRoute, Cancel, Capture, Declined, Expire, NoRoute, Pay, Refund, Request},
     payment::{Kind, Operation, State},
     refusal::Refusal,
 };
@@ -155,33 +155,6 @@ impl Model {
             state => return Err(Declined::NotPermitted(Operation::Expire, state)),
         }
         Ok(Reply::Payment(self.view(expire.payment)))
-    }
-
-    pub(super) fn deposit(&mut self, arrival: &Arrival) -> Told {
-        let (order, caller) = (&arrival.order, &arrival.participant);
-        let (key, minor_units) = ((caller.clone(), order.request_id.clone()), order.amount.minor_units());
-        if let Some(booked) = self.deposits.get(&key) {
-            return match booked.fingerprint == arrival.fingerprint {
-                true => Ok(Reply::Deposit(booked.minor_units, booked.id != arrival.id)),
-                false => Err(Declined::RequestIdReused),
-            };
-        }
-        let to = holder(order.account).filter(|to| to.participant == caller);
-        if to.ok_or(Declined::AccountNotFound)?.currency != order.amount.currency().code() {
-            return Err(Declined::CurrencyMismatch("account"));
-        }
-        if self.closed.contains(&order.account) {
-            return Err(Declined::DepositRefused(Refusal::PayeeAccountClosed));
-        }
-        let booked = Booked {
-            id: arrival.id,
-            fingerprint: arrival.fingerprint,
-            settlement: arrival.settlement_account,
-            account: order.account,
-            minor_units,
-        };
-        self.deposits.insert(key, booked);
-        Ok(Reply::Deposit(minor_units, false))
     }
 
     /// What an earlier request with the same id is answered with.

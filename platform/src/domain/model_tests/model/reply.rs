@@ -3,6 +3,7 @@
 use common::id::{AccountId, PaymentId};
 
 use crate::domain::{
+    deposit::DepositState,
     ledger::{Declined, Outcome},
     payment::{Kind, Payment, State},
 };
@@ -18,8 +19,8 @@ pub enum Reply {
     Validated(String),
     /// Whether a second operator has still to approve.
     Resolution(View, bool),
-    /// Its amount, and whether it was booked before.
-    Deposit(i64, bool),
+    /// Its amount, its state, and whether that was so before.
+    Deposit(i64, DepositState, bool),
     Declined(Declined),
 }
 
@@ -72,7 +73,7 @@ impl Reply {
                 Self::Resolution(View::of(payment), *awaits_approval)
             }
             Outcome::Deposit(deposit, replayed) => {
-                Self::Deposit(deposit.order.amount.minor_units(), *replayed)
+                Self::Deposit(deposit.order.amount.minor_units(), deposit.state(), *replayed)
             }
             Outcome::Declined(declined) => Self::Declined(declined.clone()),
         }

@@ -1,6 +1,6 @@
 //! What becomes a payment, and what a repeat of it hears.
 
-use super::{as_payment, command, conclude, eur};
+use super::{approve, as_payment, command, conclude, eur};
 use crate::domain::{
     ledger::{Declined, NoRoute, Outcome, Pay},
     model_tests::{twin::accounts_with, world::*},
@@ -63,7 +63,7 @@ fn what_the_rules_refuse_is_recorded_as_failed_with_its_reason() {
         assert_eq!((&twin.accounts, &twin.transfers), (&before.accounts, &before.transfers), "{what}");
         assert_eq!(twin.events.len(), 1);
         // A retry hears the same, even once the payment would pass.
-        twin.commit_one(deposit(7, "alice", "more", ALICE, eur(1000)));
+        twin.commit(&[deposit(7, "alice", "more", ALICE, eur(1000)), approve(7, "alice", 7, ALICE, 1000)]);
         let again = twin.commit_one(command(Pay { id: self::payment(2), ..pay }));
         assert_eq!(again, Outcome::Replayed(Box::new(payment)), "{what}");
     }

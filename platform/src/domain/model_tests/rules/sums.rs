@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{as_payment, command, eur};
+use super::{approve, as_payment, command, eur};
 use crate::domain::{
     account::{Account, Balances, Side},
     ledger::{Declined, Outcome, Snapshot, decide},
@@ -13,39 +13,6 @@ use crate::domain::{
     payment::State,
     refusal::Refusal,
 };
-
-#[test]
-fn deposits_are_booked_once_and_only_on_ones_own_open_account() {
-    use Declined::*;
-    let mut twin = accounts();
-    let first = twin.commit_one(deposit(1, "alice", "d", ALICE, eur(5)));
-    let Outcome::Deposit(booked, false) = first else { panic!("{first:?}") };
-    for (what, command, expected) in [
-        ("repeat", deposit(2, "alice", "d", ALICE, eur(5)), Outcome::Deposit(booked.clone(), true)),
-        (
-            "its commit's answer got lost",
-            deposit(1, "alice", "d", ALICE, eur(5)),
-            Outcome::Deposit(booked, false),
-        ),
-        ("other amount", deposit(2, "alice", "d", ALICE, eur(6)), Outcome::Declined(RequestIdReused)),
-        ("unknown account", deposit(2, "alice", "e", 77, eur(5)), Outcome::Declined(AccountNotFound)),
-        ("another's account", deposit(2, "alice", "e", BOB, eur(5)), Outcome::Declined(AccountNotFound)),
-        (
-            "other currency",
-            deposit(2, "alice", "e", ALICE, money(5, USD)),
-            Outcome::Declined(CurrencyMismatch("account")),
-        ),
-        (
-            "closed",
-            deposit(2, "alice", "e", ALICE_CLOSED, eur(5)),
-            Outcome::Declined(DepositRefused(Refusal::PayeeAccountClosed)),
-        ),
-    ] {
-        let (outcomes, writes) = twin.commit(&[command]);
-        assert_eq!(outcomes, [expected], "{what}");
-        assert!(writes.is_empty(), "{what}");
-    }
-}
 
 #[test]
 fn sums_that_the_ledger_cannot_count_are_refused() {
@@ -109,8 +76,17 @@ fn an_overflow_on_either_side_fails_the_payment_and_refuses_the_deposit() {
         assert_ne!(payments[1].state, State::Failed, "{what}");
     }
     let mut twin = accounts();
-    twin.commit_one(deposit(1, "alice", "d", ALICE, eur(near_max)));
+    twin.commit(&[
+        deposit(1, "alice", "d", ALICE, eur(near_max)),
+        deposit(4, "alice", "f", ALICE, eur(4)),
+        approve(1, "alice", 1, ALICE, near_max),
+    ]);
     let refused = Outcome::Declined(Declined::DepositRefused(Refusal::BalanceOverflow));
+    assert_eq!(
+        twin.commit_one(approve(4, "alice", 4, ALICE, 4)),
+        refused,
+        "it would have fitted when it was proposed"
+    );
     assert_eq!(twin.commit_one(deposit(2, "alice", "e", ALICE, eur(4))), refused);
     // The settlement account's side is full as well, whoever is credited.
     assert_eq!(twin.commit_one(deposit(3, "bob", "e", BOB, eur(4))), refused);

@@ -9,6 +9,7 @@ use common::{
 
 use super::{Queued, Twin};
 use crate::domain::{
+    deposit::DepositState,
     payment::{Kind, Payment, State, Work},
     transfer::Cause,
 };
@@ -85,6 +86,10 @@ impl Twin {
             assert_eq!(moved.remove(&payment.id), wanted, "the transfer of {payment:?}");
         }
         assert_eq!(moved, BTreeMap::new(), "transfers of no payment");
+        for deposit in self.deposits.values() {
+            let is_booked = deposit.state() == DepositState::Booked;
+            assert_eq!(self.transfers.contains_key(&Cause::Deposit(deposit.id)), is_booked, "{deposit:?}");
+        }
     }
 
     /// Captures never exceed what was authorized, nor refunds what was paid.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use common::{
-    id::{AccountId, PaymentId},
+    id::{AccountId, DepositId, PaymentId},
     order::{LimitSubject, PayeeAccount},
     text::HOUSE,
 };
@@ -21,6 +21,7 @@ struct Named {
     requests: BTreeSet<RequestKey>,
     ibans: BTreeSet<String>,
     arrivals: BTreeSet<RequestKey>,
+    deposits: BTreeSet<DepositId>,
     payments: BTreeSet<PaymentId>,
     accounts: BTreeSet<AccountId>,
     attempts: BTreeSet<PaymentId>,
@@ -70,6 +71,10 @@ impl Named {
                 self.accounts.extend([arrival.order.account, arrival.settlement_account]);
                 self.arrivals.insert((arrival.participant.clone(), arrival.order.request_id.clone()));
             }
+            Command::DecideDeposit(decide) => {
+                self.accounts.extend(decide.accounts);
+                self.deposits.insert(decide.deposit);
+            }
         }
     }
 }
@@ -84,8 +89,13 @@ impl Twin {
         let with_iban =
             self.accounts.values().filter_map(|account| Some((account.iban.clone()?, account.id)));
         snapshot.accounts_by_iban = with_iban.filter(|(iban, _)| named.ibans.contains(iban)).collect();
-        let arrived = self.deposits.iter().filter(|(key, _)| named.arrivals.contains(*key));
-        snapshot.deposit_requests = arrived.map(|(key, deposit)| (key.clone(), deposit.clone())).collect();
+        let deposits = self.deposits.iter();
+        for (key, deposit) in
+            deposits.filter(|(key, one)| named.arrivals.contains(*key) || named.deposits.contains(&one.id))
+        {
+            snapshot.deposit_requests.insert(key.clone(), deposit.id);
+            snapshot.deposits.insert(deposit.id, deposit.clone());
+        }
         for payment in named.payments.iter().filter_map(|id| self.payments.get(id)) {
             let queued = self.queue.get(&payment.id).map(|queued| queued.lease);
             let lease = queued.or_else(|| self.lent.contains(&payment.id).then_some(Lease::FIRST));

@@ -4,9 +4,10 @@ use common::id::PaymentId;
 
 use super::{
     super::world::{SUSPENSE_EUR, account},
-    Queued, Twin, request_key,
+    Queued, Twin, deposit_key, request_key,
 };
 use crate::domain::{
+    deposit::{Deposit, DepositState},
     ledger::{QueueWrite, Writes},
     limits::Limits,
     payment::{Authorization, Kind, Lease, Payment, State},
@@ -30,9 +31,18 @@ impl Twin {
             // Not counted on: a batch would count otherwise than its commands one by one.
             *stored = Limits { rules: stored.rules, version: *loaded, ..*limits };
         }
-        for deposit in &writes.deposits {
-            let key = (deposit.participant.clone(), deposit.order.request_id.clone());
-            assert!(self.deposits.insert(key, deposit.clone()).is_none(), "deposits_request_id_is_unique");
+        for deposit in &writes.new_deposits {
+            assert_eq!(deposit.decision, None, "deposits_begin_pending");
+            let earlier = self.deposits.insert(deposit_key(deposit), deposit.clone());
+            assert!(earlier.is_none(), "deposits_request_id_is_unique");
+        }
+        for deposit in &writes.ended_deposits {
+            let was = self.deposits.insert(deposit_key(deposit), deposit.clone()).expect("the deposit");
+            assert_eq!(was.decision, None, "deposits_end_once");
+            assert_eq!(was, Deposit { decision: None, ..deposit.clone() }, "deposits_identity_immutable");
+            let verdict = &deposit.decision.as_ref().expect("deposits_sound").verdict;
+            let is_booked = verdict.state() == DepositState::Booked;
+            assert!(!is_booked || verdict.by() != Some(&deposit.proposed_by), "deposits_take_two");
         }
         for transfer in &writes.transfers {
             self.insert_transfer(transfer);
@@ -130,6 +140,12 @@ impl Twin {
     fn insert_transfer(&mut self, transfer: &Transfer) {
         assert!(transfer.amount.minor_units() > 0);
         assert_ne!(transfer.debit, transfer.credit, "transfers_two_accounts");
+        if let Cause::Deposit(deposit) = transfer.cause {
+            let deposit = self.deposits.values().find(|one| one.id == deposit).expect("the deposit");
+            let of_it =
+                (deposit.state(), deposit.order.amount, deposit.settlement_account, deposit.order.account);
+            assert_eq!(of_it, (DepositState::Booked, transfer.amount, transfer.debit, transfer.credit));
+        }
         if let Cause::Payment(payment) = transfer.cause {
             let is_late = transfer.debit == account(SUSPENSE_EUR);
             let payment = &self.payments[&payment];
