@@ -61,8 +61,8 @@ ids! {
     DecisionId = "dec_";
     /// Something that people should look at, `alm_…`.
     AlarmId = "alm_";
-    /// A change of limits, `lim_…`.
-    LimitChangeId = "lim_";
+    /// What a person did that is on record for ever, `act_…`; nobody outside sees it.
+    ActId = "act_";
     /// What is on record of an API key, `key_…`.
     ApiKeyId = "key_";
 }

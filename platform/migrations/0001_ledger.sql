@@ -418,6 +418,24 @@ COMMENT ON COLUMN resolutions.evidence_reference IS 'Where the evidence is found
 COMMENT ON COLUMN resolutions.proposed_by IS 'Whose credential proposed it.';
 COMMENT ON COLUMN resolutions.approved_by IS 'Whose credential approved it; null while nobody did.';
 
+CREATE TABLE resolution_acts (
+    id uuid PRIMARY KEY,
+    payment_id uuid NOT NULL REFERENCES payments,
+    is_approval boolean NOT NULL,
+    succeeded boolean NOT NULL,
+    evidence_reference text NOT NULL,
+    by_credential text NOT NULL CHECK (by_credential <> ''),
+    created_at timestamptz NOT NULL
+);
+COMMENT ON TABLE resolution_acts IS 'Every proposal and approval of a resolution, those that were replaced included. Immutable.';
+COMMENT ON COLUMN resolution_acts.id IS 'Its number in the audit log.';
+COMMENT ON COLUMN resolution_acts.payment_id IS 'The payment.';
+COMMENT ON COLUMN resolution_acts.is_approval IS 'Whether it approves what another operator proposed.';
+COMMENT ON COLUMN resolution_acts.succeeded IS 'Whether the payee is credited.';
+COMMENT ON COLUMN resolution_acts.evidence_reference IS 'Where the evidence is found.';
+COMMENT ON COLUMN resolution_acts.by_credential IS 'The operator''s credential.';
+COMMENT ON COLUMN resolution_acts.created_at IS 'When.';
+
 CREATE TABLE api_keys (
     id uuid PRIMARY KEY,
     participant_id text NOT NULL REFERENCES participants,
@@ -452,6 +470,7 @@ COMMENT ON COLUMN api_keys.expires_at IS 'When it ends by itself, if ever. Only 
 COMMENT ON COLUMN api_keys.revoked_at IS 'When it was revoked. Never changes once it is set.';
 
 CREATE TABLE identity_acts (
+    id uuid NOT NULL CONSTRAINT identity_acts_id_is_unique UNIQUE,
     number bigint PRIMARY KEY,
     act text NOT NULL CHECK (act IN ('CREATE_PARTICIPANT', 'DISABLE_PARTICIPANT', 'ENABLE_PARTICIPANT', 'CREATE_API_KEY',
         'ROTATE_API_KEY', 'REVOKE_API_KEY')),
@@ -463,6 +482,7 @@ CREATE TABLE identity_acts (
     CONSTRAINT identity_acts_on_a_key_name_it CHECK ((act LIKE '%API_KEY') = (api_key_id IS NOT NULL))
 );
 COMMENT ON TABLE identity_acts IS 'Who let whom in or out, written in the commit that did it. Immutable.';
+COMMENT ON COLUMN identity_acts.id IS 'Its number in the audit log.';
 COMMENT ON COLUMN identity_acts.number IS 'The how-manieth act it is, in the order of their commits.';
 COMMENT ON COLUMN identity_acts.act IS 'What was done.';
 COMMENT ON COLUMN identity_acts.participant_id IS 'To whom.';
@@ -508,6 +528,8 @@ CREATE TRIGGER accounts_permanent BEFORE DELETE OR TRUNCATE ON accounts
 CREATE TRIGGER alarms_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON alarms
     EXECUTE FUNCTION refuse_change('alarms never change');
 
+CREATE TRIGGER resolution_acts_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON resolution_acts
+    EXECUTE FUNCTION refuse_change('acts never change');
 CREATE TRIGGER identity_acts_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON identity_acts
     EXECUTE FUNCTION refuse_change('acts never change');
 CREATE TRIGGER participants_permanent BEFORE DELETE OR TRUNCATE ON participants
@@ -894,7 +916,7 @@ EXCEPTION
 END $$;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO rialto_platform;
 GRANT INSERT ON participants, accounts, payments, refundable, deposits, transfers, payment_events, first_leases, dispatches, alarms,
-    resolutions, api_keys, identity_acts, limits, limit_changes TO rialto_platform;
+    resolutions, resolution_acts, api_keys, identity_acts, limits, limit_changes TO rialto_platform;
 GRANT UPDATE (disabled_at) ON participants TO rialto_platform;
 GRANT UPDATE (expires_at, revoked_at) ON api_keys TO rialto_platform;
 GRANT UPDATE (display_name, iban, debits_pending, debits_posted, credits_pending, credits_posted, closed_at, is_limited)

@@ -7,7 +7,7 @@ CREATE TABLE audit_horizon (
 );
 COMMENT ON TABLE audit_horizon IS 'One row: up to where nothing new may come to be, so that it can be sealed.';
 COMMENT ON COLUMN audit_horizon.singleton IS 'Keeps the table at one row.';
-COMMENT ON COLUMN audit_horizon.sealed_up_to IS 'New payments, deposits, decisions on them, accounts, alarms and changes of limits have greater numbers than this. Only grows.';
+COMMENT ON COLUMN audit_horizon.sealed_up_to IS 'New payments, deposits, decisions on them, accounts, alarms, changes of limits and acts have greater numbers than this. Only grows.';
 INSERT INTO audit_horizon DEFAULT VALUES;
 
 CREATE TABLE audit_seals (
@@ -87,6 +87,10 @@ CREATE TRIGGER limit_changes_refuse_sealed AFTER INSERT ON limit_changes REFEREN
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
 CREATE TRIGGER deposits_refuse_sealed_decisions AFTER UPDATE ON deposits REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
+CREATE TRIGGER identity_acts_refuse_sealed AFTER INSERT ON identity_acts REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
+CREATE TRIGGER resolution_acts_refuse_sealed AFTER INSERT ON resolution_acts REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
 CREATE TRIGGER alarms_refuse_sealed AFTER INSERT ON alarms REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
 
@@ -128,7 +132,17 @@ CREATE VIEW audit_rows (id, sequence, leaf, is_over) AS
     SELECT c.id, 1, row_to_json(limits_body)::text, true FROM limit_changes c JOIN limits t USING (subject)
     CROSS JOIN LATERAL (SELECT 'LIMITS' AS kind, c.id AS change, t.account_id AS account, t.participant_id AS participant, t.currency,
         c.max_payment, c.max_hour_amount, c.max_hour_count, c.max_day_amount, c.max_day_count, c.by_participant, c.by_credential,
-        c.created_at AT TIME ZONE 'UTC' AS at) AS limits_body;
+        c.created_at AT TIME ZONE 'UTC' AS at) AS limits_body
+    UNION ALL
+    SELECT r.id, 1, row_to_json(resolution_body)::text, true FROM resolution_acts r
+    CROSS JOIN LATERAL (SELECT 'RESOLUTION_ACT' AS kind, r.id AS act, r.payment_id AS payment, r.is_approval, r.succeeded,
+        r.evidence_reference, r.by_credential, r.created_at AT TIME ZONE 'UTC' AS at) AS resolution_body
+    UNION ALL
+    -- With what never changes of the key, so that no key can be given other roles or another owner unseen.
+    SELECT i.id, 1, row_to_json(act_body)::text, true FROM identity_acts i LEFT JOIN api_keys k ON k.id = i.api_key_id
+    CROSS JOIN LATERAL (SELECT 'IDENTITY_ACT' AS kind, i.id AS act, i.number, i.act AS done, i.participant_id AS participant,
+        i.by_participant, i.by_credential, i.created_at AT TIME ZONE 'UTC' AS at, i.api_key_id AS api_key,
+        k.participant_id AS key_participant, encode(k.hash, 'hex') AS key_hash, k.roles, k.label, k.credential, k.replaces) AS act_body;
 COMMENT ON VIEW audit_rows IS 'What there is to seal: each thing that was decided by its number and step, as the text of its leaf, and whether nothing more follows of it.';
 
 GRANT SELECT ON audit_horizon, audit_seals, audit_nodes, audit_unfinished, audit_rows TO rialto_platform;

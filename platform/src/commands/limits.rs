@@ -1,10 +1,6 @@
 //! Limits of money: set by operators, read by all who may read.
 
-use common::{
-    fault::Fault,
-    id::{AccountId, LimitChangeId},
-    order::LimitSubject,
-};
+use common::{fault::Fault, id::AccountId, order::LimitSubject};
 use proto::{
     convert,
     limits::{
@@ -24,8 +20,7 @@ impl Commands {
         let store = self.flow.store();
         let account = store.account(&caller.participant, id).await?;
         let currency = account.ok_or_else(|| Fault::not_found("account"))?.account.currency;
-        let change = LimitChangeId::new(self.flow.clock());
-        let limits = store.limit_account(id, &rules, &by, change).await?;
+        let limits = store.limit_account(id, &rules, &by).await?;
         let limits = limits.ok_or_else(|| Fault::not_found("account"))?;
         Ok((reply::Result::Limits(wire::limits(currency, Some(&limits), by.at)), false))
     }
@@ -47,9 +42,8 @@ impl Commands {
     ) -> Done {
         let by = self.house_operator(caller)?;
         let (currency, rules) = convert::participant_limits(&request).map_err(Fault::invalid)?;
-        let change = LimitChangeId::new(self.flow.clock());
         let store = self.flow.store();
-        let limits = store.limit_participant(&request.participant, currency, &rules, &by, change).await?;
+        let limits = store.limit_participant(&request.participant, currency, &rules, &by).await?;
         let limits = limits.ok_or_else(|| Fault::not_found("participant"))?;
         Ok((reply::Result::Limits(wire::limits(currency, Some(&limits), by.at)), false))
     }

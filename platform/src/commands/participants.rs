@@ -2,7 +2,10 @@
 
 use std::time::SystemTime;
 
-use common::{fault::Fault, id::ApiKeyId};
+use common::{
+    fault::Fault,
+    id::{ActId, ApiKeyId},
+};
 use proto::{
     convert,
     participants::{
@@ -221,7 +224,9 @@ impl Commands {
         if caller.deadline.is_too_short() {
             return Err(Fault::deadline_too_short());
         }
-        Ok(By { participant: &caller.participant, credential: &caller.actor, at: self.flow.clock().now() })
+        let clock = self.flow.clock();
+        let (participant, credential) = (&caller.participant, &caller.actor);
+        Ok(By { act: ActId::new(clock), participant, credential, at: clock.now() })
     }
 
     pub(super) fn house_operator<'a>(&self, caller: &'a Caller) -> Result<By<'a>, Fault> {

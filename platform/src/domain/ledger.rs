@@ -29,7 +29,7 @@ pub use command::{
 };
 pub use deposit::{Arrival, DecideDeposit, Ruling};
 pub use late::return_request_id;
-pub use writes::{Alarm, Change, Delta, Event, Proposal, QueueWrite, Snapshot, Writes};
+pub use writes::{Alarm, Change, Delta, Event, Proposal, QueueWrite, ResolutionAct, Snapshot, Writes};
 
 use super::{
     account::Account,

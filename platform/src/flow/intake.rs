@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::{
     deadline::Deadline,
     fault::Fault,
-    id::{AlarmId, PaymentId},
+    id::{ActId, AlarmId, PaymentId},
     order::{CaptureOrder, PaymentOrder, RefundOrder},
     trace::TraceParent,
 };
@@ -164,6 +164,7 @@ impl Flow {
     ) -> Result<(Payment, bool), Fault> {
         let original = self.read(payment).await?.original;
         let resolve = Resolve {
+            id: ActId::new(&self.clock),
             participant: caller.participant.clone(),
             actor: caller.actor.clone(),
             payment,

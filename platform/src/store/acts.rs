@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use common::id::ApiKeyId;
+use common::id::{ActId, ApiKeyId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -11,6 +11,8 @@ use super::{Store, StoreError, to_sql};
 /// Who acts, and when.
 #[derive(Clone, Debug)]
 pub struct By<'a> {
+    /// The number of what is done.
+    pub act: ActId,
     /// The participant whose operator it is.
     pub participant: &'a str,
     /// The operator's credential.
@@ -52,9 +54,10 @@ pub(super) async fn save(
 ) -> Result<(), StoreError> {
     let (act, api_key) = act.row();
     sqlx::query(
-        "INSERT INTO identity_acts (act, participant_id, api_key_id, by_participant, by_credential, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO identity_acts (id, act, participant_id, api_key_id, by_participant, by_credential, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
+    .bind(by.act.uuid())
     .bind(act)
     .bind(participant)
     .bind(api_key.map(ApiKeyId::uuid))

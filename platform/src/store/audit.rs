@@ -46,7 +46,7 @@ pub struct Seal {
 /// Something that was decided, by its number, and the how-manieth step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Step {
-    /// The number of the payment, deposit, decision, account or alarm.
+    /// The number of the payment, deposit, decision, account, alarm or act.
     pub id: Uuid,
     /// The step; 1 where there is only one.
     pub sequence: i32,
@@ -266,6 +266,10 @@ async fn end_of_stretch(
         SKIP,
         "), (SELECT decision_id FROM deposits WHERE decision_id > $1 AND decision_id <= $2 ORDER BY decision_id OFFSET $3 LIMIT 1",
         "), (SELECT id FROM alarms WHERE ",
+        SKIP,
+        "), (SELECT id FROM identity_acts WHERE ",
+        SKIP,
+        "), (SELECT id FROM resolution_acts WHERE ",
         SKIP,
         "))"
     ));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{
-    id::{AccountId, LimitChangeId},
+    id::AccountId,
     money::Currency,
     order::{LimitRule, LimitRules, LimitSubject},
 };
@@ -94,7 +94,6 @@ impl Store {
         account: AccountId,
         rules: &LimitRules,
         by: &By<'_>,
-        change: LimitChangeId,
     ) -> Result<Option<Limits>, StoreError> {
         let mut transaction = self.pool().begin().await?;
         // The account comes first, as it does for those who pay from it.
@@ -108,7 +107,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         let subject = LimitSubject::Account(account);
-        let limits = set(&mut transaction, &subject, (&participant, &currency), rules, by, change).await?;
+        let limits = set(&mut transaction, &subject, (&participant, &currency), rules, by).await?;
         transaction.commit().await?;
         Ok(Some(limits))
     }
@@ -123,7 +122,6 @@ impl Store {
         currency: Currency,
         rules: &LimitRules,
         by: &By<'_>,
-        change: LimitChangeId,
     ) -> Result<Option<Limits>, StoreError> {
         // Most accounts a few at a time: that they are counted does no harm while there is nothing to count them in.
         let mut last = Some(Uuid::nil());
@@ -143,8 +141,7 @@ impl Store {
             last = limit_accounts(&mut transaction, participant, currency, after).await?;
         }
         let subject = LimitSubject::Participant(participant.to_owned(), currency);
-        let limits =
-            set(&mut transaction, &subject, (participant, currency.code()), rules, by, change).await?;
+        let limits = set(&mut transaction, &subject, (participant, currency.code()), rules, by).await?;
         transaction.commit().await?;
         Ok(Some(limits))
     }
@@ -172,7 +169,6 @@ async fn set(
     (participant, currency): (&str, &str),
     rules: &LimitRules,
     by: &By<'_>,
-    change: LimitChangeId,
 ) -> Result<Limits, StoreError> {
     let account = match subject {
         LimitSubject::Account(account) => Some(account.uuid()),
@@ -206,7 +202,7 @@ async fn set(
         "INSERT INTO limit_changes (id, subject, max_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, \
          by_participant, by_credential, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
-    .bind(change.uuid())
+    .bind(by.act.uuid())
     .bind(key)
     .bind(rules.payment_minor_units)
     .bind(rules.hour.minor_units)

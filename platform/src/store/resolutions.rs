@@ -6,8 +6,8 @@ use common::id::PaymentId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::StoreError;
-use crate::domain::ledger::{Finding, Proposal};
+use super::{StoreError, to_sql};
+use crate::domain::ledger::{Finding, Proposal, ResolutionAct};
 
 /// What operators found out about these payments.
 pub(super) async fn of(
@@ -47,6 +47,29 @@ pub(super) async fn save(
         if saved.rows_affected() != 1 {
             return Err(StoreError::Conflict("resolutions"));
         }
+    }
+    Ok(())
+}
+
+/// Puts on record for ever who proposed and approved what. A batch that is done again brings the same acts.
+pub(super) async fn save_acts(
+    connection: &mut PgConnection,
+    acts: &[ResolutionAct],
+) -> Result<(), StoreError> {
+    for act in acts {
+        sqlx::query(
+            "INSERT INTO resolution_acts (id, payment_id, is_approval, succeeded, evidence_reference, by_credential, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(act.id.uuid())
+        .bind(act.payment.uuid())
+        .bind(act.is_approval)
+        .bind(act.finding.succeeded)
+        .bind(&act.finding.evidence_reference)
+        .bind(&act.by)
+        .bind(to_sql(act.at))
+        .execute(&mut *connection)
+        .await?;
     }
     Ok(())
 }

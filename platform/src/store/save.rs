@@ -47,5 +47,6 @@ async fn save(connection: &mut PgConnection, writes: &Writes, guards: &Guards) -
     parts::of(writes, guards)?.execute(&mut *connection).await?;
     refunds::save(connection, &writes.refunded).await?;
     resolutions::save(connection, &writes.proposals).await?;
+    resolutions::save_acts(connection, &writes.resolution_acts).await?;
     alarms::save(connection, &writes.alarms).await
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::order::LimitRules;
+use common::{id::ApiKeyId, order::LimitRules, role::Role};
 use platform::{
     audit::{
         merkle::{self, Hash},
@@ -11,6 +11,7 @@ use platform::{
     audit_check::AuditCheck,
     domain::{deposit::DepositState, ledger::Ruling},
     flow::seal,
+    store::api_keys::{ApiKey, Made, NewApiKey},
 };
 use sqlx::Connection;
 use uuid::Uuid;
@@ -20,13 +21,35 @@ use crate::{
         World, accepted, command, connect, database, deposit, number, payment, rejected, sql, submission,
         write,
     },
+    identity::by_ada,
     life::payment_row,
+    verdicts::{contradictory, resolve},
 };
 
 /// How many leaves there are to seal.
 const ROWS: &str = "SELECT count(*) FROM audit_rows";
 
 impl World {
+    /// Ada makes an API key with a role.
+    async fn api_key(&self, participant: &str, role: &str) {
+        let (id, by) = (ApiKeyId::new(&self.clock), by_ada());
+        let record = ApiKey {
+            id,
+            participant: participant.to_owned(),
+            roles: Role::named(role).into_iter().collect(),
+            label: "web shop".to_owned(),
+            credential: id.to_string(),
+            replaces: None,
+            request_id: id.to_string(),
+            fingerprint: [0; 16],
+            created_at: by.at,
+            expires_at: None,
+            revoked_at: None,
+        };
+        let new = NewApiKey { record, hash: [7; 32], replaced_ends_at: None };
+        assert!(matches!(self.store.make_api_key(&new, &by).await.unwrap(), Made::Now(_)));
+    }
+
     /// Seals all that there is; returns how many leaves.
     async fn seal_all(&self) -> u64 {
         // What was made in this millisecond is sealed with the next.
@@ -59,6 +82,14 @@ async fn sealed_world() -> World {
     write(&book, world.cancel(&payment_row(&world, taken.id).await)).await;
     world.authorize("open", true).await;
     world.limit(world.alice, LimitRules::default()).await;
+    world.store.create_participant("some-shop", &by_ada()).await.unwrap();
+    world.api_key("some-shop", "operator").await;
+    world.store.disable_participant("some-shop", &by_ada()).await.unwrap();
+    let odd = submission(write(&book, command(world.pay_bank("odd", 10))).await);
+    write(&book, world.conclude_known(&odd, contradictory())).await;
+    for (by, succeeded) in [("ada", true), ("ada", false), ("bea", false)] {
+        write(&book, resolve(&world, &odd.payment, by, succeeded, "letter 1")).await;
+    }
     let proposed = deposit(write(&book, world.deposit("alice", "no", world.alice, 7)).await);
     let reason = "no such line".to_owned();
     write(&book, world.decide(&proposed, Ruling::Reject { by: "bea".to_owned(), reason })).await;
@@ -133,7 +164,7 @@ async fn many_payments_make_many_seals_and_every_proof_holds() {
 }
 
 /// What is done to the ledger by its owner, and part of what is said of it.
-const CHANGES: [(&str, &str); 31] = [
+const CHANGES: [(&str, &str); 41] = [
     ("SELECT", ""),
     ("UPDATE payments SET amount = amount + 1 WHERE request_id = 'paid'", "was changed"),
     ("UPDATE payments SET payee_name = 'Mallory' WHERE request_id = 'sent'", "was changed"),
@@ -188,6 +219,16 @@ const CHANGES: [(&str, &str); 31] = [
         "UPDATE deposits SET state = 'PENDING_APPROVAL', decision_id = NULL, decided_at = NULL WHERE request_id = 'nobody'",
         "rows are there",
     ),
+    ("UPDATE identity_acts SET by_credential = 'bea' WHERE act = 'CREATE_API_KEY'", "was changed"),
+    ("UPDATE identity_acts SET act = 'ENABLE_PARTICIPANT' WHERE act = 'DISABLE_PARTICIPANT'", "was changed"),
+    ("DELETE FROM identity_acts WHERE act = 'DISABLE_PARTICIPANT'", "rows are there"),
+    ("UPDATE resolution_acts SET by_credential = 'cleo' WHERE is_approval", "was changed"),
+    ("UPDATE resolution_acts SET succeeded = false WHERE succeeded", "was changed"),
+    ("UPDATE resolution_acts SET evidence_reference = 'letter 2' WHERE is_approval", "was changed"),
+    ("DELETE FROM resolution_acts WHERE succeeded", "rows are there"),
+    ("UPDATE api_keys SET roles = '{operator,payer-app}'", "was changed"),
+    ("UPDATE api_keys SET hash = sha256(hash)", "was changed"),
+    ("UPDATE api_keys SET credential = 'ada'", "was changed"),
     ("UPDATE accounts SET may_overdraw = true WHERE participant_id = 'alice'", "was changed"),
     (
         "UPDATE audit_seals SET peaks = set_byte(peaks, 3, get_byte(peaks, 3) # 1) WHERE first_leaf = 0",
@@ -264,6 +305,11 @@ async fn nothing_comes_to_be_below_what_is_sealed() {
         ),
         ("alarms", "SELECT <old>, 'X', id, '', now() FROM payments"),
         ("limit_changes", "SELECT <old>, subject, 1, 1, 1, 1, 1, 'alice', 'ada', now() FROM limits"),
+        ("resolution_acts", "SELECT <old>, id, false, true, 'letter', 'ada', now() FROM payments"),
+        (
+            "identity_acts (id, act, participant_id, by_participant, by_credential, created_at)",
+            "SELECT <old>, 'DISABLE_PARTICIPANT', id, 'house', 'ada', now() FROM participants WHERE id = 'alice'",
+        ),
     ] {
         let insert = |old: &str| format!("INSERT INTO {table} {}", row.replace("<old>", old));
         let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(insert("first_id(now() - interval '1 minute')")));
@@ -325,7 +371,7 @@ async fn several_platforms_seal_while_payments_go_on_and_nothing_is_left_out_or_
             }
         }
     };
-    // As long as a batch may take on a busy machine.
+    // Longer than a commit takes on a busy machine: what is late is refused.
     let lag = Duration::from_secs(1);
     let paid = tokio::sync::watch::channel(false);
     let sealing = async || {

@@ -15,7 +15,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use common::{
     clock::Clock,
     iban::Iban,
-    id::LimitChangeId,
+    id::ActId,
     money::Currency,
     order::{AccountOrder, LimitRules, LimitSubject},
 };
@@ -132,11 +132,13 @@ impl Ledger {
     }
 
     async fn limit(&self, subject: &LimitSubject, rules: &LimitRules) {
-        let by = By { participant: "alice", credential: "ada", at: self.clock.now() };
+        // Of now, since the audit log takes no number of 1970.
+        let act = ActId::new(&Clock::system());
+        let by = By { act, participant: "alice", credential: "ada", at: self.clock.now() };
         let set = match subject {
-            LimitSubject::Account(account) => self.store.limit_account(*account, rules, &by, change()).await,
+            LimitSubject::Account(account) => self.store.limit_account(*account, rules, &by).await,
             LimitSubject::Participant(participant, currency) => {
-                self.store.limit_participant(participant, *currency, rules, &by, change()).await
+                self.store.limit_participant(participant, *currency, rules, &by).await
             }
         };
         assert_eq!(set.unwrap().map(|limits| limits.rules), Some(*rules));
@@ -165,11 +167,6 @@ impl Ledger {
         }
         assert_eq!(alarms, model.alarms.len(), "{:?}", model.alarms);
     }
-}
-
-/// Of now, since the audit log takes no number of 1970.
-fn change() -> LimitChangeId {
-    LimitChangeId::new(&Clock::system())
 }
 
 async fn open_account(store: &Store, holder: &Holder) {

@@ -1,5 +1,6 @@
 //! What the schema refuses of API keys, participants and the record of acts, whoever asks.
 
+use common::{clock::Clock, id::ActId};
 use platform::store::{
     Store,
     acts::{By, Callers, Lookout},
@@ -24,7 +25,7 @@ const NOT_ALLOWED: &str = "42501";
 #[tokio::test]
 async fn what_an_api_key_is_never_changes_and_it_only_ends() {
     let world = World::new().await;
-    let by = By { participant: "house", credential: "ada", at: std::time::UNIX_EPOCH };
+    let by = by_ada();
     world.store.create_participant("some-shop", &by).await.unwrap();
     let mut owner = connect(&world.options).await;
     let mut platform = connect(&world.options).await;
@@ -83,6 +84,12 @@ async fn what_an_api_key_is_never_changes_and_it_only_ends() {
     assert_eq!(sqlstate(&mut platform, sooner).await, None);
 }
 
+/// Ada of the house does something.
+pub fn by_ada() -> By<'static> {
+    let act = ActId::new(&Clock::system());
+    By { act, participant: "house", credential: "ada", at: std::time::UNIX_EPOCH }
+}
+
 async fn acts(store: &Store) -> Callers {
     Lookout::new(store.clone()).look(None, std::time::UNIX_EPOCH).await.unwrap().unwrap()
 }
@@ -94,7 +101,7 @@ async fn whoever_sees_the_count_of_acts_sees_every_act() {
     let all = names.iter().map(|name| {
         let store = world.store.clone();
         async move {
-            let by = By { participant: "house", credential: "ada", at: std::time::UNIX_EPOCH };
+            let by = by_ada();
             store.disable_participant(name, &by).await.unwrap();
             // What is counted is there: acts that are under way do not count.
             let seen = acts(&store).await;
@@ -104,7 +111,7 @@ async fn whoever_sees_the_count_of_acts_sees_every_act() {
     });
     crate::bench::all(all).await;
     assert_eq!(acts(&world.store).await.acts, 8);
-    let by = By { participant: "house", credential: "ada", at: std::time::UNIX_EPOCH };
+    let by = by_ada();
     world.store.disable_participant(&names[0], &by).await.unwrap();
     assert_eq!(acts(&world.store).await.acts, 8, "what changes nothing is no act");
     let mut owner = connect(&world.options).await;

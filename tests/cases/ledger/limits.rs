@@ -1,7 +1,8 @@
 //! Limits of money, by two platforms on one database; the differential cases have what payments use of them.
 
 use common::{
-    id::{AccountId, LimitChangeId},
+    clock::Clock,
+    id::{AccountId, ActId},
     order::{BankKey, LimitRule, LimitRules, LimitSubject, PayeeAccount},
 };
 use platform::{
@@ -25,17 +26,18 @@ fn a_day(minor_units: Option<i64>, payments: Option<i64>) -> LimitRules {
     LimitRules { day: LimitRule { minor_units, payments }, ..LimitRules::default() }
 }
 
+fn by<'a>(clock: &Clock, participant: &'a str) -> By<'a> {
+    By { act: ActId::new(clock), participant, credential: "ada", at: clock.now() }
+}
+
 impl World {
     pub async fn limit(&self, account: AccountId, rules: LimitRules) {
-        let by = By { participant: "alice", credential: "ada", at: self.clock.now() };
-        let change = LimitChangeId::new(&self.clock);
-        self.store.limit_account(account, &rules, &by, change).await.unwrap().unwrap();
+        self.store.limit_account(account, &rules, &by(&self.clock, "alice")).await.unwrap().unwrap();
     }
 
     async fn limit_all(&self, participant: &str, rules: LimitRules) {
-        let by = By { participant: "house", credential: "hal", at: self.clock.now() };
-        let (currency, change) = (eur(1).currency(), LimitChangeId::new(&self.clock));
-        let set = self.store.limit_participant(participant, currency, &rules, &by, change).await;
+        let by = by(&self.clock, "house");
+        let set = self.store.limit_participant(participant, eur(1).currency(), &rules, &by).await;
         set.unwrap().unwrap();
     }
 

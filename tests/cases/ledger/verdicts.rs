@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::id::{AccountId, AlarmId};
+use common::id::{AccountId, ActId, AlarmId};
 use platform::{
     domain::{
         ledger::{Command, Declined, Finding, Outcome, Resolve, Submit, Witness},
@@ -48,8 +48,9 @@ async fn alarms(world: &World) -> Vec<&'static str> {
     alarms.iter().map(|alarm| alarm.kind.name()).collect()
 }
 
-fn resolve(world: &World, of: &Payment, actor: &str, succeeded: bool, reference: &str) -> Command {
+pub fn resolve(world: &World, of: &Payment, actor: &str, succeeded: bool, reference: &str) -> Command {
     Command::Resolve(Box::new(Resolve {
+        id: ActId::new(&world.clock),
         participant: "alice".to_owned(),
         actor: actor.to_owned(),
         payment: of.id,
@@ -59,7 +60,7 @@ fn resolve(world: &World, of: &Payment, actor: &str, succeeded: bool, reference:
     }))
 }
 
-fn contradictory() -> Evidence {
+pub fn contradictory() -> Evidence {
     Evidence::Contradictory { reason: "X".to_owned(), detail: "x".to_owned() }
 }
 
@@ -142,5 +143,14 @@ async fn it_takes_two_operators_to_end_what_no_machine_can_know() {
     let over = write(&book, resolve("bob", true, "3")).await;
     assert!(matches!(over, Outcome::Declined(Declined::NotPermitted(..))), "{over:?}");
     assert_eq!(world.alice().await, (10_000, 0));
+    // What was replaced stays on record, and repeats are none.
+    let said = "SELECT by_credential, is_approval, succeeded, evidence_reference FROM resolution_acts ORDER BY created_at";
+    let mut connection = crate::bench::connect(&world.options).await;
+    let said: Vec<(String, bool, bool, String)> =
+        sqlx::query_as(said).fetch_all(&mut connection).await.unwrap();
+    let wanted = [("ada", false, true, "1"), ("ada", false, false, "2"), ("bob", true, false, "2")];
+    let wanted =
+        wanted.map(|(by, approves, succeeded, of)| (by.to_owned(), approves, succeeded, of.to_owned()));
+    assert_eq!(said, wanted);
     world.assert_balanced().await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::{
-    id::{AccountId, AlarmId, PaymentId},
+    id::{AccountId, ActId, AlarmId, PaymentId},
     money::Money,
     order::{PaymentOrder, Uetr},
 };
@@ -258,6 +258,8 @@ pub struct Compensation {
 /// End a payment by what operators found out. It takes two of them.
 #[derive(Clone, Debug)]
 pub struct Resolve {
+    /// The number of the proposal or approval, should it come to be one.
+    pub id: ActId,
     /// Whose the payment is.
     pub participant: String,
     /// Which operator asks.

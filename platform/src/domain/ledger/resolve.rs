@@ -1,6 +1,6 @@
 //! What only people can find out, by the four-eyes rule: one operator proposes a payment's end, another approves it.
 
-use super::{Declined, Ledger, Outcome, Proposal, Resolve};
+use super::{Declined, Ledger, Outcome, Proposal, ResolutionAct, Resolve};
 use crate::domain::payment::{Evidence, Kind, Lease, Operation, Payment, Permit};
 use common::id::PaymentId;
 
@@ -52,6 +52,14 @@ impl Ledger {
     }
 
     fn propose(&mut self, resolve: &Resolve, proposal: Proposal) {
+        self.writes.resolution_acts.push(ResolutionAct {
+            id: resolve.id,
+            payment: resolve.payment,
+            is_approval: proposal.approved_by.is_some(),
+            finding: resolve.finding.clone(),
+            by: resolve.actor.clone(),
+            at: self.now,
+        });
         self.writes.proposals.insert(resolve.payment, proposal.clone());
         self.snapshot.proposals.insert(resolve.payment, proposal);
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use common::{
-    id::{AccountId, AlarmId, DepositId, PaymentId},
+    id::{AccountId, ActId, AlarmId, DepositId, PaymentId},
     order::LimitSubject,
 };
 
@@ -132,6 +132,23 @@ pub struct Proposal {
     pub approved_by: Option<String>,
 }
 
+/// An operator proposes or approves a payment's end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolutionAct {
+    /// Which one.
+    pub id: ActId,
+    /// Of which payment.
+    pub payment: PaymentId,
+    /// Whether it approves what another operator proposed.
+    pub is_approval: bool,
+    /// What was found.
+    pub finding: Finding,
+    /// Which operator says so.
+    pub by: String,
+    /// When.
+    pub at: SystemTime,
+}
+
 /// Something that people should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alarm {
@@ -170,6 +187,8 @@ pub struct Writes {
     pub refunded: BTreeMap<PaymentId, (i64, i64)>,
     /// What operators found out.
     pub proposals: BTreeMap<PaymentId, Proposal>,
+    /// Who proposed and approved it.
+    pub resolution_acts: Vec<ResolutionAct>,
     /// What people should look at.
     pub alarms: Vec<Alarm>,
     /// Changes of the queue of work, at most one a payment.

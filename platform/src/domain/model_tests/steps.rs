@@ -163,7 +163,7 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => nth().prop_map(|nth| Step::TakeOver { nth }),
         5 => prop_oneof![9 => select(vec![1, 30, 61, 61, 700, 3_000]), 1 => Just(8 * DAY_S)]
             .prop_map(|seconds| Step::Wait { seconds }),
-        2 => (select(vec![ALICE, BOB, BOB, BOB]), weighted(0.3))
+        4 => (select(vec![ALICE, ALICE_TOO, ALICE_TOO, ALICE_TOO, BOB, BOB, BOB]), weighted(0.4))
             .prop_map(|(number, closed)| Step::Close { number, closed }),
         2 => limit(),
         14 => weighted(0.2).prop_map(|answer_lost| Step::Commit { answer_lost }),
@@ -236,7 +236,7 @@ fn work() -> impl Strategy<Value = Step> {
 
 fn deposits() -> impl Strategy<Value = Step> {
     let currency = prop_oneof![6 => Just(EUR), 1 => Just(USD)];
-    let what = (select(vec![ALICE, ALICE_TOO, BOB, ALICE_CLOSED]), 1..90_i64, currency);
+    let what = (select(vec![ALICE, ALICE_TOO, ALICE_TOO, ALICE_TOO, BOB, ALICE_CLOSED]), 1..90_i64, currency);
     what.prop_map(|(to, minor_units, currency)| Step::Deposit { to, minor_units, currency })
 }
 

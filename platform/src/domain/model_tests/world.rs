@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use common::{
     iban::Iban,
-    id::{AccountId, AlarmId, DecisionId, DepositId, PaymentId},
+    id::{AccountId, ActId, AlarmId, DecisionId, DepositId, PaymentId},
     money::{Currency, Money},
     order::{self, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
     text::HOUSE,
@@ -247,6 +247,7 @@ pub fn submit(payment: PaymentId, original: Option<PaymentId>, token: i64) -> Co
 /// What one of several operators found out.
 pub fn resolve(nth: u128, actor: &str, payment: PaymentId, succeeded: bool, reference: &str) -> Resolve {
     Resolve {
+        id: ActId::from_uuid(Uuid::from_u128(8_000_000 + nth)),
         participant: "alice".to_owned(),
         actor: actor.to_owned(),
         payment,

@@ -182,6 +182,13 @@ impl Twin {
         }
         for (payment, proposal) in &writes.proposals {
             assert_ne!(proposal.approved_by.as_ref(), Some(&proposal.proposed_by), "resolutions_take_two");
+            let mut of_it = writes.resolution_acts.iter().filter(|act| act.payment == *payment);
+            let last = of_it.next_back().expect("who proposed or approved it is on record");
+            let approver = proposal.approved_by.as_ref();
+            assert_eq!(
+                (&last.by, last.is_approval),
+                (approver.unwrap_or(&proposal.proposed_by), approver.is_some())
+            );
             let earlier = self.proposals.insert(*payment, proposal.clone());
             let approved = earlier.and_then(|earlier| earlier.approved_by);
             assert_eq!(approved, None, "what was approved never changes");
