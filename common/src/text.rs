@@ -21,7 +21,7 @@ pub fn readable(text: &str, max_chars: usize) -> Result<(), Complaint> {
 
 /// Invisible is what Unicode lets a reader ignore (Default_Ignorable_Code_Point), but for the variation selectors, which
 /// emoji and Japanese names need.
-fn is_readable(c: char) -> bool {
+pub(crate) fn is_readable(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
             '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
