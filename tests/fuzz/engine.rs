@@ -92,10 +92,14 @@ impl Search {
             }
         }
         while goes_on(self.inputs, self.outcomes.len()) {
-            // Those that were kept last are changed most, since they are new.
+            // The first ones are good, and those that were kept last are new: both are changed more than others.
             let all = self.kept.len();
-            let recent = if self.random.random_ratio(1, 3) { all.saturating_sub(16) } else { 0 };
-            let (one, other) = (self.random.random_range(recent..all), self.random.random_range(0..all));
+            let among = match self.random.random_range(0..3) {
+                0 => 0..known,
+                1 => all.saturating_sub(16)..all,
+                _ => 0..all,
+            };
+            let (one, other) = (self.random.random_range(among), self.random.random_range(0..all));
             let (one, other) = (&self.kept[one], &self.kept[other]);
             let input = self.mutator.mutated(&mut self.random, one, other);
             match self.try_one(&input) {

@@ -231,6 +231,7 @@ fn message_change(
             }
         }
         _ => {
+            let at = at.min(fields.len().saturating_sub(1));
             let changed = fields.get(at).map(|field| content_change(random, field, other, mutator, depth));
             let changed = changed.unwrap_or_default();
             let whole: Vec<u8> = fields.iter().enumerate().fold(Vec::new(), |mut whole, (number, field)| {
@@ -262,14 +263,17 @@ fn content_change(random: &mut StdRng, field: &[u8], other: &[u8], mutator: &Mut
                 9_999_999_999_999,
                 10_000_000_000_000,
             ];
-            let number =
-                if random.random() { random.random() } else { edges[random.random_range(0..edges.len())] };
+            let number = if random.random_ratio(1, 4) {
+                random.random()
+            } else {
+                edges[random.random_range(0..edges.len())]
+            };
             prost::encoding::encode_varint(number, &mut bytes);
         }
         Some(2) => {
             let head = content.iter().take_while(|byte| **byte >= 0x80).count() + 1;
             let mut inside = content.get(head..).unwrap_or_default().to_vec();
-            if depth < 4 && random.random() && !fields(&inside).is_empty() {
+            if depth < 4 && random.random_ratio(3, 4) && !fields(&inside).is_empty() {
                 inside = message_change(random, &inside, other, mutator, depth + 1);
             } else if random.random() {
                 mutator.byte_change(random, &mut inside);

@@ -28,7 +28,7 @@ macro_rules! short_runs {
 }
 
 short_runs! {
-    requests: 12_000,
+    requests: 25_000,
     fingerprints: 1_500,
     money: 40_000,
     answers: 6_000,
