@@ -180,7 +180,7 @@ fn one(setting: u8, text: &[u8]) -> Checked {
     let (least, most) = (Duration::from_millis(10), Duration::from_secs(3_600));
     let holds = match setting {
         3 => problems.duration("x", text, least, most).map(|time| (least..=most).contains(&time)),
-        4 => problems.address("x", text).map(|address| address.to_string() == text),
+        4 => problems.address("x", text).map(|address| address.to_string().parse() == Ok(address)),
         5 => problems.url("x", text).map(|url| url == text && (url.to_ascii_lowercase().starts_with("http"))),
         6 => problems.number::<u32>("x", text, 1, 100).map(|number| (1..=100).contains(&number)),
         _ => problems.participant("x", text).map(|name| name == text && name.is_ascii()),
