@@ -57,6 +57,12 @@ impl Fault {
         Self::new(Code::InvalidArgument, "MALFORMED_MESSAGE", message)
     }
 
+    /// Nothing here answers to that path.
+    pub fn no_such_call() -> Self {
+        let message = "there is no such call here: see the contracts, or ask reflection for them";
+        Self::new(Code::Unimplemented, "NO_SUCH_CALL", message)
+    }
+
     /// There is no such thing among the caller's.
     pub fn not_found(what: &str) -> Self {
         Self::new(Code::NotFound, "NOT_FOUND", format!("{what} not found"))

@@ -6,6 +6,7 @@
 
 mod connection;
 mod door;
+mod only_calls;
 
 use std::{
     collections::HashMap,
@@ -31,6 +32,7 @@ use crate::{fault::Fault, lifecycle::Lifecycle, listener, settings::Problems};
 use connection::Connection;
 pub use connection::Peer;
 pub use door::{Door, PeersArgs, PublicArgs};
+use only_calls::OnlyCallsLayer;
 
 /// How long a connection may take to send the HTTP/2 preface.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -190,6 +192,7 @@ pub async fn serve(
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(1 << 21)
+        .layer(OnlyCallsLayer)
         .layer(MapResponseLayer::new(blame_the_sender))
         .layer(FilterLayer::new(move |request| door.admit(request)))
         .add_routes(routes.routes())
@@ -234,15 +237,16 @@ impl Contracts {
     }
 }
 
-/// tonic answers bytes that are no message with INTERNAL, as if the defect were ours. Our own faults carry details; an
-/// INTERNAL without any is tonic's word on what it could not read.
+/// tonic answers bytes that are no message with INTERNAL, as if the defect were ours, and says nothing of a call that there is not.
+/// Our own faults carry details; what has none is tonic's word.
 fn blame_the_sender(response: Response<Body>) -> Response<Body> {
-    match Status::from_header_map(response.headers()) {
-        Some(status) if status.code() == Code::Internal && status.details().is_empty() => {
-            Status::from(Fault::malformed(status.message())).into_http()
-        }
-        _ => response,
-    }
+    let status = Status::from_header_map(response.headers()).filter(|status| status.details().is_empty());
+    let fault = status.and_then(|status| match status.code() {
+        Code::Internal => Some(Fault::malformed(status.message())),
+        Code::Unimplemented if status.message().is_empty() => Some(Fault::no_such_call()),
+        _ => None,
+    });
+    fault.map_or(response, |fault| Status::from(fault).into_http())
 }
 
 async fn accept(

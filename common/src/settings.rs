@@ -28,12 +28,12 @@ impl Problems {
 
     /// Notes that the setting `flag` (its long name, without `--`) is wrong.
     pub fn add(&mut self, flag: &str, what: impl fmt::Display) {
-        self.0.push(format!("{}: {what}", names(flag)));
+        self.add_free(format_args!("{}: {what}", names(flag)));
     }
 
     /// Notes a problem that is not one setting's.
     pub fn add_free(&mut self, what: impl fmt::Display) {
-        self.0.push(what.to_string());
+        self.0.push(printable(&what.to_string()));
     }
 
     /// Reads any value that knows how to be read; `kind` says what is expected, with an example.
@@ -150,6 +150,19 @@ impl Problems {
     }
 }
 
+/// The text with everything escaped that could make a terminal or a person take it for something else; a problem may have
+/// several lines.
+fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if c == '\n' || text::is_readable(c) {
+            shown.push(c)
+        } else {
+            shown.extend(c.escape_unicode())
+        }
+        shown
+    })
+}
+
 fn environment_name(flag: &str) -> String {
     format!("RIALTO_{}", flag.to_uppercase().replace('-', "_"))
 }
@@ -195,11 +208,18 @@ mod tests {
         problems.url("platform", "127.0.0.1:1");
         problems.secret("database-url", Some("postgres://u:hush@h/d"), Some(&PathBuf::from("/nowhere")));
         problems.secret("token", None, None);
-        let error = problems.finish(|| listen).expect_err("eight problems").to_string();
-        assert!(error.starts_with("8 problems"), "{error}");
-        for part in
-            ["--listen (or RIALTO_LISTEN)", "such as 500ms", "\"1O\"", "from 1 to 100", "http://", "keep one"]
-        {
+        problems.add_free("banks.toml:1: \u{1b}[2J\u{202E}: unknown key");
+        let error = problems.finish(|| listen).expect_err("nine problems").to_string();
+        assert!(error.starts_with("9 problems"), "{error}");
+        for part in [
+            "\\u{1b}[2J\\u{202e}",
+            "--listen (or RIALTO_LISTEN)",
+            "such as 500ms",
+            "\"1O\"",
+            "from 1 to 100",
+            "http://",
+            "keep one",
+        ] {
             assert!(error.contains(part), "{part} in {error}");
         }
         assert!(!error.contains("hush"));

@@ -11,7 +11,6 @@ mod payments;
 use std::sync::Arc;
 
 use common::fault::{Fault, Violation};
-use prost::Message;
 use proto::{
     convert,
     operations::Settings,
@@ -24,7 +23,7 @@ pub use operations::own_settings;
 use crate::{
     audit::note::Signer,
     callers::Callers,
-    domain::payment::Fingerprint,
+    fingerprint::{fingerprint, fingerprint_of},
     flow::{Flow, intake::Caller},
     page_token::PageTokens,
 };
@@ -147,23 +146,6 @@ fn bad_page_token() -> Violation {
 struct Page {
     size: i64,
     before: Option<Uuid>,
-}
-
-/// Tells a repeat of a request from a reuse of its id for another operation, whose bytes may be the same.
-fn fingerprint_of(operation: &str, request: &impl Message) -> Fingerprint {
-    let mut hasher = blake3::Hasher::new_derive_key(operation);
-    hasher.update(&request.encode_to_vec());
-    half(hasher.finalize())
-}
-
-/// Tells a repeat of a request from a reuse of its id.
-fn fingerprint(request: &impl Message) -> Fingerprint {
-    half(blake3::hash(&request.encode_to_vec()))
-}
-
-/// 128 bits tell requests of one caller apart.
-fn half(hash: blake3::Hash) -> Fingerprint {
-    std::array::from_fn(|at| hash.as_bytes()[at])
 }
 
 fn parse_id<T>(field: &str, text: &str, prefix: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Fault> {

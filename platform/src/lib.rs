@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod directory;
 pub mod domain;
+pub mod fingerprint;
 pub mod flow;
 pub mod gate;
 pub mod page_token;

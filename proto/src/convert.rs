@@ -97,6 +97,13 @@ pub fn time(wire: &prost_types::Timestamp) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
 }
 
+/// Reads a duration; none if it is negative or not in its normal form. prost's own reader panics on the smallest.
+pub fn duration(wire: &prost_types::Duration) -> Option<Duration> {
+    let seconds = u64::try_from(wire.seconds).ok()?;
+    let nanos = u32::try_from(wire.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(seconds, nanos))
+}
+
 /// The way from one part to the one that it calls.
 pub fn hop(from: &str, to: &str, is_encrypted: bool) -> operations::Hop {
     let security = if is_encrypted { TransportSecurity::Tls } else { TransportSecurity::Plaintext };

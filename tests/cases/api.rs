@@ -6,14 +6,6 @@
 mod administration;
 #[path = "api/authority.rs"]
 mod authority;
-#[path = "api/bad_payments.rs"]
-mod bad_payments;
-#[path = "api/bad_requests.rs"]
-mod bad_requests;
-#[path = "api/bad_values.rs"]
-mod bad_values;
-#[path = "api/bad_wire.rs"]
-mod bad_wire;
 #[path = "api/bench.rs"]
 mod bench;
 #[path = "api/deadlines.rs"]
@@ -48,3 +40,5 @@ mod tokens;
 mod validate_only;
 #[path = "api/verbatim.rs"]
 mod verbatim;
+#[path = "api/wire.rs"]
+mod wire;

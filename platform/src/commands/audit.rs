@@ -128,14 +128,12 @@ impl Commands {
 
     /// A size that the log has had; that which it has, if the request says none.
     async fn size(&self, field: &str, asked: i64) -> Result<u64, Fault> {
-        let size = self.sealed().await?.log.size();
-        match u64::try_from(asked) {
-            Ok(0) => Ok(size),
-            Ok(asked) if asked <= size => Ok(asked),
-            _ => Err(Fault::invalid(vec![Violation::new(
-                field,
-                format!("must be from 1 to {size}, or absent"),
-            )])),
+        let invalid = |must: String| Fault::invalid(vec![Violation::new(field, must)]);
+        let asked = u64::try_from(asked).map_err(|_| invalid("must not be negative".to_owned()))?;
+        match (asked, self.sealed().await?.log.size()) {
+            (0, size) => Ok(size),
+            (asked, size) if asked <= size => Ok(asked),
+            (_, size) => Err(invalid(format!("must be from 1 to {size}, or absent"))),
         }
     }
 }

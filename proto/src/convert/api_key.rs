@@ -65,7 +65,7 @@ pub fn rotation_order(wire: &RotateApiKeyRequest) -> Result<RotationOrder, Vec<V
     let mut violations = Vec::new();
     check("request_id", text::request_id(&wire.request_id), &mut violations);
     let api_key = super::id("api_key", &wire.api_key, "key_", ApiKeyId::parse, &mut violations);
-    let overlap = Duration::try_from(wire.overlap.unwrap_or_default()).ok();
+    let overlap = super::duration(&wire.overlap.unwrap_or_default());
     let overlap = overlap.filter(|overlap| *overlap <= MAX_OVERLAP);
     if overlap.is_none() {
         violations.push(Violation::new("overlap", "must be from 0 s to 30 days"));
@@ -126,8 +126,16 @@ mod tests {
         let violations = api_key_order(&wire).expect_err("bad");
         let fields: Vec<&str> = violations.iter().map(|v| v.field.as_str()).collect();
         assert_eq!(fields, ["request_id", "participant", "roles", "label", "expire_time"]);
-        for overlap in [-1, 30 * 86_400 + 1] {
-            let overlap = Some(prost_types::Duration { seconds: overlap, nanos: 0 });
+        for (seconds, nanos) in [
+            (-1, 0),
+            (30 * 86_400 + 1, 0),
+            (30 * 86_400, 1),
+            (i64::MIN, 0),
+            (i64::MAX, i32::MAX),
+            (0, i32::MIN),
+            (1, -1),
+        ] {
+            let overlap = Some(prost_types::Duration { seconds, nanos });
             let wire = RotateApiKeyRequest { overlap, expire_time: time, ..RotateApiKeyRequest::default() };
             let violations = rotation_order(&wire).expect_err("bad");
             let fields: Vec<&str> = violations.iter().map(|v| v.field.as_str()).collect();

@@ -237,18 +237,24 @@ fn metadata(wire: &BTreeMap<String, String>, violations: &mut Vec<Violation>) {
     if wire.len() > MAX_METADATA_ENTRIES {
         complain("must have at most 20 entries");
     }
-    if wire.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_METADATA_BYTES {
+    let is_small =
+        wire.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() <= MAX_METADATA_BYTES;
+    if !is_small {
         complain("must have at most 4,096 bytes in all");
     }
     let key_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     if wire.keys().any(|key| key.is_empty() || key.len() > 40 || !key.bytes().all(key_byte)) {
         complain("keys must be 1 to 40 characters of a-z A-Z 0-9 _ . -");
     }
-    let bad_value = |value: &String| value.chars().count() > 256 || value.chars().any(char::is_control);
+    let bad_value = |value: &String| value.chars().count() > 256 || !value.chars().all(text::is_readable);
     if wire.values().any(bad_value) {
-        complain("values must have at most 256 characters, none of them a control character");
+        complain(
+            "values must have at most 256 characters, none of them a control, invisible or direction character",
+        );
     }
-    if wire.iter().any(|(key, value)| text::has_card_number(key) || text::has_card_number(value)) {
+    // What is too much is refused anyway, and would take long to look through.
+    if is_small && wire.iter().any(|(key, value)| text::has_card_number(key) || text::has_card_number(value))
+    {
         complain("must not hold a card number");
     }
 }

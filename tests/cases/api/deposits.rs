@@ -17,10 +17,7 @@ use proto::accounts::{
 use tokio::runtime::Runtime;
 use tonic::{Code, Status};
 
-use crate::{
-    bad_values,
-    bench::{Bench, Done, Refused, refused, run, unique},
-};
+use crate::bench::{Bench, Done, Refused, refused, run, unique};
 
 use DepositState::{Booked, Lapsed, PendingApproval, Rejected};
 
@@ -216,56 +213,6 @@ fn lists_are_whole_by_state_and_ones_own() {
         };
         let token = page(Booked, String::new()).await?;
         assert_eq!(refused(page(Rejected, token).await)?, Refused::invalid(&["page_token"]));
-        Ok(())
-    });
-}
-
-#[test]
-fn decisions_and_reads_that_are_wrong_are_refused_with_all_that_is_wrong() {
-    run(async |bench| {
-        let [ada, bea] = two_operators(bench).await?;
-        let account = ada.open_account(&unique("account"), "Ada", "EUR", "").await?.id;
-        let id = propose(&ada, &account, 1).await?.id;
-        let approved = async |deposit: &str, amount| {
-            let message = ApproveDepositRequest { deposit: deposit.to_owned(), amount };
-            refused(bea.accounts.clone().approve_deposit(bea.request(message, None)).await)
-        };
-        assert_eq!(approved("", None).await?, Refused::invalid(&["deposit", "amount"]));
-        let both = Refused::invalid(&["deposit", "amount.minor_units", "amount.currency"]);
-        assert_eq!(approved("dep_", Some(money(0, "euro"))).await?, both);
-        assert_eq!(refused(reject(&bea, "", "").await)?, Refused::invalid(&["deposit", "reason"]));
-        for (name, bad) in bad_values::ids("dep_") {
-            assert_eq!(
-                approved(&bad, Some(money(1, "EUR"))).await?,
-                Refused::invalid(&["deposit"]),
-                "{name}"
-            );
-            assert_eq!(refused(reject(&bea, &bad, "no").await)?, Refused::invalid(&["deposit"]), "{name}");
-            assert_eq!(refused(get(&bea, &bad).await)?, Refused::invalid(&["id"]), "{name}");
-        }
-        for (name, value) in bad_values::AMOUNTS {
-            let found = approved(&id, Some(money(value, "EUR"))).await?;
-            assert_eq!(found, Refused::invalid(&["amount.minor_units"]), "{name}");
-        }
-        for (name, currency) in bad_values::currencies() {
-            let found = approved(&id, Some(money(1, &currency))).await?;
-            assert_eq!(found, Refused::invalid(&["amount.currency"]), "{name}");
-        }
-        for (name, reason) in bad_values::texts() {
-            assert_eq!(refused(reject(&bea, &id, &reason).await)?, Refused::invalid(&["reason"]), "{name}");
-        }
-        let bad = ListDepositsRequest { page_size: -1, page_token: "x".to_owned(), state: 99 };
-        let found = refused(bea.accounts.clone().list_deposits(bea.request(bad, None)).await)?;
-        assert_eq!(found, Refused::invalid(&["state", "page_size", "page_token"]));
-        let nowhere = format!("dep_{}", "9".repeat(32));
-        for found in [
-            approved(&nowhere, Some(money(1, "EUR"))).await?,
-            refused(reject(&bea, &nowhere, "no").await)?,
-            refused(get(&bea, &nowhere).await)?,
-        ] {
-            assert_eq!(found, Refused::new(Code::NotFound, "NOT_FOUND"));
-        }
-        assert_eq!(get(&bea, &id).await?.state(), PendingApproval);
         Ok(())
     });
 }

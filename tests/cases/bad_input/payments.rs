@@ -1,79 +1,76 @@
-//! CreatePayment refuses what is wrong, names every field at once, and writes nothing.
+//! Payments that do not come to be, whole or for a check alone.
 
 use std::collections::BTreeMap;
 
-use harness::{
-    client::{Client, money, payee_by_number, payee_on_ledger},
-    system::BANKS,
+use crate::{
+    bench::{Given, Refused, Row, invalid, nobody, not_found, precondition},
+    values,
 };
+use harness::client::{money, payee_by_number, payee_on_ledger};
 use proto::payments::{
-    CreatePaymentRequest, Payee,
+    CaptureMode, CreatePaymentRequest, Payee,
     payee::{Account, Bank},
 };
-use sqlx::Connection;
-use tonic::Code;
 
-use crate::{
-    bad_values,
-    bench::{Bench, Done, Refused, euros, refused, run, unique},
-};
+const CREATE: &str = "/rialto.payments.v1.PaymentService/CreatePayment";
 
 /// A request that must be refused, and how.
-struct Row {
+struct Bad {
+    number: u16,
     name: String,
     request: CreatePaymentRequest,
     refused: Refused,
 }
 
-/// Accounts that rows name.
-struct Given {
-    euros: String,
-    yen: String,
-    own_iban: String,
-    foreign: String,
-    settlement: String,
+/// Everything that is wrong with a payment: each as it is, and with `validate_only`.
+pub fn rows(given: &Given) -> Vec<Row> {
+    let mut bad = field_rows(given);
+    bad.extend(metadata_rows(given));
+    bad.extend(shape_rows(given));
+    bad.extend(time_rows(given));
+    bad.extend(present_state_rows(given));
+    let both = bad.into_iter().flat_map(|row| {
+        [false, true].map(|validate_only| {
+            let request = CreatePaymentRequest { validate_only, ..row.request.clone() };
+            given.row(row.number, CREATE, &row.name, &request, row.refused.clone())
+        })
+    });
+    let mut rows: Vec<Row> = both.collect();
+    // Only a whole request can be a repeat of another one.
+    let reused = CreatePaymentRequest { amount: Some(money(1_001, "EUR")), ..given.paid_request.clone() };
+    rows.push(given.row(
+        86,
+        CREATE,
+        "another amount under the same id",
+        &reused,
+        precondition("REQUEST_ID_REUSED"),
+    ));
+    rows
 }
 
 impl Given {
-    async fn make(bench: &Bench, shop: &Client) -> Result<Self, harness::BenchError> {
-        let own_iban = harness::names::iban("NL", &format!("RIAL{:010}", 77));
-        let name = unique("iban-holder");
-        let euros = shop.open_account(&name, "Ada Buyer", "EUR", &own_iban).await?.id;
-        shop.deposit(&unique("deposit"), &euros, 1_000_000, "EUR", "aurora").await?;
-        let mut database = bench.database().await?;
-        let settlement: String = sqlx::query_scalar(
-            "SELECT 'acc_' || replace(id::text, '-', '') FROM accounts WHERE bank_id = 'aurora' AND currency = 'EUR'",
-        )
-        .fetch_one(&mut database)
-        .await?;
-        Ok(Self {
-            euros,
-            yen: bench.funded(shop, "JPY", 1_000).await?,
-            own_iban,
-            foreign: bench.funded(&bench.client(1), "EUR", 1_000).await?,
-            settlement,
-        })
-    }
-
-    fn good(&self) -> CreatePaymentRequest {
-        euros(&unique("bad"), &self.euros, &BANKS[0].account(1), 100)
-    }
-
-    fn row(&self, name: String, refused: Refused, spoil: impl FnOnce(&mut CreatePaymentRequest)) -> Row {
+    fn bad(
+        &self,
+        number: u16,
+        name: impl Into<String>,
+        refused: Refused,
+        spoil: impl FnOnce(&mut CreatePaymentRequest),
+    ) -> Bad {
         let mut request = self.good();
         spoil(&mut request);
-        Row { name, request, refused }
+        Bad { number, name: name.into(), request, refused }
     }
 
     /// A row for every value that must not stand in `field`.
     fn each<V: std::fmt::Debug>(
         &self,
+        number: u16,
         field: &'static str,
         values: impl IntoIterator<Item = (&'static str, V)>,
         put: impl Fn(&mut CreatePaymentRequest, V),
-    ) -> Vec<Row> {
+    ) -> Vec<Bad> {
         let row = |(name, value): (&str, V)| {
-            self.row(format!("{field}: {name}"), Refused::invalid(&[field]), |request| put(request, value))
+            self.bad(number, format!("{field}: {name}"), invalid(&[field]), |request| put(request, value))
         };
         values.into_iter().map(row).collect()
     }
@@ -84,34 +81,34 @@ fn payee(request: &mut CreatePaymentRequest) -> &mut Payee {
 }
 
 /// Every text field with everything that must not stand in it.
-fn field_rows(given: &Given) -> Vec<Row> {
-    let mut rows = given.each("request_id", bad_values::request_ids(), |r, v| r.request_id = v);
-    rows.extend(given.each("payer_account", bad_values::ids("acc_"), |r, v| r.payer_account = v));
-    rows.extend(given.each("payee.name", bad_values::texts(), |r, v| payee(r).name = v));
-    rows.extend(given.each("payee.name", [("empty", String::new())], |r, v| payee(r).name = v));
+fn field_rows(given: &Given) -> Vec<Bad> {
+    let mut rows = given.each(85, "request_id", values::request_ids(), |r, v| r.request_id = v);
+    rows.extend(given.each(58, "payer_account", values::ids("acc_"), |r, v| r.payer_account = v));
+    rows.extend(given.each(64, "payee.name", values::texts(), |r, v| payee(r).name = v));
+    rows.extend(given.each(64, "payee.name", [("empty", String::new())], |r, v| payee(r).name = v));
     rows.extend(
-        given.each("payee.iban", bad_values::ibans(), |r, v| payee(r).account = Some(Account::Iban(v))),
+        given.each(62, "payee.iban", values::ibans(), |r, v| payee(r).account = Some(Account::Iban(v))),
     );
-    rows.extend(given.each("payee.ledger_account", bad_values::ids("acc_"), |r, v| {
+    rows.extend(given.each(58, "payee.ledger_account", values::ids("acc_"), |r, v| {
         payee(r).account = Some(Account::LedgerAccount(v));
     }));
-    rows.extend(given.each("payee.account_number", bad_values::account_numbers(), |r, v| {
+    rows.extend(given.each(0, "payee.account_number", values::account_numbers(), |r, v| {
         r.payee = Some(payee_by_number("Ada", &v, Bank::BankId("sakura".to_owned())));
     }));
     rows.extend(
-        given.each("payee.bank_id", bad_values::bank_ids(), |r, v| payee(r).bank = Some(Bank::BankId(v))),
+        given.each(82, "payee.bank_id", values::bank_ids(), |r, v| payee(r).bank = Some(Bank::BankId(v))),
     );
-    rows.extend(given.each("payee.bic", bad_values::bics(), |r, v| payee(r).bank = Some(Bank::Bic(v))));
+    rows.extend(given.each(82, "payee.bic", values::bics(), |r, v| payee(r).bank = Some(Bank::Bic(v))));
     rows.extend(
-        given.each("amount.minor_units", bad_values::AMOUNTS, |r, v| r.amount = Some(money(v, "EUR"))),
-    );
-    rows.extend(
-        given.each("amount.currency", bad_values::currencies(), |r, v| r.amount = Some(money(1, &v))),
+        given.each(49, "amount.minor_units", values::AMOUNTS, |r, v| r.amount = Some(money(v, "EUR"))),
     );
     rows.extend(
-        given.each("remittance_information", bad_values::texts(), |r, v| r.remittance_information = v),
+        given.each(55, "amount.currency", values::currencies(), |r, v| r.amount = Some(money(1, &v))),
     );
-    rows.extend(given.each("end_to_end_id", bad_values::references(), |r, v| r.end_to_end_id = v));
+    rows.extend(
+        given.each(65, "remittance_information", values::texts(), |r, v| r.remittance_information = v),
+    );
+    rows.extend(given.each(68, "end_to_end_id", values::references(), |r, v| r.end_to_end_id = v));
     rows
 }
 
@@ -119,7 +116,7 @@ fn labels(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
     entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-fn metadata_rows(given: &Given) -> Vec<Row> {
+fn metadata_rows(given: &Given) -> Vec<Bad> {
     let full = |length: usize| (0..16).map(|n| (format!("k{n:02}"), "x".repeat(length))).collect();
     let values: Vec<(&'static str, BTreeMap<String, String>)> = vec![
         ("21 entries", (0..21).map(|n| (format!("k{n}"), String::new())).collect()),
@@ -138,14 +135,23 @@ fn metadata_rows(given: &Given) -> Vec<Row> {
         ("a card number with spaces", labels(&[("k", "card: 5500 0000 0000 0004, thanks")])),
         ("a card number with hyphens", labels(&[("k", "3400-000000-00009")])),
         ("a card number in letters", labels(&[("k", "x4111111111111111x")])),
+        ("a card number and when it ends", labels(&[("k", "4111111111111111 12/27")])),
+        ("a number and a card number", labels(&[("k", "order 7 4111 1111 1111 1111")])),
+        ("a card number in full-width digits", labels(&[("k", "４１１１１１１１１１１１１１１１")])),
+        ("a card number with dots", labels(&[("k", "4111.1111.1111.1111")])),
+        ("a card number with no-break spaces", labels(&[("k", "4111\u{A0}1111\u{A0}1111\u{A0}1111")])),
+        ("a card number as a key", labels(&[("4111111111111111", "card")])),
+        ("a value with a right-to-left override", labels(&[("k", "a\u{202E}b")])),
+        ("a value with a zero-width space", labels(&[("k", "a\u{200B}b")])),
+        ("a value with a non-character", labels(&[("k", "a\u{FFFE}b")])),
     ];
-    given.each("metadata", values, |request, value| request.metadata = value)
+    given.each(70, "metadata", values, |request, value| request.metadata = value)
 }
 
 /// What is missing, what does not fit together, and everything at once.
-fn shape_rows(given: &Given) -> Vec<Row> {
-    let row = |name: &str, fields: &[&str], spoil: fn(&mut CreatePaymentRequest)| {
-        given.row(name.to_owned(), Refused::invalid(fields), spoil)
+fn shape_rows(given: &Given) -> Vec<Bad> {
+    let row = |name: &str, fields: &[&'static str], spoil: fn(&mut CreatePaymentRequest)| {
+        given.bad(47, name, invalid(fields), spoil)
     };
     let mut rows = vec![
         row("an empty message", &["request_id", "payer_account", "payee", "amount"], |r| {
@@ -206,13 +212,13 @@ fn shape_rows(given: &Given) -> Vec<Row> {
         ),
     ];
     let (own, foreign) = (given.euros.clone(), given.foreign.clone());
-    rows.push(given.row("pays itself, by id".to_owned(), Refused::invalid(&["payee.ledger_account"]), |r| {
+    rows.push(given.bad(0, "pays itself, by id", invalid(&["payee.ledger_account"]), |r| {
         r.payee = Some(payee_on_ledger("Ada", &own));
     }));
-    rows.push(given.row("pays itself, by IBAN".to_owned(), Refused::invalid(&["payee"]), |r| {
+    rows.push(given.bad(0, "pays itself, by IBAN", invalid(&["payee"]), |r| {
         payee(r).account = Some(Account::Iban(given.own_iban.clone()));
     }));
-    rows.push(given.row("a ledger account and a bank".to_owned(), Refused::invalid(&["payee.bank"]), |r| {
+    rows.push(given.bad(0, "a ledger account and a bank", invalid(&["payee.bank"]), |r| {
         r.payee = Some(payee_on_ledger("Ada", &foreign));
         payee(r).bank = Some(Bank::BankId("aurora".to_owned()));
     }));
@@ -220,13 +226,10 @@ fn shape_rows(given: &Given) -> Vec<Row> {
 }
 
 /// Well-formed, and yet no payment comes to be.
-fn present_state_rows(given: &Given) -> Vec<Row> {
+fn present_state_rows(given: &Given) -> Vec<Bad> {
     type Spoil<'a> = Box<dyn FnOnce(&mut CreatePaymentRequest) + 'a>;
-    let not_found = || Refused::new(Code::NotFound, "NOT_FOUND");
-    let precondition = |reason| Refused::new(Code::FailedPrecondition, reason);
-    let no_bank =
-        |field: &str| Refused { reason: "BANK_NOT_IN_DIRECTORY".to_owned(), ..Refused::invalid(&[field]) };
-    let nobody = format!("acc_{}", "9".repeat(32));
+    let no_bank = |field: &'static str| Refused { reason: "BANK_NOT_IN_DIRECTORY", ..invalid(&[field]) };
+    let nobody = nobody("acc_");
     let bank_id = |id: &str| Some(Bank::BankId(id.to_owned()));
     let rows: Vec<(&str, Refused, Spoil<'_>)> = vec![
         ("another's account", not_found(), Box::new(|r| r.payer_account.clone_from(&given.foreign))),
@@ -301,70 +304,41 @@ fn present_state_rows(given: &Given) -> Vec<Row> {
             }),
         ),
     ];
-    rows.into_iter().map(|(name, refused, spoil)| given.row(name.to_owned(), refused, spoil)).collect()
+    rows.into_iter().map(|(name, refused, spoil)| given.bad(59, name, refused, spoil)).collect()
 }
 
-#[test]
-fn what_is_wrong_is_refused_and_writes_nothing() {
-    run(async |bench| {
-        let shop = bench.client(0);
-        let given = Given::make(bench, &shop).await?;
-        let mut rows = field_rows(&given);
-        rows.extend(metadata_rows(&given));
-        rows.extend(shape_rows(&given));
-        rows.extend(present_state_rows(&given));
-        assert!(rows.len() >= 60, "{} rows", rows.len());
-        let mut problems = Vec::new();
-        let mut ids = Vec::new();
-        for row in &rows {
-            ids.push(row.request.request_id.clone());
-            for validate_only in [false, true] {
-                let request = CreatePaymentRequest { validate_only, ..row.request.clone() };
-                match refused(shop.pay(request, None).await) {
-                    Ok(refused) if refused == row.refused => {}
-                    Ok(refused) => problems.push(format!("{}: {refused:?}, not {:?}", row.name, row.refused)),
-                    Err(error) => problems.push(format!("{}: {error}", row.name)),
-                }
-            }
+/// Times that are none, or too near or too far.
+fn time_rows(given: &Given) -> Vec<Bad> {
+    let held = |seconds: i64, nanos: i32| {
+        move |request: &mut CreatePaymentRequest| {
+            request.set_capture(CaptureMode::Manual);
+            request.expire_time = Some(prost_types::Timestamp { seconds, nanos });
         }
-        assert!(problems.is_empty(), "of {} rows:\n{}", rows.len(), problems.join("\n"));
-        nothing_written(bench, &given, &ids).await
-    });
-}
-
-async fn nothing_written(bench: &Bench, given: &Given, request_ids: &[String]) -> Done {
-    let mut database = bench.database().await?;
-    let found: i64 = sqlx::query_scalar(
-        // What a bank gives back is paid from its settlement account, and others ask for refunds meanwhile.
-        "SELECT count(*) FROM payments WHERE request_id = ANY($1) \
-         OR (kind <> 'REFUND' AND 'acc_' || replace(payer_account::text, '-', '') = ANY($2))",
-    )
-    .bind(request_ids.iter().filter(|id| !id.contains('\0')).collect::<Vec<_>>())
-    .bind([&given.euros, &given.yen, &given.foreign, &given.settlement])
-    .fetch_one(&mut database)
-    .await?;
-    assert_eq!(found, 0, "payments were written");
-    let balances: Vec<(i64, i64)> = sqlx::query_as(
-        "SELECT debits_pending, debits_posted FROM accounts WHERE 'acc_' || replace(id::text, '-', '') = ANY($1)",
-    )
-    .bind([&given.euros, &given.yen, &given.foreign])
-    .fetch_all(&mut database)
-    .await?;
-    assert_eq!(balances, [(0, 0); 3], "money moved");
-    database.close().await?;
-    Ok(())
-}
-
-#[test]
-fn a_card_number_is_refused_as_a_metadata_key_too() {
-    run(async |bench| {
-        let shop = bench.client(0);
-        let payer = bench.funded(&shop, "EUR", 1_000).await?;
-        let request = CreatePaymentRequest {
-            metadata: labels(&[("4111111111111111", "card")]),
-            ..euros(&unique("card"), &payer, &BANKS[0].account(1), 1)
-        };
-        assert_eq!(refused(shop.pay(request, None).await)?, Refused::invalid(&["metadata"]));
-        Ok(())
-    });
+    };
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    let mut rows: Vec<Bad> = [
+        ("before 1970", -1, 0),
+        ("year 0", -62_135_596_800, 0),
+        ("year 10000", 253_402_300_800, 0),
+        ("the smallest", i64::MIN, 0),
+        ("the largest", i64::MAX, 0),
+        ("nanos -1", now + 3_600, -1),
+        ("a whole second of nanos", now + 3_600, 1_000_000_000),
+        ("the largest nanos", now + 3_600, i32::MAX),
+        ("a second ago", now - 1, 0),
+        ("now", now, 0),
+        ("in ten years", now + 10 * 365 * 86_400, 0),
+    ]
+    .into_iter()
+    .map(|(name, seconds, nanos)| {
+        given.bad(77, format!("expire_time: {name}"), invalid(&["expire_time"]), held(seconds, nanos))
+    })
+    .collect();
+    rows.push(given.bad(77, "a time without an authorization", invalid(&["expire_time"]), |r| {
+        r.expire_time = Some(prost_types::Timestamp { seconds: now + 3_600, nanos: 0 });
+    }));
+    for capture in [-1, 3, i32::MAX, i32::MIN] {
+        rows.push(given.bad(0, format!("capture {capture}"), invalid(&["capture"]), |r| r.capture = capture));
+    }
+    rows
 }

@@ -23,6 +23,10 @@ pub fn request_ids() -> Vec<Bad> {
         ("a DEL", "a\u{7f}"),
         ("a zero-width space", "a\u{200B}"),
         ("full width", "ＡＢＣ"),
+        ("a Cyrillic letter", "rеquest"),
+        ("a right-to-left override", "a\u{202E}b"),
+        ("an escape", "a\u{1b}[31m"),
+        ("SQL with spaces", "'; DROP TABLE payments; --"),
     ]);
     bad.push(("256 characters", "x".repeat(256)));
     bad
@@ -46,6 +50,12 @@ pub fn ids(prefix: &str) -> Vec<Bad> {
         ("a line feed behind", format!("{prefix}{digits}\n")),
         ("full-width digits", format!("{prefix}{}", "１".repeat(32))),
         ("SQL", format!("{prefix}' OR '1'='1")),
+        ("Arabic digits", format!("{prefix}{}", "٣".repeat(32))),
+        ("braces", format!("{prefix}{{{}}}", &digits[2..])),
+        ("a sign", format!("{prefix}+{}", &digits[1..])),
+        ("a NUL behind", format!("{prefix}{digits}\0")),
+        ("twice the prefix", format!("{prefix}{prefix}{digits}")),
+        ("the prefix in capitals", format!("{}{digits}", prefix.to_uppercase())),
         ("10 KiB", format!("{prefix}{}", "a".repeat(10_240))),
     ]
 }
@@ -246,5 +256,24 @@ pub fn account_numbers() -> Vec<Bad> {
         ("markup", "<b>1</b>"),
     ]);
     bad.push(("35 characters", "1".repeat(35)));
+    bad
+}
+
+/// No participant's name.
+pub fn participants() -> Vec<Bad> {
+    let mut bad = named(&[
+        ("empty", ""),
+        ("two letters", "ab"),
+        ("a capital", "Shop"),
+        ("a hyphen before", "-shop"),
+        ("a hyphen behind", "shop-"),
+        ("a space", "sh op"),
+        ("an umlaut", "shöp"),
+        ("Cyrillic", "ѕhop"),
+        ("a slash", "shop/payments"),
+        ("a NUL", "shop\0"),
+        ("the owner of the settlement accounts", "rialto-house"),
+    ]);
+    bad.push(("41 characters", "x".repeat(41)));
     bad
 }

@@ -1,8 +1,8 @@
-//! Bytes that no generated client would send: never INTERNAL or UNKNOWN, never a payment.
+//! Bytes that no generated client would send and that are read all the same, in one way.
 
 use harness::{client::money, raw, system::BANKS};
 use prost::Message;
-use proto::payments::{CreatePaymentResponse, PaymentState};
+use proto::payments::{CreatePaymentResponse, GetPaymentRequest, PaymentState, get_payment_request::Key};
 use tonic::{Code, Status, metadata::MetadataMap, transport::Channel};
 
 use crate::bench::{Bench, euros, run, unique};
@@ -28,40 +28,6 @@ fn field(number: u8, value: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn malformed_messages_are_invalid_arguments() {
-    run(async |bench| {
-        let shop = bench.client(0);
-        let payer = bench.funded(&shop, "EUR", 1_000).await?;
-        let good = euros(&unique("wire"), &payer, &BANKS[0].account(1), 1).encode_to_vec();
-        let with = |more: &[u8]| [good.as_slice(), more].concat();
-        let rows: Vec<(&str, Vec<Vec<u8>>)> = vec![
-            ("no message", vec![]),
-            ("noise", vec![vec![0xff; 64]]),
-            ("cut off", vec![good[..good.len() - 3].to_vec()]),
-            ("a name that is not UTF-8", vec![with(&field(3, &field(1, b"\xed\xa0\x80")))]),
-            ("a request id that is not UTF-8", vec![with(&field(1, b"\xff\xfe"))]),
-            (
-                "metadata that is not UTF-8",
-                vec![with(&field(7, &[field(1, b"k"), field(2, b"\xc3\x28")].concat()))],
-            ),
-            ("a length beyond the message", vec![with(&[0x0a, 0x7f])]),
-            ("a group that never ends", vec![with(&[0x0b])]),
-            ("nested without end", vec![(0..200).fold(Vec::new(), |inner, _| field(3, &inner))]),
-            ("the wrong type for a field", vec![with(&[0x08, 0x01])]),
-        ];
-        let mut problems = Vec::new();
-        for (name, messages) in rows {
-            match send(bench, messages).await {
-                Err(status) if status.code() == Code::InvalidArgument => {}
-                other => problems.push(format!("{name}: {other:?}")),
-            }
-        }
-        assert!(problems.is_empty(), "{}", problems.join("\n"));
-        Ok(())
-    });
-}
-
-#[test]
 fn what_the_protocol_leaves_open_is_read_in_one_way() {
     run(async |bench| {
         let shop = bench.client(0);
@@ -83,6 +49,14 @@ fn what_the_protocol_leaves_open_is_read_in_one_way() {
         let answer = send(bench, vec![good(&[label(b"first"), label(b"last")].concat())]).await?;
         let payment = CreatePaymentResponse::decode(answer.as_slice())?.payment.unwrap_or_default();
         assert_eq!(payment.metadata["k"], "last");
+        // Of two messages of a call that has one the first one counts.
+        let (first, second) = (good(&field(1, b"first-of-two")), good(&field(1, b"second-of-two")));
+        let answer = send(bench, vec![first, second]).await?;
+        let payment = CreatePaymentResponse::decode(answer.as_slice())?.payment.unwrap_or_default();
+        assert_eq!(payment.request_id, "first-of-two");
+        let second = GetPaymentRequest { key: Some(Key::RequestId("second-of-two".to_owned())) };
+        let found = shop.payments.clone().get_payment(shop.request(second, None)).await;
+        assert_eq!(found.map_err(|status| status.code()).err(), Some(Code::NotFound));
         // Fields that this version does not know are ignored.
         let unknown = [0xba, 0x3e];
         let mut strange = unknown.to_vec();
@@ -93,20 +67,6 @@ fn what_the_protocol_leaves_open_is_read_in_one_way() {
         assert_eq!(payment.state(), PaymentState::Succeeded);
         assert_eq!(payment.amount, Some(money(1, "EUR")));
         assert!(payment.encoded_len() < 1_000, "what is unknown is not kept");
-        Ok(())
-    });
-}
-
-#[test]
-fn too_large_a_message_is_refused_and_the_next_one_served() {
-    run(async |bench| {
-        let shop = bench.client(0);
-        for size in [(64 << 10) + 1, 4 << 20] {
-            let status = send(bench, vec![vec![b'x'; size]]).await.unwrap_err();
-            let expected = [Code::ResourceExhausted, Code::OutOfRange];
-            assert!(expected.contains(&status.code()), "{size}: {status:?}");
-        }
-        bench.funded(&shop, "EUR", 1).await?;
         Ok(())
     });
 }
@@ -125,15 +85,6 @@ fn deadlines_that_cannot_be_read_are_none_and_huge_ones_are_cut() {
                 state.map_err(|status| status.to_string()),
                 Ok(PaymentState::Succeeded),
                 "{timeout:?}"
-            );
-        }
-        for timeout in ["0n", "1n", "1u", "99999u", "50m"] {
-            let mut request = shop.request(euros(&unique("timeout"), &payer, &BANKS[0].account(1), 1), None);
-            request.metadata_mut().insert("grpc-timeout", timeout.parse()?);
-            let status = shop.payments.clone().create_payment(request).await.unwrap_err();
-            assert!(
-                matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled),
-                "{timeout:?}: {status:?}"
             );
         }
         Ok(())
