@@ -21,6 +21,7 @@ fn services(service: Service) -> &'static [&'static str] {
             "rialto.accounts.v1.AccountService",
             "rialto.operations.v1.OperationsService",
             "rialto.participants.v1.ParticipantService",
+            "rialto.limits.v1.LimitService",
             "rialto.audit.v1.AuditService",
         ],
         Service::Platform => &["rialto.platform.v1.PlatformService"],
