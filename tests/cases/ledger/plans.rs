@@ -59,6 +59,12 @@ async fn rows_read(world: &World, book: &Book, request: &str) -> BTreeMap<String
 async fn a_batch_costs_as_much_on_a_grown_database_as_on_an_empty_one() {
     let world = World::new().await;
     let book = world.book(1);
+    // Of a table that was just counted as tiny, the planner would rather read all: it is counted anew as it grows, but not within a test.
+    let uncounted = "DO $$ DECLARE name regclass; BEGIN
+        FOR name IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace LOOP
+            EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = false)', name);
+        END LOOP; END $$";
+    sql(&world.options, uncounted).await;
     // So that the month is open.
     write(&book, command(world.pay_on_us("first", world.bob, 1))).await;
     world.archive().await;
