@@ -156,7 +156,8 @@ impl Checker {
 
     /// The audit log is what the ledger makes, and grew out of what it was.
     async fn judge_audit_log(&mut self) -> Result<Vec<Violation>, BenchError> {
-        let store = Store::new(self.database.clone(), 1);
+        // It reads ahead over as many connections.
+        let store = Store::new(self.database.clone(), 4);
         let check = AuditCheck::take(&store, self.sealed, |_| {}).await?;
         self.sealed = store.last_seal().await?.map(|seal| (seal.log.size(), seal.log.root()));
         store.pool().close().await;
