@@ -27,7 +27,10 @@ pub fn target() -> Result<PathBuf, BenchError> {
     Ok(folder()?.parent().ok_or("the build folder has no parent")?.to_owned())
 }
 
-/// Builds the programs, with the profile of this one and these features (`package/feature`). Where there is no cargo, those
+/// What a system is made of, the naive one included. The other programs are for whoever runs them, and are built then.
+const PROGRAMS: [&str; 5] = ["bank", "channel", "gateway", "naive", "platform"];
+
+/// Builds the programs that a system is made of, with the profile of this one and these features (`package/feature`). Where there is no cargo, those
 /// that are there must do.
 ///
 /// # Errors
@@ -40,8 +43,9 @@ pub fn build(features: &[&str]) -> Result<(), BenchError> {
     };
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--workspace", "--bins", "--profile", &profile, "--manifest-path"])
+        .args(["build", "--quiet", "--workspace", "--profile", &profile, "--manifest-path"])
         .arg(manifest)
+        .args(PROGRAMS.map(|program| format!("--bin={program}")))
         .args(["--features", &features.join(",")])
         .status()?;
     if status.success() {
