@@ -217,8 +217,8 @@ async fn next_seal(connection: &mut PgConnection, horizon: Uuid) -> Result<Optio
     let (after, mut log) = last.map_or((Uuid::nil(), Frontier::default()), |seal| (seal.up_to, seal.log));
     let first_leaf = log.size();
     let late: Vec<(Uuid, i32)> = sqlx::query_as(
-        "SELECT e.payment_id, e.sequence FROM audit_unfinished u JOIN all_payment_events e \
-         ON e.payment_id = u.payment_id AND e.sequence > u.sealed ORDER BY e.payment_id, e.sequence LIMIT $1",
+        "SELECT u.payment_id, e.sequence FROM audit_unfinished u CROSS JOIN LATERAL (SELECT a.sequence FROM all_payment_events a \
+           WHERE a.payment_id = u.payment_id AND a.sequence > u.sealed OFFSET 0) AS e ORDER BY u.payment_id, e.sequence LIMIT $1",
     )
     .bind(LATE_IN_A_SEAL)
     .fetch_all(&mut *connection)
@@ -292,9 +292,10 @@ async fn late_leaves(connection: &mut PgConnection, late: &[Step]) -> Result<Vec
         return Ok(Vec::new());
     }
     let (ids, sequences) = columns(late);
+    // OFFSET keeps the planner from joining the steps that are wanted with all that there are.
     let rows = sqlx::query(
         "SELECT r.id, r.sequence, r.leaf, r.is_over FROM unnest($1::uuid[], $2::integer[]) WITH ORDINALITY AS u (id, sequence, number) \
-         CROSS JOIN LATERAL (SELECT * FROM audit_rows a WHERE a.id = u.id AND a.sequence = u.sequence) AS r ORDER BY u.number",
+         CROSS JOIN LATERAL (SELECT * FROM audit_rows a WHERE a.id = u.id AND a.sequence = u.sequence OFFSET 0) AS r ORDER BY u.number",
     );
     rows.bind(ids).bind(sequences).fetch_all(connection).await?.iter().map(leaf_of).collect()
 }

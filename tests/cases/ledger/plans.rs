@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use platform::{domain::deposit::DepositState, flow::book::Book};
+use platform::{
+    domain::deposit::DepositState,
+    flow::{book::Book, seal},
+};
 
 use crate::bench::{World, accepted, all, command, connect, deposit, sql, submission, wait_until, write};
 
@@ -35,6 +38,9 @@ async fn work(world: &World, book: &Book, name: &str) {
         world.claim_due(32, Duration::from_secs(60)).await.unwrap();
         world.store.payment_by_request("alice", &request(0)).await.unwrap();
         world.archive().await;
+        // What began before this millisecond, in the archive or not, and what went on since the last time.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        seal::round(&world.store, Duration::ZERO, || true).await.unwrap();
         world.store.payment_by_request("alice", &request(0)).await.unwrap();
         world.store.payments("alice", &Default::default(), None, 10).await.unwrap();
         world.store.accounts("alice", None, 10).await.unwrap();
