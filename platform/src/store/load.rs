@@ -1,15 +1,15 @@
 //! Loads what a batch of commands needs.
 //!
-//! At most four round trips, each only when there is something to look for: payments, deposits' request ids, accounts, and
+//! At most five round trips, each only when there is something to look for: payments, deposits, accounts, their limits, and
 //! requests, which without locks are only read when the look at the accounts has shown that there are any. What only rare commands
 //! need costs a round trip of its own. Requests are looked for behind the payments, so that a refund or capture that is repeated at once
 //! hears of the first, and not that the first has taken what there was. Payments that are named and are in the archive come back
 //! under locks, with the commit that goes on with them.
 //!
 //! Accounts are not looked at if all of them are known (see [`super::known`]) and commands ask for nothing else; then there is no
-//! round trip at all.
+//! round trip at all, but for the limits of payers that have some.
 //!
-//! Under locks, accounts and then payments are locked in id order, and nothing of them changes before the commit. Without, what
+//! Under locks, accounts, then payments and then limits are locked in id order, and nothing of them changes before the commit. Without, what
 //! changes is noticed when it is to be written (see [`super::save`]); then what commands know of their payments is taken for
 //! true, so that the end of a payment needs no look at all.
 
@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{
     id::{AccountId, DepositId, PaymentId},
-    order::{LimitSubject, PayeeAccount},
+    order::PayeeAccount,
     planted,
     text::HOUSE,
 };
@@ -31,7 +31,6 @@ use super::{
 use crate::domain::{
     account::Account,
     ledger::{Arrival, Command, Conclude, Request, Snapshot, return_request_id},
-    limits::{counting, payer_limits},
     payment::{Evidence, Kind, Lease, Payment, State},
 };
 
@@ -217,7 +216,7 @@ pub async fn snapshot(
     if guards.is_empty() {
         snapshot.accounts.values().for_each(|account| known.learn(account.clone()));
     }
-    let limited = limited(commands, &snapshot);
+    let limited = snapshot.limited(commands);
     if !limited.is_empty() {
         snapshot.limits = limits::of(connection, limited, view).await?;
     }
@@ -234,20 +233,6 @@ pub async fn snapshot(
         snapshot.requests_taken_out = asked.map(|request| request.key()).collect();
     }
     Ok(Loaded { snapshot, guards })
-}
-
-/// Whose limits the commands may use more or less of.
-fn limited(commands: &[Command], snapshot: &Snapshot) -> BTreeSet<LimitSubject> {
-    let mut limited: BTreeSet<LimitSubject> =
-        snapshot.payments.values().flat_map(|(payment, _)| counting(payment)).collect();
-    for command in commands {
-        let Command::Pay(pay) = command else { continue };
-        let payer = pay.order.payer_account;
-        if snapshot.accounts.get(&payer).is_some_and(|account| account.is_limited) {
-            limited.extend(payer_limits(&pay.request.participant, payer, pay.order.amount.currency()));
-        }
-    }
-    limited
 }
 
 /// The accounts with these numbers and IBANs, if all of the first are known, and what is so taken for true.

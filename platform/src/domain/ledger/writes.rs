@@ -10,12 +10,12 @@ use common::{
     order::LimitSubject,
 };
 
-use super::{Finding, RequestKey};
+use super::{Command, Finding, RequestKey};
 use crate::domain::{
     account::Account,
     alarm::AlarmKind,
     deposit::Deposit,
-    limits::Limits,
+    limits::{self, Limits},
     payment::{Attempt, Lease, Payment, State, Work},
     refusal::Reason,
     transfer::Transfer,
@@ -47,6 +47,22 @@ pub struct Snapshot {
     pub deposits: BTreeMap<DepositId, Deposit>,
     /// Which deposits have the request ids of [`super::Arrival`] commands.
     pub deposit_requests: BTreeMap<RequestKey, DepositId>,
+}
+
+impl Snapshot {
+    /// Whose limits the commands may use more or less of, as far as payments and accounts are loaded.
+    pub fn limited(&self, commands: &[Command]) -> BTreeSet<LimitSubject> {
+        let mut limited: BTreeSet<LimitSubject> =
+            self.payments.values().flat_map(|(payment, _)| limits::counting(payment)).collect();
+        for command in commands {
+            let Command::Pay(pay) = command else { continue };
+            let (payer, currency) = (pay.order.payer_account, pay.order.amount.currency());
+            if self.accounts.get(&payer).is_some_and(|account| account.is_limited) {
+                limited.extend(limits::payer_limits(&pay.request.participant, payer, currency));
+            }
+        }
+        limited
+    }
 }
 
 /// What a decision adds to an account's sums.

@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 
 use common::{
     id::{AccountId, DepositId, PaymentId},
-    order::{LimitSubject, PayeeAccount},
+    order::PayeeAccount,
     text::HOUSE,
 };
 
 use super::{Twin, request_key};
 use crate::domain::{
     ledger::{Command, RequestKey, Snapshot, return_request_id},
-    limits::{counting, payer_limits},
     payment::{Evidence, Kind, Lease, State},
 };
 
@@ -119,16 +118,7 @@ impl Twin {
         snapshot.proposals = named.resolved.iter().filter_map(proposed).collect();
         let accounts = named.accounts.iter().filter_map(|id| self.accounts.get(id));
         snapshot.accounts = accounts.map(|account| (account.id, account.clone())).collect();
-        let mut limited: BTreeSet<LimitSubject> =
-            snapshot.payments.values().flat_map(|(payment, _)| counting(payment)).collect();
-        for command in commands {
-            let Command::Pay(pay) = command else { continue };
-            let payer = pay.order.payer_account;
-            if snapshot.accounts.get(&payer).is_some_and(|account| account.is_limited) {
-                let currency = pay.order.amount.currency();
-                limited.extend(payer_limits(&pay.request.participant, payer, currency));
-            }
-        }
+        let limited = snapshot.limited(commands);
         let limits = self.limits.iter().filter(|(subject, _)| limited.contains(*subject));
         snapshot.limits = limits.map(|(subject, limits)| (subject.clone(), *limits)).collect();
         snapshot
