@@ -129,6 +129,12 @@ impl Fault {
         Self::new(Code::DeadlineExceeded, "OUTCOME_NOT_KNOWN_YET", message)
     }
 
+    /// The request did not come in time; nothing was begun.
+    pub fn request_too_slow() -> Self {
+        let message = "the request was not whole within a minute; nothing was begun: send it again";
+        Self::new(Code::DeadlineExceeded, "REQUEST_TOO_SLOW", message)
+    }
+
     /// A defect of ours. The message says nothing of the inside; the log does.
     pub fn internal() -> Self {
         Self::new(

@@ -7,6 +7,7 @@
 mod connection;
 mod door;
 mod only_calls;
+mod under_way;
 
 use std::{
     collections::HashMap,
@@ -25,7 +26,10 @@ use tonic::{
     codegen::http::Response,
     service::{Routes, RoutesBuilder},
 };
-use tower::{filter::FilterLayer, util::MapResponseLayer};
+use tower::{
+    filter::FilterLayer,
+    util::{MapResponseLayer, option_layer},
+};
 
 use crate::{fault::Fault, lifecycle::Lifecycle, listener, settings::Problems};
 
@@ -33,6 +37,7 @@ use connection::Connection;
 pub use connection::Peer;
 pub use door::{Door, PeersArgs, PublicArgs};
 use only_calls::OnlyCallsLayer;
+use under_way::{BoundedLayer, UnderWay};
 
 /// How long a connection may take to send the HTTP/2 preface.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -92,6 +97,8 @@ pub struct ServerConfig {
     /// How long a connection is used until its caller has to make a new one; for ever if there is none, as between services, whose
     /// streams live as long as they do.
     pub max_connection_age: Option<Duration>,
+    /// Calls at once from one address; as many as there may be if there is none, as between services.
+    pub max_calls_per_address: Option<usize>,
 }
 
 impl ServerConfig {
@@ -129,6 +136,7 @@ impl ServerArgs {
             max_streams: max_streams?,
             door: door?,
             max_connection_age: None,
+            max_calls_per_address: None,
         })
     }
 }
@@ -193,6 +201,7 @@ pub async fn serve(
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(1 << 21)
         .layer(OnlyCallsLayer)
+        .layer(option_layer(config.max_calls_per_address.map(|max_calls| BoundedLayer { max_calls })))
         .layer(MapResponseLayer::new(blame_the_sender))
         .layer(FilterLayer::new(move |request| door.admit(request)))
         .add_routes(routes.routes())
@@ -290,35 +299,51 @@ async fn accept(
 
 /// How many connections are open, in all and from each address.
 #[derive(Debug, Default)]
-pub struct Count(Mutex<HashMap<IpAddr, usize>>);
+pub struct Count(Mutex<HashMap<IpAddr, Callers>>);
+
+/// Who connected from one address.
+#[derive(Debug, Default)]
+struct Callers {
+    connections: usize,
+    under_way: Arc<UnderWay>,
+}
 
 /// A counted connection; dropping it gives the place back.
 #[derive(Debug)]
 pub struct Place {
     count: Arc<Count>,
     address: IpAddr,
+    under_way: Arc<UnderWay>,
 }
 
 impl Count {
     /// Counts a connection from this address, unless there are `max` already, or `max_per_address` from there.
     pub fn take(count: &Arc<Self>, address: IpAddr, max: usize, max_per_address: usize) -> Option<Place> {
         let mut by_address = count.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = by_address.values().sum();
-        let here = by_address.get(&address).copied().unwrap_or_default();
+        let all: usize = by_address.values().map(|callers| callers.connections).sum();
+        let here = by_address.get(&address).map_or(0, |callers| callers.connections);
         if all >= max || here >= max_per_address {
             return None;
         }
-        by_address.insert(address, here + 1);
-        Some(Place { count: Arc::clone(count), address })
+        let callers = by_address.entry(address).or_default();
+        callers.connections += 1;
+        Some(Place { count: Arc::clone(count), address, under_way: Arc::clone(&callers.under_way) })
+    }
+}
+
+impl Place {
+    /// What callers from there have under way, on this connection and others.
+    fn under_way(&self) -> &Arc<UnderWay> {
+        &self.under_way
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut by_address = self.count.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(here) = by_address.get_mut(&self.address) {
-            *here -= 1;
-            if *here == 0 {
+        if let Some(callers) = by_address.get_mut(&self.address) {
+            callers.connections -= 1;
+            if callers.connections == 0 {
                 by_address.remove(&self.address);
             }
         }

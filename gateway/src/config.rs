@@ -92,6 +92,9 @@ struct ServeArgs {
     /// and nobody keeps a place for ever; calls under way go on.
     #[arg(long, env = "RIALTO_MAX_CONNECTION_AGE", default_value = "30min")]
     max_connection_age: String,
+    /// Calls at once from one address: as many as all callers behind one address translation or load balancer may need.
+    #[arg(long, env = "RIALTO_MAX_CALLS_PER_ADDRESS", default_value = "2048")]
+    max_calls_per_address: String,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -193,6 +196,8 @@ impl Args {
         let door = serve.public.check(&mut problems);
         let server = serve.server.check(door, &mut problems);
         let (least, most) = (Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
+        let calls_per_address =
+            problems.number("max-calls-per-address", &serve.max_calls_per_address, 1, 1_000_000);
         let age = problems.duration("max-connection-age", &serve.max_connection_age, least, most);
         let telemetry = serve.telemetry.check(&mut problems);
         problems.finish(|| {
@@ -203,7 +208,11 @@ impl Args {
                 quotas: Quotas::new(calls?, strangers?),
                 max_waiting: max_waiting?,
                 traces_per_mille: telemetry.traces_per_mille(),
-                server: ServerConfig { max_connection_age: Some(age?), ..server? },
+                server: ServerConfig {
+                    max_connection_age: Some(age?),
+                    max_calls_per_address: Some(calls_per_address?),
+                    ..server?
+                },
             };
             Some((config, telemetry))
         })

@@ -46,3 +46,5 @@ mod tcp;
 mod tls;
 #[path = "edge/tokens.rs"]
 mod tokens;
+#[path = "edge/under_way.rs"]
+mod under_way;

@@ -80,7 +80,17 @@ pub async fn shake_hands(
     config: Arc<ClientConfig>,
     address: &str,
 ) -> Result<TlsStream<TcpStream>, BenchError> {
-    let stream = TcpStream::connect(address).await?;
+    shake_hands_on(TcpStream::connect(address).await?, config).await
+}
+
+/// The same on a connection that there is already.
+///
+/// # Errors
+/// When no hands are shaken.
+pub async fn shake_hands_on(
+    stream: TcpStream,
+    config: Arc<ClientConfig>,
+) -> Result<TlsStream<TcpStream>, BenchError> {
     Ok(TlsConnector::from(config).connect(ServerName::try_from(HOSTS[0])?, stream).await?)
 }
 

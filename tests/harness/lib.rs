@@ -7,6 +7,7 @@ pub mod client;
 pub mod detour;
 pub mod figure;
 pub mod frames;
+pub mod http2;
 pub mod load;
 pub mod machine;
 pub mod names;

@@ -7,6 +7,8 @@
     reason = "measures of time and counts, no money"
 )]
 
+mod assault;
+mod attacks;
 mod backlog;
 mod cores;
 mod figure;
@@ -39,7 +41,7 @@ struct Args {
     /// What to try; without any, all.
     #[arg(value_enum)]
     trials: Vec<Trial>,
-    /// Only illnesses of a bank that have this in their name: dead, silent, slow, erratic.
+    /// Only illnesses of a bank (dead, silent, slow, erratic) and attacks that have this in their name.
     #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
     only: String,
     /// How often each part is measured; medians are judged.
@@ -62,6 +64,8 @@ enum Trial {
     Isolation,
     /// A bank that comes back to a long queue of payments.
     Backlog,
+    /// Whoever wants the gateway to stand still, and the payments of others beside it.
+    Attacks,
 }
 
 fn main() -> ExitCode {
@@ -88,7 +92,7 @@ fn run(args: &Args) -> Result<Vec<Figure>, BenchError> {
         .enable_all()
         .build()?;
     let trials: &[Trial] = match args.trials.as_slice() {
-        [] => &[Trial::Overload, Trial::Isolation, Trial::Backlog],
+        [] => Trial::value_variants(),
         trials => trials,
     };
     let mut figures = Vec::new();
@@ -100,6 +104,7 @@ fn run(args: &Args) -> Result<Vec<Figure>, BenchError> {
                     Trial::Overload => overload::run(&cores, args.rounds).await,
                     Trial::Isolation => isolation::run(&args.only, args.rounds).await,
                     Trial::Backlog => backlog::run(args.backlog).await,
+                    Trial::Attacks => attacks::run(&args.only, args.rounds).await,
                 }
             };
             tokio::select! {

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tonic::transport::server::Connected;
 
-use super::Place;
+use super::{Place, under_way::UnderWay};
 use crate::tls::{self, Wire};
 
 /// What every HTTP/2 client sends first (RFC 9113, section 3.4).
@@ -28,6 +28,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// What its certificate calls it; none without a certificate.
     pub identity: Option<Arc<str>>,
+    /// What callers from there have under way.
+    pub(super) under_way: Arc<UnderWay>,
 }
 
 /// A counted connection whose preface was read and is given again to whoever reads it.
@@ -54,7 +56,7 @@ impl Connection {
         place: Place,
     ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        let mut peer = Peer { address, identity: None };
+        let mut peer = Peer { address, identity: None, under_way: Arc::clone(place.under_way()) };
         let mut wire: Box<dyn Wire> = match tls {
             None => Box::new(stream),
             Some(tls) => {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use harness::BenchError;
+use harness::{
+    BenchError,
+    http2::{END_HEADERS, PREFACE, call, frame, kind},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -14,42 +17,14 @@ use crate::{
     reflection::health,
 };
 
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-const END_HEADERS: u8 = 4;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// The headers of a call, in HPACK without compression.
-fn call() -> Vec<u8> {
-    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-    [
-        &[0x83, 0x86, 0x04][..], // POST, http, :path
-        &text("/grpc.health.v1.Health/Check"),
-        &[0x01], // :authority
-        &text("localhost"),
-        &[0x0f, 0x10], // content-type
-        &text("application/grpc"),
-        &[0x00],
-        &text("te"),
-        &text("trailers"),
-    ]
-    .concat()
-}
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 /// Sends the preface and then `flood` of stream numbers 1, 3, 5 … until the server ends the connection; returns the
 /// error codes of its GOAWAY frames.
 async fn flood(address: &str, count: u32, flood: impl Fn(u32) -> Vec<u8>) -> Result<Vec<u32>, BenchError> {
     let stream = TcpStream::connect(address).await?;
     let (mut reader, mut writer) = stream.into_split();
-    let mut bytes = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[])].concat();
+    let mut bytes = [PREFACE, &frame(kind::SETTINGS, 0, 0, &[])].concat();
     for number in 0..count {
         bytes.extend(flood(number * 2 + 1));
     }
@@ -76,7 +51,7 @@ fn goaways(mut bytes: &[u8]) -> Vec<u32> {
     while let Some((header, rest)) = bytes.split_at_checked(9) {
         let length = usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
         let Some((payload, rest)) = rest.split_at_checked(length) else { break };
-        if header[3] == GOAWAY && payload.len() >= 8 {
+        if header[3] == kind::GOAWAY && payload.len() >= 8 {
             codes.push(u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]]));
         }
         bytes = rest;
@@ -93,27 +68,36 @@ fn floods_end_their_connection_and_nothing_else() {
         assert_eq!(health(bystander.clone(), "").await?, ServingStatus::Serving);
         let rows: [(&str, u32, Flood); 4] = [
             ("rapid reset (CVE-2023-44487)", 20_000, |stream| {
-                [frame(HEADERS, END_HEADERS, stream, &call()), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])]
-                    .concat()
-            }),
-            ("made you reset (CVE-2025-8671)", 20_000, |stream| {
-                let nothing = frame(WINDOW_UPDATE, 0, stream, &[0, 0, 0, 0]);
-                [frame(HEADERS, END_HEADERS, stream, &call()), nothing].concat()
-            }),
-            ("endless continuation (CVE-2024-27316)", 20_000, |stream| {
-                let first = if stream == 1 { frame(HEADERS, 0, 1, &call()) } else { Vec::new() };
                 [
-                    first,
-                    frame(CONTINUATION, 0, 1, &[[0x00, 0x01, b'a', 0x7e].as_slice(), &[b'b'; 126]].concat()),
+                    frame(kind::HEADERS, END_HEADERS, stream, &call(HEALTH, &[])),
+                    frame(kind::RST_STREAM, 0, stream, &[0, 0, 0, 8]),
                 ]
                 .concat()
             }),
-            ("a frame that is too long", 1, |_| frame(PING, 0, 0, &[0; 20_000])),
+            ("made you reset (CVE-2025-8671)", 20_000, |stream| {
+                let nothing = frame(kind::WINDOW_UPDATE, 0, stream, &[0, 0, 0, 0]);
+                [frame(kind::HEADERS, END_HEADERS, stream, &call(HEALTH, &[])), nothing].concat()
+            }),
+            ("endless continuation (CVE-2024-27316)", 20_000, |stream| {
+                let first =
+                    if stream == 1 { frame(kind::HEADERS, 0, 1, &call(HEALTH, &[])) } else { Vec::new() };
+                [
+                    first,
+                    frame(
+                        kind::CONTINUATION,
+                        0,
+                        1,
+                        &[[0x00, 0x01, b'a', 0x7e].as_slice(), &[b'b'; 126]].concat(),
+                    ),
+                ]
+                .concat()
+            }),
+            ("a frame that is too long", 1, |_| frame(kind::PING, 0, 0, &[0; 20_000])),
         ];
         for (name, count, frames) in rows {
             let codes =
                 flood(&gateway.address, count, frames).await.map_err(|error| format!("{name}: {error}"))?;
-            // The reset of a closed socket may overtake the GOAWAY; if it came, it names an error.
+            // The reset of a closed socket may overtake the kind::GOAWAY; if it came, it names an error.
             assert!(codes.iter().all(|code| *code != 0), "{name}: {codes:?}");
             assert_eq!(health(bystander.clone(), "").await?, ServingStatus::Serving, "{name}");
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use harness::{BenchError, client::may_try_again, raw};
+use harness::{BenchError, client::may_try_again, http2::PREFACE, raw};
 use proto::payments::GetPaymentRequest;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,8 +15,6 @@ use crate::{
     bench::{Alone, channel, run},
     reflection::health,
 };
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Reads until the other side closes, and says how long that took.
 async fn closed_after(stream: &mut TcpStream) -> Result<Duration, BenchError> {

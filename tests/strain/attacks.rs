@@ -1,0 +1,166 @@
+//! Somebody attacks the gateway: whoever pays there meanwhile must hardly feel it, and the gateway must not grow.
+
+use std::time::Duration;
+
+use common::tls;
+use harness::{
+    BenchError,
+    load::{Load, Measured, Plan},
+    system::Service,
+};
+use tokio::task::{AbortHandle, JoinHandle};
+
+use crate::{
+    assault::{Attacker, attacks},
+    figure::{Bound, Figure, median},
+    say,
+    stage::{EVERY_BANK, Stage},
+};
+
+/// Payments a second of those who behave.
+const PER_S: f64 = 150.0;
+/// Calls a second that a participant may make.
+const QUOTA_PER_S: f64 = 250.0;
+/// How many times its quota a noisy participant tries to make.
+const NOISE: f64 = 20.0;
+const LASTS: Duration = Duration::from_secs(8);
+/// How long an attack is under way before it is looked at what others feel.
+const UNDER_WAY: Duration = Duration::from_secs(3);
+/// How long the gateway has to get rid of what an attacker left.
+const REST: Duration = Duration::from_secs(3);
+/// How often it is looked how much memory the gateway has.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How much more it may have, since what it had was given back to nobody, in MiB.
+const FLAT_MIB: f64 = 64.0;
+
+/// What was measured in one round of one attack: the others' payments, before and during, and how much the gateway grew.
+struct Round {
+    before: Measured,
+    during: Measured,
+    grown_mib: f64,
+}
+
+/// Measures so many rounds of each attack whose name contains `only`.
+///
+/// # Errors
+/// When the bench itself fails, or the books do not add up afterwards.
+pub async fn run(only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
+    let mut stage = Stage::set("attacks", &EVERY_BANK, |setup| {
+        let flags = [format!("--max-calls-per-s={QUOTA_PER_S}"), "--max-calls-per-address=2048".to_owned()];
+        setup.flags.extend(flags.map(|flag| (Service::Gateway, flag)));
+    })
+    .await?;
+    let gateway = stage.system.address(Service::Gateway).parse()?;
+    let attacker = Attacker::new(gateway, tls::public_client(stage.system.certificates().ca())?.current());
+    let plan = Plan { payers: 8, payees: 8, ..Plan::default() };
+    let noisy = Load::open(&stage.system.gateway()?, stage.system.operators(1), plan).await?;
+    stage.load.open_loop(PER_S, LASTS).await;
+    let mut figures = Vec::new();
+    for attack in attacks().into_iter().filter(|attack| attack.name.contains(only)) {
+        let name = attack.name;
+        let begin = || tokio::spawn((attack.begin)(attacker.clone()));
+        figures.extend(measure(&mut stage, name, attack.strength, rounds, begin).await?);
+    }
+    let name = "a noisy participant";
+    if name.contains(only) {
+        let begin = || {
+            let noisy = noisy.clone();
+            tokio::spawn(async move {
+                noisy.open_loop(NOISE * QUOTA_PER_S, UNDER_WAY + LASTS).await;
+            })
+        };
+        figures.extend(measure(&mut stage, name, "20 times its quota", rounds, begin).await?);
+    }
+    stage.close().await?;
+    Ok(figures)
+}
+
+async fn measure(
+    stage: &mut Stage,
+    name: &str,
+    strength: &str,
+    rounds: usize,
+    begin: impl Fn() -> JoinHandle<()>,
+) -> Result<[Figure; 3], BenchError> {
+    let mut measured = Vec::new();
+    for number in 1..=rounds {
+        let round = round(stage, &begin).await?;
+        say(&format!("{name}, round {number} of {rounds}: {}", round.for_people()));
+        measured.push(round);
+    }
+    let of = |figure: fn(&Round) -> f64| median(measured.iter().map(figure));
+    Ok([
+        Figure::judged(
+            format!("{name}: goodput of the others, %"),
+            of(Round::goodput_percent),
+            Bound::AtLeast(99.0),
+        )
+        .remarked(strength),
+        Figure::judged(
+            format!("{name}: p99 of the others ÷ without"),
+            of(Round::p99_ratio),
+            Bound::AtMost(1.5),
+        )
+        .remarked(format!("{:.1} ms without", of(|round| round.before.latency_ms(99.0)))),
+        Figure::judged(
+            format!("{name}: how much the gateway grew, MiB"),
+            of(|round| round.grown_mib),
+            Bound::AtMost(FLAT_MIB),
+        ),
+    ])
+}
+
+async fn round(stage: &mut Stage, begin: impl Fn() -> JoinHandle<()>) -> Result<Round, BenchError> {
+    let before = stage.load.open_loop(PER_S, LASTS).await;
+    let had_mib = stage.memory_mib(Service::Gateway)?;
+    let attack = Stopped(begin().abort_handle());
+    let mut most_mib = had_mib;
+    let load = stage.load.clone();
+    let during = async {
+        tokio::time::sleep(UNDER_WAY).await;
+        load.open_loop(PER_S, LASTS).await
+    };
+    tokio::pin!(during);
+    let during = loop {
+        tokio::select! {
+            measured = &mut during => break measured,
+            () = tokio::time::sleep(LOOK_EVERY) => most_mib = most_mib.max(stage.memory_mib(Service::Gateway)?),
+        }
+    };
+    drop(attack);
+    tokio::time::sleep(REST).await;
+    Ok(Round { before, during, grown_mib: (most_mib - had_mib) as f64 })
+}
+
+/// An attack that ends when this is dropped.
+struct Stopped(AbortHandle);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Round {
+    fn goodput_percent(&self) -> f64 {
+        self.during.goodput_per_s() * 100.0 / self.before.goodput_per_s().max(1.0)
+    }
+
+    fn p99_ratio(&self) -> f64 {
+        self.during.latency_ms(99.0) / self.before.latency_ms(99.0).max(0.001)
+    }
+
+    fn for_people(&self) -> String {
+        let one = |measured: &Measured| {
+            format!(
+                "{:.0}/s, p50 {:.1} ms, p99 {:.1} ms, others {}",
+                measured.goodput_per_s(),
+                measured.latency_ms(50.0),
+                measured.latency_ms(99.0),
+                measured.others()
+            )
+        };
+        let (before, during) = (one(&self.before), one(&self.during));
+        format!("without {before}\n  during it {during}; the gateway grew by {} MiB", self.grown_mib)
+    }
+}
