@@ -6,6 +6,7 @@
 
 mod connection;
 mod door;
+mod one_message;
 mod only_calls;
 mod under_way;
 

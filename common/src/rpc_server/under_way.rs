@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use prost::bytes::Bytes;
 use tokio::time::Sleep;
@@ -23,11 +23,14 @@ use tonic::{
 };
 use tower::{Layer, Service};
 
-use super::Peer;
+use super::{Peer, one_message::OneMessage};
 use crate::{deadline::MAX_BUDGET, fault::Fault};
 
 /// Bytes of requests from one address that are not whole yet. Requests come in one piece, so that few of them ever wait.
 const MAX_UNREAD_BYTES: usize = 8 << 20;
+
+/// What the paths of reflection begin with.
+const REFLECTION: &str = "/grpc.reflection.";
 
 /// What callers at one address have under way.
 #[derive(Debug, Default)]
@@ -96,8 +99,9 @@ impl<S: Service<Request<Body>, Response = Response<Body>>> Service<Request<Body>
             return Answering::Refused { why: Fault::exhausted("TOO_MANY_CALLS", message) };
         };
         let under_way = Arc::clone(&peer.under_way);
-        let request = request
-            .map(|body| Body::new(Unread { body, bytes: 0, under_way, within: MAX_BUDGET, too_late: None }));
+        // Reflection is a conversation; all other calls take one message.
+        let message = (!request.uri().path().starts_with(REFLECTION)).then(OneMessage::default);
+        let request = request.map(|body| Body::new(Unread::new(body, under_way, message, MAX_BUDGET)));
         Answering::Asked { call: Some(call), answer: self.inner.call(request) }
     }
 }
@@ -133,17 +137,31 @@ struct Unread {
     body: Body,
     bytes: usize,
     under_way: Arc<UnderWay>,
+    /// The one message that it may have; any number if there is none.
+    message: Option<OneMessage>,
+    /// How long it may take to come.
     within: Duration,
     /// When it is waited for no longer; nobody had to wait yet if there is none.
     too_late: Option<Pin<Box<Sleep>>>,
 }
 
 impl Unread {
-    /// Counts more bytes.
-    fn add(&mut self, bytes: usize) -> Result<(), Fault> {
-        self.bytes += bytes;
-        let before = self.under_way.unread_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > MAX_UNREAD_BYTES {
+    fn new(body: Body, under_way: Arc<UnderWay>, message: Option<OneMessage>, within: Duration) -> Self {
+        Self { body, bytes: 0, under_way, message, within, too_late: None }
+    }
+
+    /// Looks at what has come, and counts it if more is to follow.
+    fn take(&mut self, piece: &[u8]) -> Result<(), Fault> {
+        if self.message.as_mut().is_some_and(|message| !message.take(piece)) {
+            return Err(Fault::malformed("this call takes one message, and nothing may follow it"));
+        }
+        if self.body.is_end_stream() {
+            self.give_back();
+            return Ok(());
+        }
+        self.bytes += piece.len();
+        let before = self.under_way.unread_bytes.fetch_add(piece.len(), Ordering::Relaxed);
+        if before + piece.len() > MAX_UNREAD_BYTES {
             let message = "too much of requests from this address that are not whole yet; nothing was begun";
             return Err(Fault::exhausted("TOO_MUCH_UNREAD", message));
         }
@@ -176,19 +194,14 @@ impl http_body::Body for Unread {
             }
             return Poll::Pending;
         };
-        let bytes = match &frame {
-            Some(Ok(frame)) => frame.data_ref().map(Bytes::len),
-            _ => None,
+        let Some(Ok(piece)) = &frame else {
+            self.give_back();
+            return Poll::Ready(frame);
         };
-        match bytes {
-            Some(bytes) if !self.body.is_end_stream() => {
-                if let Err(too_much) = self.add(bytes) {
-                    return Poll::Ready(Some(Err(too_much.into())));
-                }
-            }
-            _ => self.give_back(),
+        match self.take(piece.data_ref().map_or(&[], |bytes| bytes.as_ref())) {
+            Ok(()) => Poll::Ready(frame),
+            Err(fault) => Poll::Ready(Some(Err(fault.into()))),
         }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -247,7 +260,7 @@ mod tests {
         let under_way = Arc::new(UnderWay::default());
         let body = Body::new(http_body_util::StreamBody::new(frames));
         let within = Duration::from_millis(300);
-        let unread = Unread { body, bytes: 0, under_way: Arc::clone(&under_way), within, too_late: None };
+        let unread = Unread::new(body, Arc::clone(&under_way), None, within);
         (pieces, Box::pin(unread), under_way)
     }
 

@@ -2,7 +2,7 @@
 
 use harness::{client::money, raw, system::BANKS};
 use prost::Message;
-use proto::payments::{CreatePaymentResponse, GetPaymentRequest, PaymentState, get_payment_request::Key};
+use proto::payments::{CreatePaymentResponse, PaymentState};
 use tonic::{Code, Status, metadata::MetadataMap, transport::Channel};
 
 use crate::bench::{Bench, euros, run, unique};
@@ -49,14 +49,6 @@ fn what_the_protocol_leaves_open_is_read_in_one_way() {
         let answer = send(bench, vec![good(&[label(b"first"), label(b"last")].concat())]).await?;
         let payment = CreatePaymentResponse::decode(answer.as_slice())?.payment.unwrap_or_default();
         assert_eq!(payment.metadata["k"], "last");
-        // Of two messages of a call that has one the first one counts.
-        let (first, second) = (good(&field(1, b"first-of-two")), good(&field(1, b"second-of-two")));
-        let answer = send(bench, vec![first, second]).await?;
-        let payment = CreatePaymentResponse::decode(answer.as_slice())?.payment.unwrap_or_default();
-        assert_eq!(payment.request_id, "first-of-two");
-        let second = GetPaymentRequest { key: Some(Key::RequestId("second-of-two".to_owned())) };
-        let found = shop.payments.clone().get_payment(shop.request(second, None)).await;
-        assert_eq!(found.map_err(|status| status.code()).err(), Some(Code::NotFound));
         // Fields that this version does not know are ignored.
         let unknown = [0xba, 0x3e];
         let mut strange = unknown.to_vec();

@@ -1,8 +1,13 @@
 //! What is wrong below gRPC: requests of HTTP/2 that no client of gRPC makes, and bodies that are not framed as it frames them.
 
 use h2::client;
-use harness::{BenchError, system::Service};
+use harness::{
+    BenchError,
+    http2::{self, kind},
+    system::Service,
+};
 use prost::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::codegen::{
     Bytes,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri},
@@ -73,6 +78,87 @@ fn rows(given: &Given) -> Vec<Row> {
         rows.push(Row { method, ..row(0, "another method", &[], good.clone(), "405") });
     }
     rows
+}
+
+/// What an HTTP/2 library would not let one send: pieces of headers in the place of another piece, and in how they are refused.
+fn raw_rows(given: &Given) -> Vec<(u16, &'static str, Vec<u8>)> {
+    let secret = format!("Bearer {}", given.key);
+    let call = http2::call(CREATE, &[("authorization", &secret)]);
+    let with = |more: &[u8]| [call.as_slice(), more].concat();
+    let path = http2::header(":path", "/rialto.payments.v1.PaymentService/GetPayment");
+    vec![
+        (16, "an upper-case name", with(&http2::header("X-Tenant", "a"))),
+        (16, "a name with a space", with(&http2::header("a b", "a"))),
+        (16, "a name with a colon", with(&http2::header("a:b", "a"))),
+        (16, "a NUL in a value", with(&http2::header("a", "a\0b"))),
+        (16, "a line feed in a value", with(&http2::header("a", "a\nauthorization: Bearer x"))),
+        (16, "a carriage return in a value", with(&http2::header("a", "a\rb"))),
+        (16, "a second path", [&path, call.as_slice()].concat()),
+        (16, "a second path, at the end", with(&path)),
+        (16, "a second method", [&http2::header(":method", "POST"), call.as_slice()].concat()),
+        (16, "a second scheme", [&http2::header(":scheme", "https"), call.as_slice()].concat()),
+        (16, "a second authority", [&http2::header(":authority", "other"), call.as_slice()].concat()),
+        (
+            16,
+            "a pseudo-header that there is not",
+            [&http2::header(":status", "200"), call.as_slice()].concat(),
+        ),
+        (16, "an empty path", http2::call("", &[("authorization", &secret)])),
+        (16, "a connection header", with(&http2::header("connection", "close"))),
+        (16, "a transfer encoding", with(&http2::header("transfer-encoding", "chunked"))),
+        (16, "te that is not trailers", with(&http2::header("te", "gzip"))),
+        (16, "an index that there is not", with(&[0xff, 0xff, 0x7f])),
+        (16, "a length beyond the block", with(&[0x00, 0x7e])),
+        (16, "a bad code of Huffman", with(&[0x00, 0x01, b'a', 0x84, 0xff, 0xff, 0xff, 0xff])),
+        (16, "a table of 1 GiB", [&[0x3f, 0xe1, 0xff, 0xff, 0xff, 0x03][..], &call].concat()),
+    ]
+}
+
+/// How a gateway answers a call with such headers and a good message: `reset` if it is refused as HTTP/2 should, else what the call
+/// came to.
+async fn sent_raw(bench: &Bench, given: &Given, headers: &[u8]) -> Result<String, BenchError> {
+    let mut stream = bench.system.connect(Service::Gateway).await?;
+    let message = given.good().encode_to_vec();
+    let frames = [
+        http2::PREFACE.to_vec(),
+        http2::frame(kind::SETTINGS, 0, 0, &[]),
+        http2::frame(kind::HEADERS, http2::END_HEADERS, 1, headers),
+        http2::frame(kind::DATA, http2::END_STREAM, 1, &framed(0, message.len(), &message)),
+    ];
+    stream.write_all(&frames.concat()).await?;
+    loop {
+        let mut head = [0; 9];
+        if stream.read_exact(&mut head).await.is_err() {
+            return Ok("reset".to_owned());
+        }
+        let [a, b, c, kind, _, stream_id @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]).try_into()?];
+        stream.read_exact(&mut payload).await?;
+        match (kind, u32::from_be_bytes(stream_id)) {
+            (kind::RST_STREAM | kind::GOAWAY, _) => return Ok("reset".to_owned()),
+            (kind::HEADERS, 1) => return Ok(format!("answered with {} bytes of headers", payload.len())),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn headers_that_are_none_come_to_nothing() {
+    leaving_nothing(async |bench, given| {
+        let mut problems = Vec::new();
+        let good = http2::call(CREATE, &[("authorization", "Bearer nobody's")]);
+        let answered = sent_raw(bench, given, &good).await?;
+        if !answered.starts_with("answered") {
+            problems.push(format!("what has nothing wrong: {answered}"));
+        }
+        for (number, name, headers) in raw_rows(given) {
+            let found = sent_raw(bench, given, &headers).await?;
+            if found != "reset" {
+                problems.push(format!("row {number}, {name}: {found}"));
+            }
+        }
+        Ok(problems)
+    });
 }
 
 #[test]

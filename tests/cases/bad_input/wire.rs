@@ -40,6 +40,9 @@ fn message_rows(given: &Given) -> Vec<Row> {
     let with = |more: &[u8]| vec![[good.as_slice(), more].concat()];
     let mut rows: Vec<Row> = [
         (23, "no message", vec![]),
+        (23, "two messages", vec![good.clone(), good.clone()]),
+        (23, "a good message and an empty one", vec![good.clone(), Vec::new()]),
+        (23, "an empty message and a good one", vec![Vec::new(), good.clone()]),
         (0, "noise", vec![vec![0xff; 64]]),
         (0, "cut off", vec![good[..good.len() - 3].to_vec()]),
         (0, "a length beyond the message", with(&[0x0a, 0x7f])),
