@@ -49,6 +49,11 @@ const MAX_PENDING_RESETS: usize = 20;
 /// Streams that a client made the server reset (CVE-2025-8671).
 const MAX_LOCAL_RESETS: usize = 1024;
 
+/// Bytes of a stream, and of a connection, that services send each other before they are read.
+const SERVICE_WINDOWS: [u32; 2] = [1 << 20, 1 << 21];
+/// The same of strangers, whose requests are short, and who have many connections.
+const STRANGER_WINDOWS: [u32; 2] = [1 << 17, 1 << 18];
+
 /// The settings of a server, shared by every service.
 #[derive(clap::Args, Debug, Clone)]
 #[command(next_help_heading = "Server")]
@@ -95,11 +100,17 @@ pub struct ServerConfig {
     pub max_streams: u32,
     /// How callers come in.
     pub door: Door,
-    /// How long a connection is used until its caller has to make a new one; for ever if there is none, as between services, whose
-    /// streams live as long as they do.
-    pub max_connection_age: Option<Duration>,
-    /// Calls at once from one address; as many as there may be if there is none, as between services.
-    pub max_calls_per_address: Option<usize>,
+    /// What callers may do whom nobody vouches for; services know each other, and their streams live as long as they do.
+    pub strangers: Option<Strangers>,
+}
+
+/// Bounds for callers whom nobody vouches for.
+#[derive(Debug, Clone, Copy)]
+pub struct Strangers {
+    /// How long a connection is used until its caller has to make a new one.
+    pub max_connection_age: Duration,
+    /// Calls at once from one address.
+    pub max_calls_per_address: usize,
 }
 
 impl ServerConfig {
@@ -136,8 +147,7 @@ impl ServerArgs {
             max_connections_per_address: per_address?,
             max_streams: max_streams?,
             door: door?,
-            max_connection_age: None,
-            max_calls_per_address: None,
+            strangers: None,
         })
     }
 }
@@ -188,10 +198,15 @@ pub async fn serve(
     let (connections, accepted) = mpsc::channel(16);
     let accepting = tokio::spawn(accept(listener, config.clone(), connections, lifecycle.clone()));
     let mut server = tonic::transport::Server::builder();
-    if let Some(age) = config.max_connection_age {
+    let mut windows = SERVICE_WINDOWS;
+    if let Some(strangers) = config.strangers {
+        windows = STRANGER_WINDOWS;
         // Without a grace: with one, tonic 0.14.9 cuts connections at the end of it, and asks nobody to go before.
-        server = server.max_connection_age(age);
+        server = server.max_connection_age(strangers.max_connection_age);
     }
+    let [stream_window, connection_window] = windows;
+    let bounded =
+        config.strangers.map(|strangers| BoundedLayer { max_calls: strangers.max_calls_per_address });
     let server = server
         .max_concurrent_streams(config.max_streams)
         .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
@@ -199,10 +214,10 @@ pub async fn serve(
         .http2_max_header_list_size(8 * 1024)
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(1 << 21)
+        .initial_stream_window_size(stream_window)
+        .initial_connection_window_size(connection_window)
         .layer(OnlyCallsLayer)
-        .layer(option_layer(config.max_calls_per_address.map(|max_calls| BoundedLayer { max_calls })))
+        .layer(option_layer(bounded))
         .layer(MapResponseLayer::new(blame_the_sender))
         .layer(FilterLayer::new(move |request| door.admit(request)))
         .add_routes(routes.routes())

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use common::{
     clock::Clock,
     rpc_client::Route,
-    rpc_server::{PublicArgs, ServerArgs, ServerConfig},
+    rpc_server::{PublicArgs, ServerArgs, ServerConfig, Strangers},
     settings::{Problems, SettingsError},
     telemetry::{TelemetryArgs, TelemetryConfig},
     tls::IdentityArgs,
@@ -209,8 +209,10 @@ impl Args {
                 max_waiting: max_waiting?,
                 traces_per_mille: telemetry.traces_per_mille(),
                 server: ServerConfig {
-                    max_connection_age: Some(age?),
-                    max_calls_per_address: Some(calls_per_address?),
+                    strangers: Some(Strangers {
+                        max_connection_age: age?,
+                        max_calls_per_address: calls_per_address?,
+                    }),
                     ..server?
                 },
             };

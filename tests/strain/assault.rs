@@ -86,8 +86,8 @@ pub fn attacks() -> Vec<Attack> {
         attack("messages that never end", "20 connections of 256, of 60 KiB", |one| {
             one.hold(20, Attacker::end_no_message)
         }),
-        attack("answers that nobody reads", "20 connections of 256", |one| {
-            one.hold(20, Attacker::read_no_answer)
+        attack("answers that nobody reads", "200 connections of 256", |one| {
+            one.hold(CONNECTIONS, Attacker::read_no_answer)
         }),
         attack("unknown credentials", "1,000 calls/s", |one| one.hold(10, Attacker::guess)),
     ]

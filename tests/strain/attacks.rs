@@ -30,8 +30,8 @@ const UNDER_WAY: Duration = Duration::from_secs(3);
 const REST: Duration = Duration::from_secs(3);
 /// How often it is looked how much memory the gateway has.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How much more it may have, since what it had was given back to nobody, in MiB.
-const FLAT_MIB: f64 = 64.0;
+/// How much more it may have: what callers at one address may take, all of it, in MiB.
+const FLAT_MIB: f64 = 128.0;
 
 /// What was measured in one round of one attack: the others' payments, before and during, and how much the gateway grew.
 struct Round {
