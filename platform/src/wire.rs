@@ -266,5 +266,6 @@ pub fn api_key(key: &ApiKey) -> participants::ApiKey {
         expire_time: key.expires_at.map(convert::time_to_wire),
         revoke_time: key.revoked_at.map(convert::time_to_wire),
         replaces: key.replaces.map(|id| id.to_string()).unwrap_or_default(),
+        verification_key: key.verification_key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
     }
 }

@@ -9,6 +9,7 @@ use common::{
     order::{CaptureOrder, PaymentOrder, RefundOrder},
     trace::TraceParent,
 };
+use proto::platform::Signature;
 use tokio::time::{timeout, timeout_at};
 use uuid::Uuid;
 
@@ -38,6 +39,8 @@ pub struct Caller {
     pub actor: String,
     /// Whether the participant is the house's, whose operators administer the others.
     pub is_house: bool,
+    /// The signature of the call, if it had one.
+    pub signature: Option<Signature>,
     /// The trace.
     pub trace: TraceParent,
     /// When the answer must be there.

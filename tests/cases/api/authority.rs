@@ -139,6 +139,7 @@ const FILLS: &[(&str, &str, Fill)] = &[
     ("*", "label", Fill::Text("of a test")),
     ("*", "overlap", Fill::Absent),
     ("*", "expire_time", Fill::Absent),
+    ("*", "verification_key", Fill::Absent),
     ("*", "limits", Fill::Parts),
     ("Limits", "payment_minor_units", Fill::Absent),
     ("Limits", "hour_minor_units", Fill::Absent),
