@@ -176,6 +176,8 @@ pub enum LimitSubject {
 pub struct LimitRules {
     /// Minor units of one payment.
     pub payment_minor_units: Option<i64>,
+    /// Minor units of one payment whose call is not signed.
+    pub unsigned_payment_minor_units: Option<i64>,
     /// Of payments made in one hour.
     pub hour: LimitRule,
     /// Of payments made in one day.

@@ -190,6 +190,7 @@ CREATE TABLE limits (
     participant_id text NOT NULL REFERENCES participants,
     currency text NOT NULL,
     max_payment bigint,
+    max_unsigned_payment bigint,
     max_hour_amount bigint,
     max_hour_count bigint,
     max_day_amount bigint,
@@ -201,8 +202,8 @@ CREATE TABLE limits (
     day_amount bigint NOT NULL DEFAULT 0,
     day_count bigint NOT NULL DEFAULT 0,
     version bigint NOT NULL DEFAULT 1,
-    CONSTRAINT limits_not_negative CHECK (LEAST(max_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, hour_amount,
-        hour_count, day_amount, day_count) >= 0)
+    CONSTRAINT limits_not_negative CHECK (LEAST(max_payment, max_unsigned_payment, max_hour_amount, max_hour_count, max_day_amount,
+        max_day_count, hour_amount, hour_count, day_amount, day_count) >= 0)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE limits IS 'What an account, or a participant in a currency, may pay, and what of it is used. Whoever has a row here is counted for ever.';
 COMMENT ON COLUMN limits.subject IS 'The account''s number, or a hash of participant and currency (platform/src/store/limits.rs). Immutable.';
@@ -210,6 +211,7 @@ COMMENT ON COLUMN limits.account_id IS 'The account; null for a participant. Imm
 COMMENT ON COLUMN limits.participant_id IS 'The participant, or whose account it is. Immutable.';
 COMMENT ON COLUMN limits.currency IS 'Of all amounts here (ISO 4217). Immutable.';
 COMMENT ON COLUMN limits.max_payment IS 'What one payment may come to, in minor units; null for any.';
+COMMENT ON COLUMN limits.max_unsigned_payment IS 'What one payment may come to whose call is not signed, in minor units; null for any. Held by the rules: a payment does not say whether its call was signed.';
 COMMENT ON COLUMN limits.max_hour_amount IS 'What the payments made in an hour may come to, in minor units; null for any.';
 COMMENT ON COLUMN limits.max_hour_count IS 'How many payments may be made in an hour; null for any.';
 COMMENT ON COLUMN limits.max_day_amount IS 'What the payments made in a day may come to, in minor units; null for any.';
@@ -226,6 +228,7 @@ CREATE TABLE limit_changes (
     id uuid PRIMARY KEY,
     subject uuid NOT NULL REFERENCES limits,
     max_payment bigint,
+    max_unsigned_payment bigint,
     max_hour_amount bigint,
     max_hour_count bigint,
     max_day_amount bigint,
@@ -238,6 +241,7 @@ COMMENT ON TABLE limit_changes IS 'Who set which limits, written in the commit t
 COMMENT ON COLUMN limit_changes.id IS 'Which change.';
 COMMENT ON COLUMN limit_changes.subject IS 'Whose limits.';
 COMMENT ON COLUMN limit_changes.max_payment IS 'As in limits, from then on.';
+COMMENT ON COLUMN limit_changes.max_unsigned_payment IS 'As in limits, from then on.';
 COMMENT ON COLUMN limit_changes.max_hour_amount IS 'As in limits, from then on.';
 COMMENT ON COLUMN limit_changes.max_hour_count IS 'As in limits, from then on.';
 COMMENT ON COLUMN limit_changes.max_day_amount IS 'As in limits, from then on.';
@@ -942,8 +946,8 @@ GRANT UPDATE (expires_at, revoked_at) ON api_keys TO rialto_platform;
 GRANT DELETE ON request_nonces TO rialto_platform;
 GRANT UPDATE (display_name, iban, debits_pending, debits_posted, credits_pending, credits_posted, closed_at, is_limited)
     ON accounts TO rialto_platform;
-GRANT UPDATE (max_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, hour_since, hour_amount, hour_count, day_since,
-    day_amount, day_count, version) ON limits TO rialto_platform;
+GRANT UPDATE (max_payment, max_unsigned_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, hour_since, hour_amount,
+    hour_count, day_since, day_amount, day_count, version) ON limits TO rialto_platform;
 GRANT UPDATE (state, reason_code, reason_iso_code, reason_message, sequence, updated_at, is_queued, held, capturing, captured, closing)
     ON payments TO rialto_platform;
 GRANT UPDATE (refunded) ON refundable TO rialto_platform;

@@ -133,7 +133,7 @@ CREATE VIEW audit_rows (id, sequence, leaf, is_over) AS
     UNION ALL
     SELECT c.id, 1, row_to_json(limits_body)::text, true FROM limit_changes c JOIN limits t USING (subject)
     CROSS JOIN LATERAL (SELECT 'LIMITS' AS kind, c.id AS change, t.account_id AS account, t.participant_id AS participant, t.currency,
-        c.max_payment, c.max_hour_amount, c.max_hour_count, c.max_day_amount, c.max_day_count, c.by_participant, c.by_credential,
+        c.max_payment, c.max_unsigned_payment, c.max_hour_amount, c.max_hour_count, c.max_day_amount, c.max_day_count, c.by_participant, c.by_credential,
         c.created_at AT TIME ZONE 'UTC' AS at) AS limits_body
     UNION ALL
     SELECT r.id, 1, row_to_json(resolution_body)::text, true FROM resolution_acts r

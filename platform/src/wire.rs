@@ -74,6 +74,7 @@ pub fn limits(currency: Currency, found: Option<&Limits>, now: SystemTime) -> li
             hour_payments: rules.hour.payments,
             day_minor_units: rules.day.minor_units,
             day_payments: rules.day.payments,
+            unsigned_payment_minor_units: rules.unsigned_payment_minor_units,
         }),
         hour: found.map(|found| used(found.hour.at(Window::Hour, now))),
         day: found.map(|found| used(found.day.at(Window::Day, now))),

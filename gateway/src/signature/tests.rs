@@ -212,6 +212,24 @@ fn whom_a_call_is_for_can_be_covered() {
     assert_eq!(of("/a"), None);
 }
 
+/// What docs/signing.md has for whoever writes an implementation, and what this one makes of it.
+#[test]
+fn the_signature_that_the_documents_show_is_good() {
+    const PEM: &[u8] = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF\n-----END PRIVATE KEY-----\n";
+    let path = "/rialto.payments.v1.PaymentService/CancelPayment";
+    let content = b"\0\0\0\0\x26\x0a\x24pay_01a20817ad4c77beaa80ae72e3803a2c";
+    let signer = Signer::new(PEM).expect("good");
+    let headers =
+        signer.sign(path, content, NOW, "2f1b6e0c-9d3a-4f57-8c61-0e7d5b9a4c12").expect("can be signed");
+    let shown = include_str!("../../../docs/signing.md");
+    for (name, value) in &headers {
+        let line = format!("\n{name}: {}\n", value.to_str().expect("visible"));
+        assert!(shown.contains(&line), "docs/signing.md has no {line}");
+    }
+    let headers = HeaderMap::from_iter(headers);
+    assert!(verify(&headers, &self::content(path, content), signer.verification_key(), at(NOW)).is_ok());
+}
+
 /// RFC 9421, appendix B.2.6, with the public key of B.1.4.
 #[test]
 fn the_signature_of_the_rfc_is_good() {

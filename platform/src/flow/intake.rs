@@ -79,7 +79,8 @@ impl Flow {
             self.directory.admit(&order.payee, order.amount.currency(), self.channel.is_open());
         let id = PaymentId::new(&self.clock);
         let request = caller.request(&order.request_id, fingerprint);
-        let pay = Pay { id, uetr: Uuid::new_v4(), request, order, bank, validate_only };
+        let is_signed = caller.signature.is_some();
+        let pay = Pay { id, uetr: Uuid::new_v4(), request, order, bank, validate_only, is_signed };
         self.make(caller, id, Command::Pay(Box::new(pay)), place).await
     }
 

@@ -146,6 +146,7 @@ const FILLS: &[(&str, &str, Fill)] = &[
     ("Limits", "hour_payments", Fill::Absent),
     ("Limits", "day_minor_units", Fill::Absent),
     ("Limits", "day_payments", Fill::Absent),
+    ("Limits", "unsigned_payment_minor_units", Fill::Absent),
     ("*", "amount", Fill::Parts),
     ("Money", "minor_units", Fill::Number(1)),
     ("*", "currency", Fill::Text("EUR")),

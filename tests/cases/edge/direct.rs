@@ -158,12 +158,24 @@ fn a_signature_is_claimed_before_its_command_is_carried_out() {
         }
         assert!(execute(signed(8), "by-another-key").await.is_none());
         let mut database = sqlx::PgConnection::connect_with(&system.database()).await?;
+        // Somebody else is about to claim it, and nobody can say yet whether they will: nothing is carried out meanwhile.
+        let held = Signature { verification_key: key(7), nonce: uuid::Uuid::new_v4().to_string() };
+        let mut claim = database.begin().await?;
+        sqlx::query("INSERT INTO request_nonces (verification_key, nonce) VALUES ($1, $2)")
+            .bind(&held.verification_key)
+            .bind(&held.nonce)
+            .execute(&mut *claim)
+            .await?;
+        let refused = execute(held.clone(), "never").await.ok_or("carried out without a claim")?;
+        assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+        claim.rollback().await?;
+        assert!(execute(held, "after-all").await.is_none());
         let opened: Vec<String> = sqlx::query_scalar(
             "SELECT request_id FROM accounts WHERE participant_id = 'direct-signer' ORDER BY id",
         )
         .fetch_all(&mut database)
         .await?;
-        assert_eq!(opened, ["once", "by-another-key"]);
+        assert_eq!(opened, ["once", "by-another-key", "after-all"]);
         Ok(())
     });
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::rpc_client::Route;
 use harness::{
     BenchError,
-    client::{Client, order, payee_by_iban},
+    client::{Client, money, order, payee_by_iban},
     process::{KILLED_WITH_PARENT, Process},
     raw,
     signing::{Signing, SigningKey, framed},
@@ -14,6 +14,7 @@ use harness::{
 };
 use prost::Message;
 use proto::{
+    limits::{Limits, SetAccountLimitsRequest},
     participants::{CreateApiKeyRequest, RevokeApiKeyRequest, RotateApiKeyRequest},
     payments::{
         CreatePaymentRequest, CreatePaymentResponse, GetPaymentRequest, PaymentState,
@@ -247,6 +248,38 @@ fn only_what_its_holder_signed_is_carried_out() {
     });
 }
 
+/// High value: whoever has stolen a key that needs no signature pays no more than this with it.
+#[test]
+fn payments_above_the_accounts_rule_are_signed() {
+    run_on_system(async |system| {
+        let (gateway, operator) = (system.gateway()?, shop(system));
+        let payer = funded(&operator, "high-value").await?;
+        let limits = Limits { unsigned_payment_minor_units: Some(99), ..Limits::default() };
+        let set = SetAccountLimitsRequest { account: payer.clone(), limits: Some(limits) };
+        let set = operator.limits.clone().set_account_limits(operator.request(set, None)).await?.into_inner();
+        assert_eq!(set.status.unwrap_or_default().limits, Some(limits));
+        let message = payment(&payer);
+        for validate_only in [true, false] {
+            let message = CreatePaymentRequest { validate_only, ..message.clone() };
+            let status = operator.pay(message, None).await.err().ok_or("paid without a signature")?;
+            let reason = status.get_error_details().error_info().map(|info| info.reason.clone());
+            assert_eq!(
+                (status.code(), reason.as_deref()),
+                (Code::FailedPrecondition, Some("SIGNATURE_REQUIRED"))
+            );
+        }
+        let small = CreatePaymentRequest { amount: Some(money(99, "EUR")), ..payment(&payer) };
+        assert_eq!(operator.pay(small, None).await?.payment.state(), PaymentState::Succeeded);
+        // The same request, signed with another key of the same participant.
+        let holder = Holder::new(system, &["payer-app"]).await?;
+        let client = Client::new(&gateway, &holder.key)?;
+        let signed = client.signed(message, PAY, &holder.signing)?;
+        let paid = client.payments.clone().create_payment(signed).await?.into_inner();
+        assert_eq!(paid.payment.unwrap_or_default().state(), PaymentState::Succeeded);
+        Ok(())
+    });
+}
+
 #[test]
 fn a_read_may_be_signed_and_then_well() {
     run_on_system(async |system| {
@@ -260,6 +293,11 @@ fn a_read_may_be_signed_and_then_well() {
             let found = call(&gateway, READ, &holder.credential(), metadata.clone(), &signing.content).await;
             assert_eq!(refusal(found).0, Code::NotFound);
         }
+        // The gateway reads no more of a signed call than of any other.
+        let long = Signing { content: framed(&[b'x'; (64 << 10) + 1]), ..Signing::of(READ, &message) };
+        let found =
+            call(&gateway, READ, &holder.credential(), holder.signing.sign(&long)?, &long.content).await;
+        assert_eq!(refusal(found).0, Code::OutOfRange);
         let found = call(&gateway, ACCOUNT, &holder.credential(), metadata, &signing.content).await;
         is_refused("another read", found, "SIGNATURE_INVALID");
         Ok(())
