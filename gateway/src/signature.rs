@@ -168,8 +168,8 @@ impl Terms {
             let text = || value.as_string().map(|text| text.as_str().to_owned());
             let number = || value.as_integer().map(i64::from);
             let is_understood = match name.as_str() {
-                "created" => number().is_some_and(|number| created.insert(number) == &number),
-                "expires" => number().is_some_and(|number| expires.insert(number) == &number),
+                "created" => number().map(|number| created = Some(number)).is_some(),
+                "expires" => number().map(|number| expires = Some(number)).is_some(),
                 "nonce" => text().map(|text| nonce = Some(text)).is_some(),
                 "keyid" => text().map(|text| key_id = Some(text)).is_some(),
                 "alg" => text().is_some_and(|alg| alg == "ed25519"),
