@@ -85,6 +85,11 @@ impl Fault {
         Self::new(Code::Unauthenticated, "UNAUTHENTICATED", hint)
     }
 
+    /// Somebody known is calling, and their call's signature is not what it must be.
+    pub fn bad_signature(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Code::Unauthenticated, reason, message)
+    }
+
     /// The caller is known and may not do this.
     pub fn permission_denied(message: impl Into<String>) -> Self {
         Self::new(Code::PermissionDenied, "PERMISSION_DENIED", message)

@@ -21,3 +21,4 @@ pub mod telemetry;
 pub mod text;
 pub mod tls;
 pub mod trace;
+pub mod verification_key;

@@ -13,6 +13,7 @@ use crate::{
     id::{AccountId, ApiKeyId, PaymentId},
     money::{Currency, Money},
     role::Role,
+    verification_key::VerificationKey,
 };
 
 /// What a caller asked to be paid.
@@ -139,6 +140,8 @@ pub struct ApiKeyOrder {
     pub label: String,
     /// When it ends, if ever.
     pub expires_at: Option<SystemTime>,
+    /// What its calls are verified with that are signed, if they are.
+    pub verification_key: Option<VerificationKey>,
 }
 
 /// What a caller asked to be made: an API key in another's place.
@@ -152,6 +155,8 @@ pub struct RotationOrder {
     pub overlap: Duration,
     /// When the new one ends, if ever.
     pub expires_at: Option<SystemTime>,
+    /// What the new one's calls are verified with that are signed; as before if it does not say.
+    pub verification_key: Option<VerificationKey>,
 }
 
 /// The payment's unique reference for tracing it with banks (UUIDv4, ISO 20022 UETR).
@@ -171,6 +176,8 @@ pub enum LimitSubject {
 pub struct LimitRules {
     /// Minor units of one payment.
     pub payment_minor_units: Option<i64>,
+    /// Minor units of one payment whose call is not signed.
+    pub unsigned_payment_minor_units: Option<i64>,
     /// Of payments made in one hour.
     pub hour: LimitRule,
     /// Of payments made in one day.

@@ -1,6 +1,7 @@
 //! What a caller may do.
 
 pub use common::role::Role;
+use common::verification_key::VerificationKey;
 
 /// Something that callers ask for and that not everyone may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,15 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether anything may be other than before when it is done.
+    pub fn changes(self) -> bool {
+        match self {
+            Self::Pay | Self::Refund | Self::OpenAccount | Self::Deposit | Self::LimitAccounts => true,
+            Self::Resolve | Self::ManageKeys | Self::ManageParticipants => true,
+            Self::Read | Self::ReadDeposits | Self::ReadAlarms | Self::ReadSettings | Self::ReadKeys => false,
+        }
+    }
+
     /// Whether a role allows it. What only the house may do takes its participant as well ([`Caller::may`]).
     fn is_allowed_to(self, role: Role) -> bool {
         use Role::{Auditor, Merchant, Operator, PayerApp};
@@ -58,6 +68,8 @@ pub struct Caller {
     pub roles: Vec<Role>,
     /// Which credential it is, for four-eyes rules and the record.
     pub credential: String,
+    /// What the calls are verified with that are signed; those that change something must be, if there is one.
+    pub verification_key: Option<VerificationKey>,
 }
 
 impl Caller {

@@ -47,6 +47,31 @@ pub enum Job {
         /// What it is for; may be given several times.
         #[arg(long = "role", required = true, value_enum)]
         roles: Vec<Role>,
+        /// Have its calls signed that change anything: what `gateway new-signing-key` printed.
+        #[arg(long, value_name = "BASE64")]
+        verification_key: Option<String>,
+    },
+    /// Make a signing key (Ed25519): writes the private half, which never leaves its holder, to a new file, and prints the public
+    /// half, the verification_key of an API key.
+    NewSigningKey {
+        /// The file for the private half (PKCS#8 in PEM); there must be none.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Sign a call (RFC 9421): prints its headers, for five minutes and one call. docs/signing.md has examples.
+    Sign {
+        /// The private half of a signing key (PKCS#8 in PEM).
+        #[arg(long)]
+        key: PathBuf,
+        /// What is called, e.g. `/rialto.payments.v1.PaymentService/CreatePayment`.
+        #[arg(long)]
+        path: String,
+        /// A file that holds the request's message, as protobuf has it.
+        #[arg(long)]
+        message: PathBuf,
+        /// A file to write the content to: the message with the five bytes that gRPC puts before it.
+        #[arg(long)]
+        content_out: Option<PathBuf>,
     },
 }
 

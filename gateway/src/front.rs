@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use common::{
+    clock::Clock,
     crash_point,
     deadline::Deadline,
     exchange::NotAsked,
@@ -10,7 +11,7 @@ use common::{
     rpc_server::Peer,
     trace::TraceParent,
 };
-use proto::platform::{Command, command::Operation, reply};
+use proto::platform::{Command, Signature, command::Operation, reply};
 use tonic::{Request, Response, Status, metadata::MetadataValue};
 use tracing::Instrument;
 
@@ -19,6 +20,7 @@ use crate::{
     participant::Participants,
     platform_link::PlatformLink,
     quota::Quotas,
+    signature::{self, Content, Refused},
 };
 
 /// The metadata of an answer that an earlier request was given already.
@@ -30,12 +32,26 @@ pub struct Front {
     participants: Arc<Participants>,
     quotas: Arc<Quotas>,
     platform: PlatformLink,
+    clock: Clock,
+}
+
+/// A call that is to be carried out.
+struct Call<'a> {
+    caller: &'a Caller,
+    deadline: Deadline,
+    trace: TraceParent,
+    signature: Option<Signature>,
 }
 
 impl Front {
-    /// A front for these participants at these rates, before that platform.
-    pub fn new(participants: Arc<Participants>, quotas: Arc<Quotas>, platform: PlatformLink) -> Self {
-        Self { participants, quotas, platform }
+    /// A front for these participants at these rates, before that platform; signatures are judged by the clock.
+    pub fn new(
+        participants: Arc<Participants>,
+        quotas: Arc<Quotas>,
+        platform: PlatformLink,
+        clock: Clock,
+    ) -> Self {
+        Self { participants, quotas, platform, clock }
     }
 
     /// Carries one request: `check` finds what is wrong with it, `operation` makes it a command, and `response` takes its
@@ -67,6 +83,7 @@ impl Front {
                 Fault::permission_denied(format!("no role of this credential allows {action:?}")).into()
             );
         }
+        let signature = self.signature(&request, &caller, action)?;
         check(request.get_ref()).map_err(Fault::invalid)?;
         if deadline.is_too_short() {
             return Err(Fault::deadline_too_short().into());
@@ -77,14 +94,31 @@ impl Front {
             tracing::info_span!("call", trace_id = %trace.trace_id(), participant = caller.participant);
         let trace = trace.adopt(&span);
         let operation = operation(request.into_inner());
-        self.ask(&caller, deadline, trace, operation, response).instrument(span).await
+        let call = Call { caller: &caller, deadline, trace, signature };
+        self.ask(call, operation, response).instrument(span).await
+    }
+
+    /// The signature of a call that changes something, if it has one. One that does not hold is refused in every call, and so is a call
+    /// without one that must have it.
+    fn signature<Q>(
+        &self,
+        request: &Request<Q>,
+        caller: &Caller,
+        action: Action,
+    ) -> Result<Option<Signature>, Fault> {
+        let Some(content) = request.extensions().get::<Content>() else {
+            let may_be_unsigned = caller.verification_key.is_none() || !action.changes();
+            return if may_be_unsigned { Ok(None) } else { Err(Refused::Missing.into()) };
+        };
+        let key = caller.verification_key.as_ref().ok_or(Refused::NoKey)?;
+        let nonce = signature::verify(request.metadata().as_ref(), content, key, self.clock.now())?;
+        let verification_key = key.as_bytes().to_vec();
+        Ok(action.changes().then_some(Signature { verification_key, nonce }))
     }
 
     async fn ask<A>(
         &self,
-        caller: &Caller,
-        deadline: Deadline,
-        trace: TraceParent,
+        Call { caller, deadline, trace, signature }: Call<'_>,
         operation: Operation,
         response: impl FnOnce(reply::Result) -> Option<A>,
     ) -> Result<Response<A>, Status> {
@@ -95,6 +129,7 @@ impl Front {
             traceparent: trace.to_string(),
             actor: caller.credential.clone(),
             is_house: self.participants.is_house(caller),
+            signature,
             operation: Some(operation),
         };
         crash_point::here("gateway.before_platform");

@@ -12,10 +12,11 @@ pub mod participant_service;
 pub mod payment_service;
 pub mod platform_link;
 pub mod quota;
+pub mod signature;
 
 use std::{error::Error, sync::Arc};
 
-use common::{lifecycle::Lifecycle, rpc_server};
+use common::{clock::Clock, lifecycle::Lifecycle, rpc_server};
 use proto::{
     accounts::account_service_server::{self, AccountServiceServer},
     audit::audit_service_server::{self, AuditServiceServer},
@@ -28,11 +29,12 @@ use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
 };
+use tonic::service::LayerExt;
 
 use crate::{
     account_service::Accounts, audit_service::Audit, config::Config, front::Front, limit_service::Limits,
     operations_service::Operations, participant::Participants,
-    participant_service::ParticipantAdministration, payment_service::Payments,
+    participant_service::ParticipantAdministration, payment_service::Payments, signature::ReadSignedLayer,
 };
 
 const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
@@ -69,7 +71,7 @@ pub async fn run(
     }
     let quotas = Arc::new(config.quotas);
     tokio::spawn(Arc::clone(&quotas).keep_forgetting());
-    let front = Front::new(participants, quotas, platform);
+    let front = Front::new(participants, quotas, platform, Clock::system());
     let payments = PaymentServiceServer::new(Payments::new(front.clone()));
     let accounts = AccountServiceServer::new(Accounts::new(front.clone()));
     let administration = ParticipantAdministration::new(front.clone(), hasher);
@@ -77,13 +79,14 @@ pub async fn run(
     let operations = OperationsServiceServer::new(Operations::new(front.clone(), own_settings));
     let limits = LimitServiceServer::new(Limits::new(front.clone()));
     let audit = AuditServiceServer::new(Audit::new(front));
+    let signed = ReadSignedLayer { max_message_bytes: MAX_REQUEST_BYTES };
     let add = |routes: &mut tonic::service::RoutesBuilder| {
-        routes.add_service(payments.max_decoding_message_size(MAX_REQUEST_BYTES));
-        routes.add_service(accounts.max_decoding_message_size(MAX_REQUEST_BYTES));
-        routes.add_service(administration.max_decoding_message_size(MAX_REQUEST_BYTES));
-        routes.add_service(operations.max_decoding_message_size(MAX_REQUEST_BYTES));
-        routes.add_service(limits.max_decoding_message_size(MAX_REQUEST_BYTES));
-        routes.add_service(audit.max_decoding_message_size(MAX_REQUEST_BYTES));
+        routes.add_service(signed.named_layer(payments.max_decoding_message_size(MAX_REQUEST_BYTES)));
+        routes.add_service(signed.named_layer(accounts.max_decoding_message_size(MAX_REQUEST_BYTES)));
+        routes.add_service(signed.named_layer(administration.max_decoding_message_size(MAX_REQUEST_BYTES)));
+        routes.add_service(signed.named_layer(operations.max_decoding_message_size(MAX_REQUEST_BYTES)));
+        routes.add_service(signed.named_layer(limits.max_decoding_message_size(MAX_REQUEST_BYTES)));
+        routes.add_service(signed.named_layer(audit.max_decoding_message_size(MAX_REQUEST_BYTES)));
     };
     rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await
 }

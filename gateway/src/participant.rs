@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn only_one_known_key_is_let_in() {
         let roles = ["payer-app".to_owned(), "operator".to_owned()];
-        let (key, entry) = new_key(&hasher(), "shop", &roles).expect("key");
+        let (key, entry) = new_key(&hasher(), "shop", &roles, None).expect("key");
         let participants = participants(&entry).expect("good");
         let caller = participants.identify_at_once(&metadata(&[&format!("Bearer {key}")])).expect("known");
         assert_eq!(caller.participant, "shop");
@@ -279,7 +279,7 @@ mod tests {
     fn on_record(end: Option<Duration>) -> (Participants, [MetadataMap; 2], KnownCallers, Clock) {
         let now = std::time::UNIX_EPOCH + Duration::from_secs(1_000);
         let clock = Clock::manual(now);
-        let (in_file, entry) = new_key(&hasher(), "shop", &["operator".to_owned()]).expect("key");
+        let (in_file, entry) = new_key(&hasher(), "shop", &["operator".to_owned()], None).expect("key");
         let participants = Participants { clock: clock.clone(), ..participants(&entry).expect("good") };
         let (key, hash) = hasher().make().expect("randomness");
         let known = KnownCallers {
@@ -289,6 +289,7 @@ mod tests {
                 roles: vec!["auditor".to_owned()],
                 credential: "key_1".to_owned(),
                 expire_time: end.map(|end| (now + end).into()),
+                verification_key: Vec::new(),
             }],
             disabled_participants: Vec::new(),
         };

@@ -190,6 +190,7 @@ CREATE TABLE limits (
     participant_id text NOT NULL REFERENCES participants,
     currency text NOT NULL,
     max_payment bigint,
+    max_unsigned_payment bigint,
     max_hour_amount bigint,
     max_hour_count bigint,
     max_day_amount bigint,
@@ -201,8 +202,8 @@ CREATE TABLE limits (
     day_amount bigint NOT NULL DEFAULT 0,
     day_count bigint NOT NULL DEFAULT 0,
     version bigint NOT NULL DEFAULT 1,
-    CONSTRAINT limits_not_negative CHECK (LEAST(max_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, hour_amount,
-        hour_count, day_amount, day_count) >= 0)
+    CONSTRAINT limits_not_negative CHECK (LEAST(max_payment, max_unsigned_payment, max_hour_amount, max_hour_count, max_day_amount,
+        max_day_count, hour_amount, hour_count, day_amount, day_count) >= 0)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE limits IS 'What an account, or a participant in a currency, may pay, and what of it is used. Whoever has a row here is counted for ever.';
 COMMENT ON COLUMN limits.subject IS 'The account''s number, or a hash of participant and currency (platform/src/store/limits.rs). Immutable.';
@@ -210,6 +211,7 @@ COMMENT ON COLUMN limits.account_id IS 'The account; null for a participant. Imm
 COMMENT ON COLUMN limits.participant_id IS 'The participant, or whose account it is. Immutable.';
 COMMENT ON COLUMN limits.currency IS 'Of all amounts here (ISO 4217). Immutable.';
 COMMENT ON COLUMN limits.max_payment IS 'What one payment may come to, in minor units; null for any.';
+COMMENT ON COLUMN limits.max_unsigned_payment IS 'What one payment may come to whose call is not signed, in minor units; null for any. Held by the rules: a payment does not say whether its call was signed.';
 COMMENT ON COLUMN limits.max_hour_amount IS 'What the payments made in an hour may come to, in minor units; null for any.';
 COMMENT ON COLUMN limits.max_hour_count IS 'How many payments may be made in an hour; null for any.';
 COMMENT ON COLUMN limits.max_day_amount IS 'What the payments made in a day may come to, in minor units; null for any.';
@@ -226,6 +228,7 @@ CREATE TABLE limit_changes (
     id uuid PRIMARY KEY,
     subject uuid NOT NULL REFERENCES limits,
     max_payment bigint,
+    max_unsigned_payment bigint,
     max_hour_amount bigint,
     max_hour_count bigint,
     max_day_amount bigint,
@@ -238,6 +241,7 @@ COMMENT ON TABLE limit_changes IS 'Who set which limits, written in the commit t
 COMMENT ON COLUMN limit_changes.id IS 'Which change.';
 COMMENT ON COLUMN limit_changes.subject IS 'Whose limits.';
 COMMENT ON COLUMN limit_changes.max_payment IS 'As in limits, from then on.';
+COMMENT ON COLUMN limit_changes.max_unsigned_payment IS 'As in limits, from then on.';
 COMMENT ON COLUMN limit_changes.max_hour_amount IS 'As in limits, from then on.';
 COMMENT ON COLUMN limit_changes.max_hour_count IS 'As in limits, from then on.';
 COMMENT ON COLUMN limit_changes.max_day_amount IS 'As in limits, from then on.';
@@ -450,6 +454,7 @@ CREATE TABLE api_keys (
     created_at timestamptz NOT NULL,
     expires_at timestamptz,
     revoked_at timestamptz,
+    verification_key bytea CHECK (length(verification_key) = 32),
     CONSTRAINT api_keys_request_is_unique UNIQUE (requested_by, request_id)
 );
 CREATE INDEX api_keys_of_participant ON api_keys (participant_id, id);
@@ -468,6 +473,19 @@ COMMENT ON COLUMN api_keys.request_fingerprint IS 'A hash of that request. Immut
 COMMENT ON COLUMN api_keys.created_at IS 'When it was made. Immutable.';
 COMMENT ON COLUMN api_keys.expires_at IS 'When it ends by itself, if ever. Only comes closer.';
 COMMENT ON COLUMN api_keys.revoked_at IS 'When it was revoked. Never changes once it is set.';
+COMMENT ON COLUMN api_keys.verification_key IS 'The public half (Ed25519) of the key that its calls are signed with, if they are. Immutable.';
+
+CREATE TABLE request_nonces (
+    verification_key bytea NOT NULL CHECK (length(verification_key) = 32),
+    nonce text NOT NULL CHECK (length(nonce) BETWEEN 16 AND 128),
+    claimed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (verification_key, nonce)
+);
+CREATE INDEX request_nonces_by_age ON request_nonces (claimed_at);
+COMMENT ON TABLE request_nonces IS 'The signed calls of late, so that each is carried out once. Kept for longer than any gateway believes a signature; then deleted.';
+COMMENT ON COLUMN request_nonces.verification_key IS 'What the signature was verified with. Immutable.';
+COMMENT ON COLUMN request_nonces.nonce IS 'What tells the signature from every other one with this key. Immutable.';
+COMMENT ON COLUMN request_nonces.claimed_at IS 'When it was claimed, by the clock of the database alone. Immutable.';
 
 CREATE TABLE identity_acts (
     id uuid NOT NULL CONSTRAINT identity_acts_id_is_unique UNIQUE,
@@ -539,12 +557,18 @@ CREATE TRIGGER participants_identity_immutable BEFORE UPDATE OF id, created_at O
 CREATE TRIGGER api_keys_permanent BEFORE DELETE OR TRUNCATE ON api_keys
     EXECUTE FUNCTION refuse_change('what is on record of API keys stays');
 CREATE TRIGGER api_keys_identity_immutable BEFORE UPDATE OF
-    id, participant_id, hash, roles, label, credential, replaces, requested_by, request_id, request_fingerprint, created_at ON api_keys
+    id, participant_id, hash, roles, label, credential, replaces, requested_by, request_id, request_fingerprint, created_at,
+    verification_key ON api_keys
     EXECUTE FUNCTION refuse_change('what an API key is never changes');
 CREATE TRIGGER api_keys_only_end BEFORE UPDATE ON api_keys FOR EACH ROW WHEN (
         (OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at)
         OR (OLD.expires_at IS NOT NULL AND (NEW.expires_at IS NULL OR NEW.expires_at > OLD.expires_at)))
     EXECUTE FUNCTION refuse_change('an API key only ends, and never later than it was to');
+CREATE TRIGGER request_nonces_immutable BEFORE UPDATE OR TRUNCATE ON request_nonces
+    EXECUTE FUNCTION refuse_change('a claim never changes');
+-- Longer than from the earliest moment at which a gateway may believe a signature (5 min before it was made) to the latest (5 min after).
+CREATE TRIGGER request_nonces_stay BEFORE DELETE ON request_nonces FOR EACH ROW WHEN (OLD.claimed_at > now() - interval '20 minutes')
+    EXECUTE FUNCTION refuse_change('a claim stays for as long as its signature may be believed');
 
 -- The same table of transitions as platform/src/domain/payment/state.rs. A function, since each statement reads the conditions of its
 -- triggers and the checks of its tables anew, and a function is read once a connection.
@@ -916,13 +940,14 @@ EXCEPTION
 END $$;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO rialto_platform;
 GRANT INSERT ON participants, accounts, payments, refundable, deposits, transfers, payment_events, first_leases, dispatches, alarms,
-    resolutions, resolution_acts, api_keys, identity_acts, limits, limit_changes TO rialto_platform;
+    resolutions, resolution_acts, api_keys, identity_acts, request_nonces, limits, limit_changes TO rialto_platform;
 GRANT UPDATE (disabled_at) ON participants TO rialto_platform;
 GRANT UPDATE (expires_at, revoked_at) ON api_keys TO rialto_platform;
+GRANT DELETE ON request_nonces TO rialto_platform;
 GRANT UPDATE (display_name, iban, debits_pending, debits_posted, credits_pending, credits_posted, closed_at, is_limited)
     ON accounts TO rialto_platform;
-GRANT UPDATE (max_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, hour_since, hour_amount, hour_count, day_since,
-    day_amount, day_count, version) ON limits TO rialto_platform;
+GRANT UPDATE (max_payment, max_unsigned_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, hour_since, hour_amount,
+    hour_count, day_since, day_amount, day_count, version) ON limits TO rialto_platform;
 GRANT UPDATE (state, reason_code, reason_iso_code, reason_message, sequence, updated_at, is_queued, held, capturing, captured, closing)
     ON payments TO rialto_platform;
 GRANT UPDATE (refunded) ON refundable TO rialto_platform;

@@ -133,7 +133,7 @@ CREATE VIEW audit_rows (id, sequence, leaf, is_over) AS
     UNION ALL
     SELECT c.id, 1, row_to_json(limits_body)::text, true FROM limit_changes c JOIN limits t USING (subject)
     CROSS JOIN LATERAL (SELECT 'LIMITS' AS kind, c.id AS change, t.account_id AS account, t.participant_id AS participant, t.currency,
-        c.max_payment, c.max_hour_amount, c.max_hour_count, c.max_day_amount, c.max_day_count, c.by_participant, c.by_credential,
+        c.max_payment, c.max_unsigned_payment, c.max_hour_amount, c.max_hour_count, c.max_day_amount, c.max_day_count, c.by_participant, c.by_credential,
         c.created_at AT TIME ZONE 'UTC' AS at) AS limits_body
     UNION ALL
     SELECT r.id, 1, row_to_json(resolution_body)::text, true FROM resolution_acts r
@@ -144,7 +144,8 @@ CREATE VIEW audit_rows (id, sequence, leaf, is_over) AS
     SELECT i.id, 1, row_to_json(act_body)::text, true FROM identity_acts i LEFT JOIN api_keys k ON k.id = i.api_key_id
     CROSS JOIN LATERAL (SELECT 'IDENTITY_ACT' AS kind, i.id AS act, i.number, i.act AS done, i.participant_id AS participant,
         i.by_participant, i.by_credential, i.created_at AT TIME ZONE 'UTC' AS at, i.api_key_id AS api_key,
-        k.participant_id AS key_participant, encode(k.hash, 'hex') AS key_hash, k.roles, k.label, k.credential, k.replaces) AS act_body;
+        k.participant_id AS key_participant, encode(k.hash, 'hex') AS key_hash, k.roles, k.label, k.credential, k.replaces,
+        encode(k.verification_key, 'hex') AS verification_key) AS act_body;
 COMMENT ON VIEW audit_rows IS 'What there is to seal: each thing that was decided by its number and step, as the text of its leaf, and whether nothing more follows of it.';
 
 GRANT SELECT ON audit_horizon, audit_seals, audit_nodes, audit_unfinished, audit_rows TO rialto_platform;

@@ -108,5 +108,6 @@ fn known_key(key: WorkingKey) -> platform::KnownApiKey {
         roles: key.roles,
         credential: key.credential,
         expire_time: key.expires_at.map(|at| convert::time_to_wire(at.into())),
+        verification_key: key.verification_key.unwrap_or_default(),
     }
 }

@@ -60,6 +60,9 @@ impl Commands {
     pub async fn execute(&self, caller: &Caller, operation: Operation) -> Done {
         common::text::participant(&caller.participant)
             .map_err(|complaint| invalid("participant", &complaint))?;
+        if let Some(signature) = &caller.signature {
+            Box::pin(self.flow.claim(signature, caller.deadline)).await?;
+        }
         match operation {
             Operation::CreatePayment(request) => self.create_payment(caller, request).await,
             // In a place of its own: what is rare is larger, and would be carried along with every payment.

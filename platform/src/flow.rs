@@ -13,7 +13,8 @@ mod pace;
 pub mod recover;
 pub mod seal;
 pub mod settle;
-pub mod waiters;
+pub mod signatures;
+mod waiters;
 
 use std::{sync::Arc, time::Duration};
 
@@ -98,6 +99,7 @@ impl Flow {
         tokio::spawn(recover::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(overdue::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(deposits::run(Arc::clone(&flow), lifecycle.clone()));
+        tokio::spawn(signatures::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(seal::run(Arc::clone(&flow), lifecycle.clone(), flow.limits.seal_after));
         if let Some(keep) = flow.limits.archive_after {
             tokio::spawn(archive::run(Arc::clone(&flow), lifecycle.clone(), keep));

@@ -51,6 +51,7 @@ async fn execute(commands: Commands, command: Command) -> Reply {
             participant: command.participant,
             actor: command.actor,
             is_house: command.is_house,
+            signature: command.signature,
             trace: trace.adopt(&span),
             deadline: Deadline::after(Duration::from_millis(command.budget_ms.into())),
         };

@@ -15,6 +15,7 @@ pub mod load;
 pub mod participants;
 pub mod payments;
 pub mod refunds;
+pub mod request_nonces;
 pub mod resolutions;
 pub mod save;
 pub mod schema;

@@ -74,6 +74,7 @@ pub fn limits(currency: Currency, found: Option<&Limits>, now: SystemTime) -> li
             hour_payments: rules.hour.payments,
             day_minor_units: rules.day.minor_units,
             day_payments: rules.day.payments,
+            unsigned_payment_minor_units: rules.unsigned_payment_minor_units,
         }),
         hour: found.map(|found| used(found.hour.at(Window::Hour, now))),
         day: found.map(|found| used(found.day.at(Window::Day, now))),
@@ -266,5 +267,6 @@ pub fn api_key(key: &ApiKey) -> participants::ApiKey {
         expire_time: key.expires_at.map(convert::time_to_wire),
         revoke_time: key.revoked_at.map(convert::time_to_wire),
         replaces: key.replaces.map(|id| id.to_string()).unwrap_or_default(),
+        verification_key: key.verification_key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
     }
 }

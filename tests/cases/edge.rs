@@ -40,6 +40,8 @@ mod settings;
 mod shutdown;
 #[path = "edge/signatures.rs"]
 mod signatures;
+#[path = "edge/signing.rs"]
+mod signing;
 #[path = "edge/tcp.rs"]
 mod tcp;
 #[path = "edge/tls.rs"]

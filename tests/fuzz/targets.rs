@@ -9,6 +9,7 @@ mod headers;
 mod money;
 mod notices;
 mod page_tokens;
+mod request_signatures;
 mod requests;
 mod settings;
 mod signatures;
@@ -31,7 +32,7 @@ pub struct Named {
 }
 
 /// All of them.
-pub const ALL: [Named; 11] = [
+pub const ALL: [Named; 12] = [
     Named {
         name: "requests",
         about: "callers' requests: decoded, checked, written again",
@@ -46,6 +47,11 @@ pub const ALL: [Named; 11] = [
     Named { name: "answers", about: "banks' answers: pacs.002, pacs.004, camt.029", make: answers::target },
     Named { name: "notices", about: "what banks say unasked", make: notices::target },
     Named { name: "signatures", about: "signatures over messages (JWS)", make: signatures::target },
+    Named {
+        name: "request_signatures",
+        about: "signatures over callers' calls (RFC 9421)",
+        make: request_signatures::target,
+    },
     Named { name: "page_tokens", about: "where a list goes on", make: page_tokens::target },
     Named {
         name: "settings",

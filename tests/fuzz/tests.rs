@@ -34,6 +34,7 @@ short_runs! {
     answers: 6_000,
     notices: 6_000,
     signatures: 6_000,
+    request_signatures: 6_000,
     page_tokens: 20_000,
     settings: 4_000,
     credentials: 5_000,

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use common::rpc_client::Route;
+use prost::Message;
 use proto::{
     accounts::{
         Account, ApproveDepositRequest, CreateAccountRequest, Deposit, DepositRequest, DepositState,
@@ -22,11 +23,14 @@ use proto::{
 };
 use tonic::{
     Request, Status,
-    metadata::{Ascii, MetadataValue},
+    metadata::{Ascii, MetadataMap, MetadataValue},
     transport::Channel,
 };
 
-use crate::BenchError;
+use crate::{
+    BenchError,
+    signing::{Signing, SigningKey},
+};
 
 /// Calls the gateway with one API key. Clones share the connection.
 #[derive(Clone, Debug)]
@@ -95,6 +99,25 @@ impl Client {
             request.set_timeout(timeout);
         }
         request
+    }
+
+    /// A request with this caller's key that calls `path` and is signed.
+    ///
+    /// # Errors
+    /// When something of it can't be sent.
+    pub fn signed<T: Message>(
+        &self,
+        message: T,
+        path: &str,
+        key: &SigningKey,
+    ) -> Result<Request<T>, BenchError> {
+        let signature = key.sign(&Signing::of(path, &message))?;
+        let mut request = self.request(message, None);
+        let headers = std::mem::take(request.metadata_mut()).into_headers();
+        let all = headers.into_iter().chain(signature.into_headers());
+        *request.metadata_mut() =
+            MetadataMap::from_headers(all.filter_map(|(name, value)| Some((name?, value))).collect());
+        Ok(request)
     }
 
     /// Makes a payment.
@@ -169,7 +192,7 @@ impl Client {
             participant: participant.to_owned(),
             roles: roles.iter().map(|&role| role.to_owned()).collect(),
             label: format!("made by {request_id}"),
-            expire_time: None,
+            ..CreateApiKeyRequest::default()
         };
         let response = self.participants.clone().create_api_key(self.request(message, None)).await?;
         Ok(response.into_inner())

@@ -16,6 +16,7 @@ pub mod process;
 pub mod provider;
 pub mod raw;
 pub mod sample;
+pub mod signing;
 pub mod system;
 pub mod usage;
 pub mod wait;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use common::{settings::Secret, text};
+use common::{settings::Secret, text, verification_key::VerificationKey};
 
 /// How an API key begins.
 const PREFIX: &str = "rk_";
@@ -74,16 +74,22 @@ pub(super) fn read_hash(text: &str) -> Result<blake3::Hash, String> {
     })
 }
 
-/// A new API key, and the entry of the key file that lets it in.
+/// A new API key, and the entry of the key file that lets it in; with a verification key its calls must be signed.
 ///
 /// # Errors
 /// When the name is no participant's or the system has no randomness.
-pub fn new_key(hasher: &KeyHasher, participant: &str, roles: &[String]) -> Result<(String, String), String> {
+pub fn new_key(
+    hasher: &KeyHasher,
+    participant: &str,
+    roles: &[String],
+    verification_key: Option<&VerificationKey>,
+) -> Result<(String, String), String> {
     text::participant(participant).map_err(|complaint| format!("--participant {complaint}"))?;
     let (key, hash) = hasher.make()?;
     let roles: Vec<String> = roles.iter().map(|role| format!("{role:?}")).collect();
+    let signed = verification_key.map(|key| format!("verification_key = \"{key}\"\n")).unwrap_or_default();
     let entry = format!(
-        "[[key]]\nparticipant = \"{participant}\"\nroles = [{}]\nhash = \"{HASH_PREFIX}{}\"\n",
+        "[[key]]\nparticipant = \"{participant}\"\nroles = [{}]\nhash = \"{HASH_PREFIX}{}\"\n{signed}",
         roles.join(", "),
         hash.to_hex()
     );

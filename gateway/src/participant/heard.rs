@@ -6,6 +6,7 @@ use std::{
     time::SystemTime,
 };
 
+use common::verification_key::VerificationKey;
 use proto::{
     convert,
     platform::{KnownApiKey, KnownCallers},
@@ -46,14 +47,18 @@ impl Heard {
     }
 }
 
-/// A key whose end or hash can't be read is left out: letting it in would be a guess.
+/// A key of which anything can't be read is left out: letting it in would be a guess.
 fn read(key: KnownApiKey) -> Option<(blake3::Hash, Key)> {
     let hash = blake3::Hash::from_slice(&key.hash).ok()?;
     let expires_at = match &key.expire_time {
         Some(end) => Some(convert::time(end)?),
         None => None,
     };
+    let verification_key = match key.verification_key.as_slice() {
+        [] => None,
+        bytes => Some(VerificationKey::read(bytes).ok()?),
+    };
     let roles = key.roles.iter().filter_map(|name| Role::named(name)).collect();
-    let caller = Caller { participant: key.participant, roles, credential: key.credential };
+    let caller = Caller { participant: key.participant, roles, credential: key.credential, verification_key };
     Some((hash, Key { caller: Arc::new(caller), expires_at }))
 }

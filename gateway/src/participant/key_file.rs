@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use common::text;
+use common::{text, verification_key::VerificationKey};
 use serde::Deserialize;
 
 use super::api_key;
@@ -62,6 +62,7 @@ struct KeyEntry {
     participant: String,
     roles: Vec<Role>,
     hash: String,
+    verification_key: Option<String>,
 }
 
 fn read(file: &Path) -> Result<FileKeys, String> {
@@ -81,6 +82,10 @@ fn read(file: &Path) -> Result<FileKeys, String> {
         if entry.roles.is_empty() {
             problem("roles must name at least one role");
         }
+        let verification_key = entry.verification_key.as_deref().map(VerificationKey::parse).transpose();
+        if let Err(complaint) = verification_key {
+            problem(&format!("verification_key {complaint}"));
+        }
         let hash = match api_key::read_hash(&entry.hash) {
             Ok(hash) => hash,
             Err(complaint) => {
@@ -89,7 +94,9 @@ fn read(file: &Path) -> Result<FileKeys, String> {
             }
         };
         let credential = hash.to_hex().chars().take(CREDENTIAL_DIGITS).collect();
-        let caller = Caller { participant: entry.participant, roles: entry.roles, credential };
+        let verification_key = verification_key.ok().flatten();
+        let caller =
+            Caller { participant: entry.participant, roles: entry.roles, credential, verification_key };
         if by_hash.insert(hash, Arc::new(caller)).is_some() {
             problem("the same hash stands twice");
         }

@@ -186,7 +186,12 @@ impl Tokens {
             return Err(NotLetIn::Unknown("the token's claims name no participant, role or subject"));
         }
         let credential = credential(&claims.iss, &claims.sub);
-        Ok(Caller { participant: claims.rialto_participant, roles: claims.rialto_roles, credential })
+        Ok(Caller {
+            participant: claims.rialto_participant,
+            roles: claims.rialto_roles,
+            credential,
+            verification_key: None,
+        })
     }
 }
 

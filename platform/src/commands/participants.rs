@@ -153,6 +153,7 @@ impl Commands {
             created_at: now,
             expires_at: order.expires_at,
             revoked_at: None,
+            verification_key: order.verification_key,
         })
     }
 
@@ -176,6 +177,7 @@ impl Commands {
             created_at: now,
             expires_at: order.expires_at,
             revoked_at: None,
+            verification_key: order.verification_key.or(replaced.verification_key),
             ..replaced
         };
         Ok((record, now.checked_add(order.overlap)))

@@ -144,6 +144,11 @@ impl Limits {
         self.day.at(Window::Day, now).check(self.rules.day, amount, Window::Day)
     }
 
+    /// Whether a payment of `amount` may be made only by a call that is signed.
+    pub fn needs_signature(&self, amount: Money) -> bool {
+        self.rules.unsigned_payment_minor_units.is_some_and(|most| amount.minor_units() > most)
+    }
+
     /// Counts what a payment that was made at a time uses more, or less, than before.
     pub fn count(&mut self, change: Use, made_at: SystemTime, now: SystemTime) {
         self.hour = self.hour.count(Window::Hour, change, made_at, now);
@@ -199,7 +204,8 @@ mod tests {
         day: (Option<i64>, Option<i64>),
     ) -> Limits {
         let rule = |(minor_units, payments)| LimitRule { minor_units, payments };
-        Limits::new(LimitRules { payment_minor_units: payment, hour: rule(hour), day: rule(day) }, at(0))
+        let (hour, day) = (rule(hour), rule(day));
+        Limits::new(LimitRules { payment_minor_units: payment, hour, day, ..LimitRules::default() }, at(0))
     }
 
     #[test]
@@ -225,6 +231,16 @@ mod tests {
             assert_eq!(pay(&mut limited, 1, at(3)), Err(Exceeded::Number(window)));
         }
         assert_eq!(pay(&mut limits(None, none, (Some(0), None)), 1, at(1)), Err(Exceeded::Sum(Window::Day)));
+    }
+
+    #[test]
+    fn a_payment_may_be_as_large_as_the_rule_says_without_a_signature_and_not_larger() {
+        for (most, amount, needs) in
+            [(None, i64::MAX, false), (Some(0), 1, true), (Some(10), 10, false), (Some(10), 11, true)]
+        {
+            let rules = LimitRules { unsigned_payment_minor_units: most, ..LimitRules::default() };
+            assert_eq!(Limits::new(rules, at(0)).needs_signature(euros(amount)), needs, "{most:?} {amount}");
+        }
     }
 
     #[test]

@@ -31,6 +31,10 @@ impl From<Declined> for Fault {
                 format!("{whose} has another currency than the amount"),
             ),
             Declined::NoRoute(none) => none.into(),
+            Declined::SignatureRequired => Fault::precondition(
+                "SIGNATURE_REQUIRED",
+                "limits of this account or participant have payments of so much signed: nothing was made; sign the same request (docs/signing.md)",
+            ),
             Declined::DepositRefused(refusal) => {
                 let reason = refusal.reason();
                 let code = match refusal {

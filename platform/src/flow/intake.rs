@@ -9,6 +9,7 @@ use common::{
     order::{CaptureOrder, PaymentOrder, RefundOrder},
     trace::TraceParent,
 };
+use proto::platform::Signature;
 use tokio::time::{timeout, timeout_at};
 use uuid::Uuid;
 
@@ -38,6 +39,8 @@ pub struct Caller {
     pub actor: String,
     /// Whether the participant is the house's, whose operators administer the others.
     pub is_house: bool,
+    /// The signature of the call, if it had one.
+    pub signature: Option<Signature>,
     /// The trace.
     pub trace: TraceParent,
     /// When the answer must be there.
@@ -76,7 +79,8 @@ impl Flow {
             self.directory.admit(&order.payee, order.amount.currency(), self.channel.is_open());
         let id = PaymentId::new(&self.clock);
         let request = caller.request(&order.request_id, fingerprint);
-        let pay = Pay { id, uetr: Uuid::new_v4(), request, order, bank, validate_only };
+        let is_signed = caller.signature.is_some();
+        let pay = Pay { id, uetr: Uuid::new_v4(), request, order, bank, validate_only, is_signed };
         self.make(caller, id, Command::Pay(Box::new(pay)), place).await
     }
 

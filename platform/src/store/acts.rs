@@ -82,6 +82,8 @@ pub struct WorkingKey {
     pub credential: String,
     /// When it ends, if ever.
     pub expires_at: Option<OffsetDateTime>,
+    /// What its calls are verified with, if they are signed.
+    pub verification_key: Option<Vec<u8>>,
 }
 
 /// Who may call, as the database has it.
@@ -134,7 +136,7 @@ async fn callers(
         return Ok(None);
     }
     let keys = sqlx::query_as(
-        "SELECT hash, participant_id, roles, credential, expires_at FROM api_keys \
+        "SELECT hash, participant_id, roles, credential, expires_at, verification_key FROM api_keys \
          WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1)",
     );
     let keys = keys.bind(to_sql(now)).fetch_all(&mut *connection).await?;

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use common::{id::ApiKeyId, role::Role};
+use common::{id::ApiKeyId, role::Role, verification_key::VerificationKey};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -42,6 +42,8 @@ pub struct ApiKey {
     pub expires_at: Option<SystemTime>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<SystemTime>,
+    /// What its calls are verified with, if they are signed.
+    pub verification_key: Option<VerificationKey>,
 }
 
 /// A key to be made.
@@ -83,10 +85,11 @@ struct Row {
     created_at: OffsetDateTime,
     expires_at: Option<OffsetDateTime>,
     revoked_at: Option<OffsetDateTime>,
+    verification_key: Option<Vec<u8>>,
 }
 
 const COLUMNS: &str = "id, participant_id, roles, label, credential, replaces, request_id, request_fingerprint, created_at, \
-     expires_at, revoked_at";
+     expires_at, revoked_at, verification_key";
 const SELECT: &str = const_format::concatcp!("SELECT ", COLUMNS, " FROM api_keys ");
 /// The condition that a key works at `$2`.
 const WORKS: &str = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
@@ -95,6 +98,7 @@ impl TryFrom<Row> for ApiKey {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
+        let verification_key = row.verification_key.as_deref().map(VerificationKey::read).transpose();
         let roles: Option<Vec<Role>> = row.roles.iter().map(|name| Role::named(name)).collect();
         Ok(Self {
             id: ApiKeyId::from_uuid(row.id),
@@ -108,6 +112,8 @@ impl TryFrom<Row> for ApiKey {
             created_at: row.created_at.into(),
             expires_at: row.expires_at.map(Into::into),
             revoked_at: row.revoked_at.map(Into::into),
+            verification_key: verification_key
+                .map_err(|_| StoreError::Corrupt("api_keys.verification_key"))?,
         })
     }
 }
@@ -244,7 +250,8 @@ async fn by_request(
 async fn insert(connection: &mut PgConnection, new: &NewApiKey, by: &By<'_>) -> Result<ApiKey, StoreError> {
     const INSERT: &str = const_format::concatcp!(
         "INSERT INTO api_keys (id, participant_id, hash, roles, label, credential, replaces, requested_by, request_id, \
-         request_fingerprint, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING ",
+         request_fingerprint, created_at, expires_at, verification_key) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING ",
         COLUMNS
     );
     let record = &new.record;
@@ -261,6 +268,7 @@ async fn insert(connection: &mut PgConnection, new: &NewApiKey, by: &By<'_>) -> 
         .bind(Uuid::from_bytes(record.fingerprint))
         .bind(to_sql(record.created_at))
         .bind(record.expires_at.map(to_sql))
+        .bind(record.verification_key.as_ref().map(|key| &key.as_bytes()[..]))
         .fetch_one(connection)
         .await?;
     row.try_into()

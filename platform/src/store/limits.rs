@@ -17,8 +17,8 @@ use crate::domain::limits::{Limits, Used, Window};
 /// Accounts of a participant that are limited in one transaction: few, so that their payments hardly wait.
 const ACCOUNTS_AT_ONCE: i64 = 1_000;
 
-const COLUMNS: &str = "l.subject, l.account_id, l.participant_id, l.currency, l.max_payment, l.max_hour_amount, l.max_hour_count, \
-     l.max_day_amount, l.max_day_count, l.hour_since, l.hour_amount, l.hour_count, l.day_since, l.day_amount, l.day_count, l.version";
+const COLUMNS: &str = "l.subject, l.account_id, l.participant_id, l.currency, l.max_payment, l.max_unsigned_payment, \
+     l.max_hour_amount, l.max_hour_count, l.max_day_amount, l.max_day_count, l.hour_since, l.hour_amount, l.hour_count, l.day_since, l.day_amount, l.day_count, l.version";
 
 /// By what a subject's limits are found: an account's number, or a hash that nobody can make collide.
 pub(super) fn subject_key(subject: &LimitSubject) -> Uuid {
@@ -65,6 +65,7 @@ fn limits(row: &PgRow) -> Result<Limits, StoreError> {
     Ok(Limits {
         rules: LimitRules {
             payment_minor_units: row.try_get("max_payment")?,
+            unsigned_payment_minor_units: row.try_get("max_unsigned_payment")?,
             hour: rule("max_hour_amount", "max_hour_count")?,
             day: rule("max_day_amount", "max_day_count")?,
         },
@@ -176,9 +177,11 @@ async fn set(
     };
     let key = subject_key(subject);
     let sql = const_format::concatcp!(
-        "INSERT INTO limits AS l (subject, account_id, participant_id, currency, max_payment, max_hour_amount, max_hour_count, \
-           max_day_amount, max_day_count, hour_since, day_since) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-         ON CONFLICT (subject) DO UPDATE SET max_payment = EXCLUDED.max_payment, max_hour_amount = EXCLUDED.max_hour_amount, \
+        "INSERT INTO limits AS l (subject, account_id, participant_id, currency, max_payment, max_unsigned_payment, max_hour_amount, \
+           max_hour_count, max_day_amount, max_day_count, hour_since, day_since) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         ON CONFLICT (subject) DO UPDATE SET max_payment = EXCLUDED.max_payment, \
+           max_unsigned_payment = EXCLUDED.max_unsigned_payment, max_hour_amount = EXCLUDED.max_hour_amount, \
            max_hour_count = EXCLUDED.max_hour_count, max_day_amount = EXCLUDED.max_day_amount, \
            max_day_count = EXCLUDED.max_day_count, version = l.version + 1 RETURNING ",
         COLUMNS
@@ -190,6 +193,7 @@ async fn set(
         .bind(participant)
         .bind(currency)
         .bind(rules.payment_minor_units)
+        .bind(rules.unsigned_payment_minor_units)
         .bind(rules.hour.minor_units)
         .bind(rules.hour.payments)
         .bind(rules.day.minor_units)
@@ -199,12 +203,14 @@ async fn set(
         .fetch_one(&mut *connection)
         .await?;
     sqlx::query(
-        "INSERT INTO limit_changes (id, subject, max_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, \
-         by_participant, by_credential, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO limit_changes (id, subject, max_payment, max_unsigned_payment, max_hour_amount, max_hour_count, \
+         max_day_amount, max_day_count, by_participant, by_credential, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(by.act.uuid())
     .bind(key)
     .bind(rules.payment_minor_units)
+    .bind(rules.unsigned_payment_minor_units)
     .bind(rules.hour.minor_units)
     .bind(rules.hour.payments)
     .bind(rules.day.minor_units)

@@ -8,6 +8,7 @@ use common::{
     order::{ApiKeyOrder, RotationOrder},
     role::Role,
     text,
+    verification_key::VerificationKey,
 };
 
 use super::order::{check, check_readable};
@@ -41,6 +42,7 @@ pub fn api_key_order(wire: &CreateApiKeyRequest) -> Result<ApiKeyOrder, Vec<Viol
     }
     check_readable("label", &wire.label, &mut violations);
     let expires_at = end(wire.expire_time.as_ref(), &mut violations);
+    let verification_key = verification_key(&wire.verification_key, &mut violations);
     if !violations.is_empty() {
         return Err(violations);
     }
@@ -50,6 +52,7 @@ pub fn api_key_order(wire: &CreateApiKeyRequest) -> Result<ApiKeyOrder, Vec<Viol
         roles,
         label: wire.label.clone(),
         expires_at,
+        verification_key,
     })
 }
 
@@ -71,12 +74,19 @@ pub fn rotation_order(wire: &RotateApiKeyRequest) -> Result<RotationOrder, Vec<V
         violations.push(Violation::new("overlap", "must be from 0 s to 30 days"));
     }
     let expires_at = end(wire.expire_time.as_ref(), &mut violations);
+    let verification_key = verification_key(&wire.verification_key, &mut violations);
     match (api_key, overlap) {
         (Some(api_key), Some(overlap)) if violations.is_empty() => {
-            Ok(RotationOrder { request_id: wire.request_id.clone(), api_key, overlap, expires_at })
+            let request_id = wire.request_id.clone();
+            Ok(RotationOrder { request_id, api_key, overlap, expires_at, verification_key })
         }
         _ => Err(violations),
     }
+}
+
+fn verification_key(wire: &[u8], violations: &mut Vec<Violation>) -> Option<VerificationKey> {
+    let key = (!wire.is_empty()).then(|| VerificationKey::read(wire))?;
+    key.map_err(|what| violations.push(Violation::new("verification_key", what))).ok()
 }
 
 fn end(wire: Option<&prost_types::Timestamp>, violations: &mut Vec<Violation>) -> Option<SystemTime> {

@@ -53,12 +53,14 @@ fn rules(wire: Option<&Limits>, violations: &mut Vec<Violation>) -> Option<Limit
         ("hour_payments", wire.hour_payments),
         ("day_minor_units", wire.day_minor_units),
         ("day_payments", wire.day_payments),
+        ("unsigned_payment_minor_units", wire.unsigned_payment_minor_units),
     ];
     for (field, _) in all.iter().filter(|(_, most)| most.is_some_and(i64::is_negative)) {
         violations.push(Violation::new(format!("limits.{field}"), "must not be negative"));
     }
     Some(LimitRules {
         payment_minor_units: wire.payment_minor_units,
+        unsigned_payment_minor_units: wire.unsigned_payment_minor_units,
         hour: LimitRule { minor_units: wire.hour_minor_units, payments: wire.hour_payments },
         day: LimitRule { minor_units: wire.day_minor_units, payments: wire.day_payments },
     })

@@ -95,7 +95,7 @@ async fn rotate(client: &Client, id: &str, overlap_s: i64) -> Result<RotateApiKe
         request_id: unique("rotation"),
         api_key: id.to_owned(),
         overlap: Some(prost_types::Duration { seconds: overlap_s, nanos: 0 }),
-        expire_time: None,
+        ..RotateApiKeyRequest::default()
     };
     Ok(client.participants.clone().rotate_api_key(client.request(message, None)).await?.into_inner())
 }
@@ -118,7 +118,7 @@ fn a_key_is_shown_once_and_is_nowhere_afterwards() {
             participant: name.clone(),
             roles: vec!["payer-app".to_owned(), "auditor".to_owned()],
             label: record.label.clone(),
-            expire_time: None,
+            ..CreateApiKeyRequest::default()
         };
         let create =
             async |message| house.participants.clone().create_api_key(house.request(message, None)).await;
@@ -238,6 +238,7 @@ fn a_key_that_ends_by_itself_is_refused_then() {
                 roles: vec!["auditor".to_owned()],
                 label: "for a while".to_owned(),
                 expire_time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+                ..CreateApiKeyRequest::default()
             };
             house.participants.clone().create_api_key(house.request(message, None)).await
         };

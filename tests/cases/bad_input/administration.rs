@@ -113,6 +113,23 @@ fn key_rows(given: &Given) -> Vec<Row> {
         rows.push(given.row(85, CREATE_KEY, name, &create, invalid(&["request_id"])));
         rows.push(given.row(85, ROTATE, name, &rotate, invalid(&["request_id"])));
     }
+    let mut odd = [0; 32];
+    odd[31] = 0x80;
+    for (name, verification_key) in [
+        ("31 bytes", vec![7; 31]),
+        ("33 bytes", vec![7; 33]),
+        ("one byte", vec![0]),
+        ("in base64", b"JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=".to_vec()),
+        ("50,000 bytes", vec![7; 50_000]),
+        ("never filled in", vec![0; 32]),
+        ("of small order", odd.to_vec()),
+    ] {
+        let create = CreateApiKeyRequest { verification_key: verification_key.clone(), ..good() };
+        let rotate = RotateApiKeyRequest { verification_key, ..rotation() };
+        let name = format!("verification_key: {name}");
+        rows.push(given.row(0, CREATE_KEY, name.clone(), &create, invalid(&["verification_key"])));
+        rows.push(given.row(0, ROTATE, name, &rotate, invalid(&["verification_key"])));
+    }
     for (name, label) in values::texts() {
         rows.push(given.row(
             64,

@@ -23,6 +23,7 @@ pub fn rows(given: &Given) -> Vec<Row> {
         hour_payments: Some(-1),
         day_minor_units: Some(-1),
         day_payments: Some(i64::MIN),
+        unsigned_payment_minor_units: Some(-1),
     };
     let set = |account: &str, limits| SetAccountLimitsRequest { account: account.to_owned(), limits };
     let get = |account: &str| GetAccountLimitsRequest { account: account.to_owned() };
@@ -40,6 +41,7 @@ pub fn rows(given: &Given) -> Vec<Row> {
                 "limits.hour_payments",
                 "limits.day_minor_units",
                 "limits.day_payments",
+                "limits.unsigned_payment_minor_units",
             ]),
         ),
         given.row(0, SET_ACCOUNT, "no account", &set(&none, Some(Limits::default())), not_found()),
@@ -99,6 +101,7 @@ fn participant_rows(given: &Given, all_negative: Limits) -> Vec<Row> {
                 "limits.hour_payments",
                 "limits.day_minor_units",
                 "limits.day_payments",
+                "limits.unsigned_payment_minor_units",
             ]),
         ),
         given.house_row(0, SET_PARTICIPANT, "nobody", &set("nobody-at-all", "EUR", some()), not_found()),

@@ -12,9 +12,11 @@ use proto::{
     },
     payments::{CreatePaymentRequest, GetPaymentRequest, PaymentState, get_payment_request::Key},
     platform::{
-        Command, ExecuteRequest, command::Operation, platform_service_client::PlatformServiceClient, reply,
+        Command, ExecuteRequest, Signature, command::Operation,
+        platform_service_client::PlatformServiceClient, reply,
     },
 };
+use sqlx::Connection;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -108,6 +110,72 @@ fn the_platform_checks_what_the_gateway_should_have_checked() {
         let mut client = PlatformServiceClient::new(to(system, Service::Platform));
         let empty = client.execute(ExecuteRequest::default()).await.map_err(|status| status.code());
         assert_eq!(empty.map(drop), Err(Code::InvalidArgument));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_signature_is_claimed_before_its_command_is_carried_out() {
+    run_on_system(async |system| {
+        let open = |request_id: &str| CreateAccountRequest {
+            request_id: request_id.to_owned(),
+            display_name: "Ada".to_owned(),
+            currency: "EUR".to_owned(),
+            iban: String::new(),
+        };
+        let execute = async |signature: Signature, request_id: &str| {
+            let command = Command {
+                participant: "direct-signer".to_owned(),
+                signature: Some(signature),
+                operation: Some(Operation::CreateAccount(open(request_id))),
+                ..Command::default()
+            };
+            let mut client = PlatformServiceClient::new(to(system, Service::Platform));
+            client.execute(ExecuteRequest { command: Some(command) }).await.err()
+        };
+        let key = |byte: u8| vec![byte; 32];
+        for (verification_key, nonce, field) in [
+            (vec![7; 31], "n".repeat(16), "signature.verification_key"),
+            (vec![0; 32], "n".repeat(16), "signature.verification_key"),
+            (key(7), "n".repeat(15), "signature.nonce"),
+            (key(7), "n".repeat(129), "signature.nonce"),
+            (key(7), "é".repeat(16), "signature.nonce"),
+            (key(7), "n\0".repeat(16), "signature.nonce"),
+        ] {
+            let refused =
+                execute(Signature { verification_key, nonce }, "never").await.ok_or("carried out")?;
+            let fields =
+                refused.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+            assert_eq!(fields.iter().map(|bad| bad.field.as_str()).collect::<Vec<_>>(), [field]);
+        }
+        let nonce = uuid::Uuid::new_v4().to_string();
+        let signed = |byte: u8| Signature { verification_key: key(byte), nonce: nonce.clone() };
+        assert!(execute(signed(7), "once").await.is_none());
+        for request_id in ["once", "never"] {
+            let refused = execute(signed(7), request_id).await.ok_or("carried out twice")?;
+            let reason = refused.get_error_details().error_info().map(|info| info.reason.clone());
+            assert_eq!(reason.as_deref(), Some("SIGNATURE_REPLAYED"));
+        }
+        assert!(execute(signed(8), "by-another-key").await.is_none());
+        let mut database = sqlx::PgConnection::connect_with(&system.database()).await?;
+        // Somebody else is about to claim it, and nobody can say yet whether they will: nothing is carried out meanwhile.
+        let held = Signature { verification_key: key(7), nonce: uuid::Uuid::new_v4().to_string() };
+        let mut claim = database.begin().await?;
+        sqlx::query("INSERT INTO request_nonces (verification_key, nonce) VALUES ($1, $2)")
+            .bind(&held.verification_key)
+            .bind(&held.nonce)
+            .execute(&mut *claim)
+            .await?;
+        let refused = execute(held.clone(), "never").await.ok_or("carried out without a claim")?;
+        assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+        claim.rollback().await?;
+        assert!(execute(held, "after-all").await.is_none());
+        let opened: Vec<String> = sqlx::query_scalar(
+            "SELECT request_id FROM accounts WHERE participant_id = 'direct-signer' ORDER BY id",
+        )
+        .fetch_all(&mut database)
+        .await?;
+        assert_eq!(opened, ["once", "by-another-key", "after-all"]);
         Ok(())
     });
 }

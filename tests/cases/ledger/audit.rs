@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::{id::ApiKeyId, order::LimitRules, role::Role};
+use common::{id::ApiKeyId, order::LimitRules, role::Role, verification_key::VerificationKey};
 use platform::{
     audit::{
         merkle::{self, Hash},
@@ -45,6 +45,7 @@ impl World {
             created_at: by.at,
             expires_at: None,
             revoked_at: None,
+            verification_key: VerificationKey::read(&[7; 32]).ok(),
         };
         let new = NewApiKey { record, hash: [7; 32], replaced_ends_at: None };
         assert!(matches!(self.store.make_api_key(&new, &by).await.unwrap(), Made::Now(_)));
@@ -164,7 +165,7 @@ async fn many_payments_make_many_seals_and_every_proof_holds() {
 }
 
 /// What is done to the ledger by its owner, and part of what is said of it.
-const CHANGES: [(&str, &str); 41] = [
+const CHANGES: [(&str, &str); 44] = [
     ("SELECT", ""),
     ("UPDATE payments SET amount = amount + 1 WHERE request_id = 'paid'", "was changed"),
     ("UPDATE payments SET payee_name = 'Mallory' WHERE request_id = 'sent'", "was changed"),
@@ -202,6 +203,7 @@ const CHANGES: [(&str, &str); 41] = [
     ("UPDATE deposits SET amount = amount + 1 WHERE participant_id = 'alice'", "was changed"),
     ("DELETE FROM deposits WHERE participant_id = 'bob'", "rows are there"),
     ("UPDATE limit_changes SET by_credential = 'eve'", "was changed"),
+    ("UPDATE limit_changes SET max_unsigned_payment = 1", "was changed"),
     ("DELETE FROM limit_changes", "rows are there"),
     ("UPDATE deposits SET proposed_by = 'cleo' WHERE participant_id = 'bob'", "was changed"),
     ("UPDATE deposits SET decided_by = 'cleo' WHERE participant_id = 'bob'", "was changed"),
@@ -229,6 +231,8 @@ const CHANGES: [(&str, &str); 41] = [
     ("UPDATE api_keys SET roles = '{operator,payer-app}'", "was changed"),
     ("UPDATE api_keys SET hash = sha256(hash)", "was changed"),
     ("UPDATE api_keys SET credential = 'ada'", "was changed"),
+    ("UPDATE api_keys SET verification_key = sha256(verification_key)", "was changed"),
+    ("UPDATE api_keys SET verification_key = NULL", "was changed"),
     ("UPDATE accounts SET may_overdraw = true WHERE participant_id = 'alice'", "was changed"),
     (
         "UPDATE audit_seals SET peaks = set_byte(peaks, 3, get_byte(peaks, 3) # 1) WHERE first_leaf = 0",
@@ -304,7 +308,7 @@ async fn nothing_comes_to_be_below_what_is_sealed() {
             FROM deposits d LIMIT 1) AS made",
         ),
         ("alarms", "SELECT <old>, 'X', id, '', now() FROM payments"),
-        ("limit_changes", "SELECT <old>, subject, 1, 1, 1, 1, 1, 'alice', 'ada', now() FROM limits"),
+        ("limit_changes", "SELECT <old>, subject, 1, 1, 1, 1, 1, 1, 'alice', 'ada', now() FROM limits"),
         ("resolution_acts", "SELECT <old>, id, false, true, 'letter', 'ada', now() FROM payments"),
         (
             "identity_acts (id, act, participant_id, by_participant, by_credential, created_at)",

@@ -195,6 +195,7 @@ impl World {
             },
             bank,
             validate_only: false,
+            is_signed: false,
         }
     }
 

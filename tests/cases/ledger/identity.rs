@@ -1,6 +1,8 @@
 //! What the schema refuses of API keys, participants and the record of acts, whoever asks.
 
-use common::{clock::Clock, id::ActId};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{clock::Clock, id::ActId, verification_key::VerificationKey};
 use platform::store::{
     Store,
     acts::{By, Callers, Lookout},
@@ -52,6 +54,7 @@ async fn what_an_api_key_is_never_changes_and_it_only_ends() {
     for (statement, of_owner, of_platform) in [
         ("UPDATE api_keys SET hash = hash", REFUSED_BY_TRIGGER, NOT_ALLOWED),
         ("UPDATE api_keys SET roles = roles", REFUSED_BY_TRIGGER, NOT_ALLOWED),
+        ("UPDATE api_keys SET verification_key = NULL", REFUSED_BY_TRIGGER, NOT_ALLOWED),
         ("UPDATE api_keys SET participant_id = 'rialto-house'", REFUSED_BY_TRIGGER, NOT_ALLOWED),
         ("UPDATE api_keys SET credential = 'bea'", REFUSED_BY_TRIGGER, NOT_ALLOWED),
         ("UPDATE api_keys SET revoked_at = NULL", REFUSED_BY_TRIGGER, REFUSED_BY_TRIGGER),
@@ -82,6 +85,59 @@ async fn what_an_api_key_is_never_changes_and_it_only_ends() {
     assert_eq!(sqlstate(&mut platform, count).await.as_deref(), Some(NOT_ALLOWED));
     let sooner = "UPDATE api_keys SET expires_at = expires_at - interval '1 s'";
     assert_eq!(sqlstate(&mut platform, sooner).await, None);
+}
+
+/// Only what no gateway can believe any more is forgotten, and a nonce is claimed once.
+#[tokio::test]
+async fn a_nonce_is_claimed_once_until_no_signature_with_it_is_believed() {
+    let world = World::new().await;
+    let keys = [7, 8].map(|byte| VerificationKey::read(&[byte; 32]).unwrap());
+    let nonces = ["0".repeat(16), "1".repeat(128)];
+    for key in &keys {
+        for nonce in &nonces {
+            assert!(world.store.claim_nonce(key, nonce).await.unwrap());
+            assert!(!world.store.claim_nonce(key, nonce).await.unwrap());
+        }
+    }
+    let race = "2".repeat(16);
+    let won = AtomicUsize::new(0);
+    let all = (0..8).map(|_| async {
+        let claimed = world.store.claim_nonce(&keys[0], &race).await.unwrap();
+        won.fetch_add(usize::from(claimed), Ordering::Relaxed);
+    });
+    crate::bench::all(all).await;
+    assert_eq!(won.into_inner(), 1);
+    for bad in ["3".repeat(15), "3".repeat(129)] {
+        assert!(world.store.claim_nonce(&keys[0], &bad).await.is_err());
+    }
+
+    let mut owner = connect(&world.options).await;
+    let mut platform = connect(&world.options).await;
+    sqlx::raw_sql("SET ROLE rialto_platform").execute(&mut platform).await.unwrap();
+    for (statement, of_platform) in [
+        ("UPDATE request_nonces SET claimed_at = claimed_at - interval '1 hour'", NOT_ALLOWED),
+        ("TRUNCATE request_nonces", NOT_ALLOWED),
+        ("DELETE FROM request_nonces", REFUSED_BY_TRIGGER),
+    ] {
+        assert_eq!(sqlstate(&mut owner, statement).await.as_deref(), Some(REFUSED_BY_TRIGGER), "{statement}");
+        assert_eq!(sqlstate(&mut platform, statement).await.as_deref(), Some(of_platform), "{statement}");
+    }
+    assert_eq!(world.store.forget_nonces(100).await.unwrap(), 0);
+    let older = |minutes: u32| {
+        format!(
+            "INSERT INTO request_nonces SELECT sha256(number::text::bytea), '{}', now() - interval '{minutes} min' \
+             FROM generate_series(1, 3) number",
+            minutes.to_string().repeat(8)
+        )
+    };
+    for minutes in [29, 31] {
+        sqlx::raw_sql(AssertSqlSafe(older(minutes))).execute(&mut owner).await.unwrap();
+    }
+    assert_eq!(world.store.forget_nonces(2).await.unwrap(), 2);
+    assert_eq!(world.store.forget_nonces(100).await.unwrap(), 1);
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM request_nonces").fetch_one(&mut owner).await.unwrap();
+    assert_eq!(left, 8, "five of now, three of 29 minutes ago");
 }
 
 /// Ada of the house does something.

@@ -7,7 +7,7 @@ use common::{
 };
 use platform::{
     domain::{
-        ledger::{Command, Outcome},
+        ledger::{Command, Declined, Outcome, Pay},
         limits::Used,
         payment::State,
     },
@@ -114,6 +114,40 @@ async fn a_limit_counts_from_the_moment_that_it_is_set() {
     world.assert_balanced().await;
 }
 
+/// Of the account's and the participant's rule the lower one counts, at a platform that knew the account as unlimited too; what was made
+/// is answered as ever, and what was refused made nothing.
+#[tokio::test]
+async fn what_is_paid_above_the_rule_is_signed() {
+    let world = World::new().await;
+    let books = [world.book(1), world.book(1)];
+    let rules = |most| LimitRules { unsigned_payment_minor_units: Some(most), ..LimitRules::default() };
+    for book in &books {
+        assert_eq!(refusal(write(book, command(world.pay_bank("made", 9))).await), "");
+    }
+    world.limit(world.alice, rules(4)).await;
+    world.limit_all("alice", rules(6)).await;
+    for (round, book) in books.iter().enumerate() {
+        for (amount, needs) in [(4, false), (5, true), (7, true)] {
+            let pay = world.pay_bank(&format!("{round} {amount}"), amount);
+            let dry = Pay { validate_only: true, ..pay.clone() };
+            for pay in [dry, pay.clone()] {
+                let is_refused =
+                    matches!(write(book, command(pay)).await, Outcome::Declined(Declined::SignatureRequired));
+                assert_eq!(is_refused, needs, "{amount}");
+            }
+            assert_eq!(refusal(write(book, command(Pay { is_signed: true, ..pay })).await), "");
+        }
+        assert!(matches!(write(book, command(world.pay_bank("made", 9))).await, Outcome::Replayed(_)));
+        world.limit(world.alice, rules(100)).await;
+        let pay = world.pay_bank(&format!("of all {round}"), 7);
+        let found = write(book, command(pay)).await;
+        assert!(matches!(found, Outcome::Declined(Declined::SignatureRequired)), "{found:?}");
+        world.limit(world.alice, rules(4)).await;
+    }
+    assert_eq!(number(&world.options, "SELECT count(*) FROM payments").await, 7);
+    world.assert_balanced().await;
+}
+
 #[tokio::test]
 async fn what_a_bank_refuses_is_given_back_and_what_it_takes_is_not() {
     let world = World::new().await;
@@ -174,7 +208,12 @@ async fn every_account_of_a_limited_participant_is_counted_those_opened_meanwhil
 async fn the_database_refuses_what_goes_beyond_limits_and_what_would_hide_it() {
     let world = World::new().await;
     let rules = LimitRule { minor_units: Some(100), payments: Some(10) };
-    world.limit(world.alice, LimitRules { payment_minor_units: Some(50), hour: rules, day: rules }).await;
+    world
+        .limit(
+            world.alice,
+            LimitRules { payment_minor_units: Some(50), hour: rules, day: rules, ..LimitRules::default() },
+        )
+        .await;
     write(&world.book(1), command(world.pay_bank("counted", 10))).await;
     let mut platform = connect(&world.options).await;
     sqlx::raw_sql("SET ROLE rialto_platform").execute(&mut platform).await.unwrap();
@@ -189,6 +228,7 @@ async fn the_database_refuses_what_goes_beyond_limits_and_what_would_hide_it() {
         ("day_count = 11", Some(REFUSED_BY_TRIGGER)),
         ("day_amount = -1", Some(CHECK_VIOLATED)),
         ("max_day_amount = -1", Some(CHECK_VIOLATED)),
+        ("max_unsigned_payment = -1", Some(CHECK_VIOLATED)),
         // A limit may be set below what is used, and then what is used may only fall.
         ("max_day_amount = 1", None),
         ("max_day_amount = 1, day_amount = 9", None),

@@ -60,6 +60,7 @@ pub(super) fn target() -> Result<Target, BenchError> {
             roles: vec!["merchant".to_owned()],
             credential: "c".to_owned(),
             expire_time: None,
+            verification_key: Vec::new(),
         }],
         disabled_participants: vec!["gone".to_owned()],
     };

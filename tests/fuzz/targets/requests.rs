@@ -149,12 +149,14 @@ fn seeds() -> Vec<Vec<u8>> {
         roles: vec!["payer-app".to_owned(), "operator".to_owned()],
         label: "web shop".to_owned(),
         expire_time: time,
+        verification_key: vec![7; 32],
     };
     let rotation = RotateApiKeyRequest {
         request_id: request_id(),
         api_key: PAYMENT.replace("pay", "key"),
         overlap: Some(prost_types::Duration { seconds: 3_600, nanos: 0 }),
         expire_time: time,
+        verification_key: vec![7; 32],
     };
     let participant = CreateParticipantRequest { participant: "shop".to_owned() };
     seeds.extend([

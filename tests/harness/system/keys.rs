@@ -23,7 +23,7 @@ pub const API_KEY_SECRET: &str = "the bench's secret, which nobody else uses";
 pub fn new_key(participant: &str, roles: &[&str]) -> Result<(String, String), BenchError> {
     let hasher = KeyHasher::new(&Secret::new(API_KEY_SECRET))?;
     let roles: Vec<String> = roles.iter().map(|&role| role.to_owned()).collect();
-    Ok(gateway::participant::new_key(&hasher, participant, &roles)?)
+    Ok(gateway::participant::new_key(&hasher, participant, &roles, None)?)
 }
 
 /// The key that checkpoints of the audit log are signed with, made if there is none, and its public half.

@@ -109,6 +109,8 @@ pub struct Pay {
     pub bank: Result<BankRoute, NoRoute>,
     /// Decide, but write nothing.
     pub validate_only: bool,
+    /// Whether its call was signed.
+    pub is_signed: bool,
 }
 
 /// Pay (part of) an authorization.
@@ -331,6 +333,8 @@ pub enum Declined {
     CurrencyMismatch(&'static str),
     /// There is no bank to instruct.
     NoRoute(NoRoute),
+    /// So much is paid only by a call that is signed.
+    SignatureRequired,
     /// The rules refuse a deposit.
     DepositRefused(Refusal),
     /// There is no such deposit.

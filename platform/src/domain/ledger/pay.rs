@@ -10,7 +10,7 @@ use common::{
 use super::{BankRoute, Declined, Ledger, Outcome, Pay, first_state};
 use crate::domain::{
     account::Side,
-    limits::{Counted, payer_limits},
+    limits::{Counted, Limits, payer_limits},
     payment::{Authorization, Kind, Payment, State, Terms, own_end_to_end_id},
     refusal::{Reason, Refusal},
 };
@@ -50,6 +50,10 @@ impl Ledger {
         if creditor.currency != amount.currency() {
             return Err(Declined::CurrencyMismatch("payee"));
         }
+        // Nothing is made, so that the same request can be signed.
+        if !pay.is_signed && self.limits(pay).any(|(_, limits)| limits.needs_signature(amount)) {
+            return Err(Declined::SignatureRequired);
+        }
         let checked = payer
             .check(Side::Debit, amount)
             .and_then(|()| creditor.check(Side::Credit, amount))
@@ -70,16 +74,17 @@ impl Ledger {
         payer_limits(&pay.request.participant, pay.order.payer_account, pay.order.amount.currency())
     }
 
+    /// The limits that hold for a payment.
+    fn limits(&self, pay: &Pay) -> impl Iterator<Item = (LimitSubject, &Limits)> {
+        let subjects = (!self.snapshot.limits.is_empty()).then(|| Self::limited(pay));
+        let all = subjects.into_iter().flatten();
+        all.filter_map(|subject| self.snapshot.limits.get(&subject).map(|limits| (subject, limits)))
+    }
+
     fn check_limits(&self, pay: &Pay) -> Result<(), Refusal> {
-        if self.snapshot.limits.is_empty() {
-            return Ok(());
-        }
-        for subject in Self::limited(pay) {
-            if let Some(limits) = self.snapshot.limits.get(&subject) {
-                limits
-                    .check(pay.order.amount, self.now)
-                    .map_err(|exceeded| Refusal::limit(&subject, exceeded))?;
-            }
+        for (subject, limits) in self.limits(pay) {
+            let checked = limits.check(pay.order.amount, self.now);
+            checked.map_err(|exceeded| Refusal::limit(&subject, exceeded))?;
         }
         Ok(())
     }

@@ -97,7 +97,7 @@ impl Play {
     fn order(&self, step: &Step) -> Command {
         let (count, request) = (self.count, format!("r{}", self.count));
         match *step {
-            Step::Pay { payer, to, minor_units, mode, bank, validate_only } => {
+            Step::Pay { payer, to, minor_units, mode, bank, validate_only, is_signed } => {
                 let mut pay = pay(count, "alice", &request, payer, to, money(minor_units, EUR));
                 pay.order.capture = match mode {
                     Mode::Automatic => order::Capture::Automatic,
@@ -108,7 +108,7 @@ impl Play {
                 if !to.starts_with('#') {
                     pay.bank = route(bank);
                 }
-                Command::Pay(Box::new(crate::domain::ledger::Pay { validate_only, ..pay }))
+                Command::Pay(Box::new(crate::domain::ledger::Pay { validate_only, is_signed, ..pay }))
             }
             Step::Capture { nth, aimed, part, bank, by } => {
                 let id = self.pick(nth, aimed, |model, known| {

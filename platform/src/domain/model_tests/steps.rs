@@ -20,6 +20,7 @@ pub enum Step {
         mode: Mode,
         bank: Bank,
         validate_only: bool,
+        is_signed: bool,
     },
     Capture {
         nth: usize,
@@ -191,14 +192,15 @@ fn pay() -> impl Strategy<Value = Step> {
         3 => Just(Mode::Manual(None)),
         4 => ends.prop_map(|after_s| Mode::Manual(Some(after_s))),
     ];
-    let what = (payers, payees, 1..100_i64, mode, bank(), weighted(0.05));
-    what.prop_map(|(payer, to, minor_units, mode, bank, validate_only)| Step::Pay {
+    let what = (payers, payees, 1..100_i64, mode, bank(), weighted(0.05), any::<bool>());
+    what.prop_map(|(payer, to, minor_units, mode, bank, validate_only, is_signed)| Step::Pay {
         payer,
         to,
         minor_units,
         mode,
         bank,
         validate_only,
+        is_signed,
     })
 }
 
@@ -264,11 +266,13 @@ fn limit() -> impl Strategy<Value = Step> {
         let payments = proptest::option::weighted(0.4, 0..8_i64);
         (minor_units, payments).prop_map(|(minor_units, payments)| LimitRule { minor_units, payments })
     };
-    let payment = proptest::option::weighted(0.3, 40..100_i64);
-    (any::<bool>(), payment, rule(), rule()).prop_map(|(all, payment_minor_units, hour, day)| Step::Limit {
-        all,
-        rules: LimitRules { payment_minor_units, hour, day },
-    })
+    let payment = || proptest::option::weighted(0.3, 40..100_i64);
+    (any::<bool>(), [payment(), payment()], rule(), rule()).prop_map(
+        |(all, [payment_minor_units, unsigned_payment_minor_units], hour, day)| Step::Limit {
+            all,
+            rules: LimitRules { payment_minor_units, unsigned_payment_minor_units, hour, day },
+        },
+    )
 }
 
 fn bank() -> impl Strategy<Value = Bank> {

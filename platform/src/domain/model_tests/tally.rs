@@ -26,6 +26,7 @@ const REPLIES: [(&str, &[&str]); 10] = [
             "replayed",
             "would pass",
             "would fail",
+            "SignatureRequired",
             "RequestIdReused",
             "AccountNotFound",
             "PayeeAccountNotFound",

@@ -137,6 +137,7 @@ pub fn pay(number: u128, participant: &str, request: &str, payer: u128, to: &str
             false => Ok(BankRoute { settlement_account, ..aurora(false) }),
         },
         validate_only: false,
+        is_signed: false,
     }
 }
 

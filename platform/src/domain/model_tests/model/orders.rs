@@ -45,6 +45,14 @@ impl Model {
             return Err(Declined::CurrencyMismatch("payee"));
         }
         let minor_units = order.amount.minor_units();
+        let most = self
+            .limits_of(pay)
+            .iter()
+            .filter_map(|subject| self.limits[subject].unsigned_payment_minor_units)
+            .min();
+        if most.is_some_and(|most| minor_units > most && !pay.is_signed) {
+            return Err(Declined::SignatureRequired);
+        }
         let refusal = self.refusal(order.payer_account, credit, minor_units).or_else(|| self.exceeded(pay));
         if pay.validate_only {
             return Ok(Reply::Validated(refusal.map(|refusal| refusal.reason().code).unwrap_or_default()));
