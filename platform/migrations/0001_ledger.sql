@@ -24,6 +24,18 @@ COMMENT ON COLUMN installation.acts IS 'How many acts of identity_acts there are
 COMMENT ON COLUMN installation.created_at IS 'When the database was set up.';
 INSERT INTO installation DEFAULT VALUES;
 
+CREATE TABLE data_keys (
+    number smallint PRIMARY KEY CHECK (number >= 0),
+    wrapped bytea NOT NULL,
+    wrapped_by text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE data_keys IS 'The keys that encrypt what tells of people (platform/src/encryption.rs), wrapped by keys that are not here. Without it nobody reads names and accounts any more.';
+COMMENT ON COLUMN data_keys.number IS 'Stands in front of what it encrypts. The newest encrypts; 0 is the key of look-ups and salts, and encrypts nothing. Immutable.';
+COMMENT ON COLUMN data_keys.wrapped IS 'The key, encrypted by a key-encryption key.';
+COMMENT ON COLUMN data_keys.wrapped_by IS 'Which one: 64 bits of a hash of it.';
+COMMENT ON COLUMN data_keys.created_at IS 'When it was made. Immutable.';
+
 CREATE TABLE participants (
     id text PRIMARY KEY CHECK (id ~ '^[a-z0-9][a-z0-9-]{1,38}[a-z0-9]$'),
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -42,9 +54,9 @@ CREATE TABLE accounts (
     participant_id text NOT NULL REFERENCES participants,
     request_id text,
     request_fingerprint uuid,
-    display_name text NOT NULL,
+    personal bytea NOT NULL,
     currency text NOT NULL,
-    iban text CONSTRAINT accounts_iban_is_unique UNIQUE,
+    iban_hash uuid CONSTRAINT accounts_iban_is_unique UNIQUE,
     bank_id text,
     is_suspense boolean NOT NULL DEFAULT false,
     may_overdraw boolean NOT NULL DEFAULT false,
@@ -68,10 +80,10 @@ COMMENT ON TABLE accounts IS 'Accounts of the ledger, with running sums: what is
 COMMENT ON COLUMN accounts.id IS 'acc_… outside. Immutable.';
 COMMENT ON COLUMN accounts.participant_id IS 'Whose it is. Immutable.';
 COMMENT ON COLUMN accounts.request_id IS 'The caller''s id of the request that opened it; null for settlement accounts. Immutable.';
-COMMENT ON COLUMN accounts.request_fingerprint IS 'A hash of that request. Immutable.';
-COMMENT ON COLUMN accounts.display_name IS 'The holder''s name, as payees read it.';
+COMMENT ON COLUMN accounts.request_fingerprint IS 'A hash of that request, under the key of look-ups. Immutable.';
+COMMENT ON COLUMN accounts.personal IS 'The holder''s name and the IBAN, encrypted (platform/src/encryption/contents.rs).';
 COMMENT ON COLUMN accounts.currency IS 'Its one currency (ISO 4217). Immutable.';
-COMMENT ON COLUMN accounts.iban IS 'Its IBAN, electronic form, if it has one.';
+COMMENT ON COLUMN accounts.iban_hash IS 'By what its IBAN is found, if it has one: a hash under the key of look-ups.';
 COMMENT ON COLUMN accounts.bank_id IS 'Set on the house''s accounts: the bank, by its id in the directory. Immutable.';
 COMMENT ON COLUMN accounts.is_suspense IS 'On an account with a bank: holds what the bank paid and nobody here has, until it is returned. Immutable.';
 COMMENT ON COLUMN accounts.may_overdraw IS 'True on the house''s accounts only. Immutable.';
@@ -118,19 +130,14 @@ CREATE TABLE payments (
     participant_id text NOT NULL,
     request_id text NOT NULL,
     currency text NOT NULL,
-    payee_name text NOT NULL,
-    payee_iban text,
-    payee_account_number text,
+    personal bytea NOT NULL,
     payee_account uuid,
     payee_bank_id text,
     payee_bic text,
-    remittance_information text NOT NULL,
-    metadata jsonb,
-    end_to_end_id text,
     bank_id text,
     reason_code text,
     reason_iso_code text,
-    reason_message text,
+    reason_message bytea,
     original_id uuid REFERENCES payments,
     held bigint,
     capturing bigint,
@@ -148,7 +155,7 @@ CREATE INDEX payments_of_original ON payments (original_id, id) WHERE original_i
 COMMENT ON TABLE payments IS 'Payments as they stand; payment_events has how they came to stand so.';
 COMMENT ON COLUMN payments.id IS 'pay_… outside. Immutable.';
 COMMENT ON COLUMN payments.request_key IS 'A hash of participant and request id, by which a repeated request is found (platform/src/store/payments.rs). Immutable.';
-COMMENT ON COLUMN payments.request_fingerprint IS 'A hash of the request''s normal form. Immutable.';
+COMMENT ON COLUMN payments.request_fingerprint IS 'A hash of the request''s normal form, under the key of look-ups. Immutable.';
 COMMENT ON COLUMN payments.uetr IS 'The payment''s unique reference at the bank (UUIDv4). Immutable.';
 COMMENT ON COLUMN payments.payer_account IS 'The account that pays. Immutable.';
 COMMENT ON COLUMN payments.credit_account IS 'The account that is credited here: the payee''s, or its bank''s settlement account. Immutable.';
@@ -162,19 +169,14 @@ COMMENT ON COLUMN payments.is_queued IS 'Whether its work is in dispatches. Whil
 COMMENT ON COLUMN payments.participant_id IS 'Whose it is. Immutable.';
 COMMENT ON COLUMN payments.request_id IS 'The caller''s id of the request that made it. Immutable.';
 COMMENT ON COLUMN payments.currency IS 'Of the amount (ISO 4217). Immutable.';
-COMMENT ON COLUMN payments.payee_name IS 'The payee, as the request said. Immutable.';
-COMMENT ON COLUMN payments.payee_iban IS 'The payee''s account, if the request named it so. Immutable.';
-COMMENT ON COLUMN payments.payee_account_number IS 'The payee''s account, if the request named it so. Immutable.';
+COMMENT ON COLUMN payments.personal IS 'The payee''s name and account, what the payee reads, the caller''s labels and reference: encrypted (platform/src/encryption/contents.rs). Immutable.';
 COMMENT ON COLUMN payments.payee_account IS 'The payee''s account, if the request named one of this ledger by its id. Immutable.';
 COMMENT ON COLUMN payments.payee_bank_id IS 'The payee''s bank, if the request named it by its id in the directory. Immutable.';
 COMMENT ON COLUMN payments.payee_bic IS 'The payee''s bank, if the request named it by its BIC. Immutable.';
-COMMENT ON COLUMN payments.remittance_information IS 'What the payee reads; empty if nothing. Immutable.';
-COMMENT ON COLUMN payments.metadata IS 'The caller''s labels, if there are any. Immutable.';
-COMMENT ON COLUMN payments.end_to_end_id IS 'The reference that travels to the payee; null for the payment''s own number. Immutable.';
 COMMENT ON COLUMN payments.bank_id IS 'The bank that is instructed; null for a payment on this ledger. Immutable.';
 COMMENT ON COLUMN payments.reason_code IS 'Why it is HELD, UNKNOWN, INVESTIGATE or FAILED, for programs.';
 COMMENT ON COLUMN payments.reason_iso_code IS 'Why, as an ISO 20022 reason; empty if none fits.';
-COMMENT ON COLUMN payments.reason_message IS 'Why, for people.';
+COMMENT ON COLUMN payments.reason_message IS 'Why, for people: encrypted, since banks say it in words of theirs.';
 COMMENT ON COLUMN payments.original_id IS 'The payment that it captures, refunds or takes back. Immutable.';
 COMMENT ON COLUMN payments.held IS 'Of an authorization: minor units that it holds and that can be captured.';
 COMMENT ON COLUMN payments.capturing IS 'Of an authorization: minor units of captures under way.';
@@ -300,7 +302,7 @@ COMMENT ON TABLE deposits IS 'Money that arrived: proposed by one operator, book
 COMMENT ON COLUMN deposits.id IS 'dep_… outside. Immutable.';
 COMMENT ON COLUMN deposits.participant_id IS 'Whose it is. Immutable.';
 COMMENT ON COLUMN deposits.request_id IS 'The caller''s id of the request that proposed it. Immutable.';
-COMMENT ON COLUMN deposits.request_fingerprint IS 'A hash of that request''s normal form. Immutable.';
+COMMENT ON COLUMN deposits.request_fingerprint IS 'A hash of that request''s normal form, under the key of look-ups. Immutable.';
 COMMENT ON COLUMN deposits.account_id IS 'The account to credit. Immutable.';
 COMMENT ON COLUMN deposits.settlement_account IS 'The account to debit: the bank''s settlement account. Immutable.';
 COMMENT ON COLUMN deposits.amount IS 'Minor units. Immutable.';
@@ -541,6 +543,10 @@ CREATE TRIGGER deposits_begin_pending BEFORE INSERT ON deposits FOR EACH ROW WHE
     EXECUTE FUNCTION refuse_change('a deposit begins with a proposal');
 CREATE TRIGGER payments_permanent BEFORE TRUNCATE ON payments
     EXECUTE FUNCTION refuse_change('payments stay');
+CREATE TRIGGER data_keys_permanent BEFORE DELETE OR TRUNCATE ON data_keys
+    EXECUTE FUNCTION refuse_change('what they encrypt can be read with them alone');
+CREATE TRIGGER data_keys_identity_immutable BEFORE UPDATE OF number, created_at ON data_keys
+    EXECUTE FUNCTION refuse_change('what is encrypted names its key');
 CREATE TRIGGER accounts_permanent BEFORE DELETE OR TRUNCATE ON accounts
     EXECUTE FUNCTION refuse_change('accounts stay');
 CREATE TRIGGER alarms_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON alarms
@@ -595,9 +601,8 @@ CREATE TRIGGER payments_only_legal_changes AFTER UPDATE ON payments FOR EACH ROW
     WHEN (NOT ((NEW.sequence > OLD.sequence AND is_step(OLD.state, NEW.state)) OR enters_queue(OLD, NEW)))
     EXECUTE FUNCTION refuse_change('a payment''s state only goes on, and a final one never changes');
 CREATE TRIGGER payments_identity_immutable BEFORE UPDATE OF
-    id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name, payee_iban,
-    payee_account_number, payee_account, payee_bank_id, payee_bic, amount, currency, remittance_information, end_to_end_id, metadata,
-    bank_id, uetr, created_at, kind, original_id, expires_at, is_counted_on_account, is_counted_on_participant ON payments
+    id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, personal, payee_account,
+    payee_bank_id, payee_bic, amount, currency, bank_id, uetr, created_at, kind, original_id, expires_at, is_counted_on_account, is_counted_on_participant ON payments
     EXECUTE FUNCTION refuse_change('what was asked for never changes');
 CREATE TRIGGER accounts_identity_immutable BEFORE UPDATE OF
     id, participant_id, request_id, request_fingerprint, currency, bank_id, may_overdraw, created_at, is_suspense ON accounts
@@ -610,7 +615,7 @@ BEGIN
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION count_revision() IS 'Counts a change of what platforms remember of an account.';
-CREATE TRIGGER accounts_count_revision AFTER UPDATE OF display_name, iban, closed_at, is_limited ON accounts
+CREATE TRIGGER accounts_count_revision AFTER UPDATE OF personal, iban_hash, closed_at, is_limited ON accounts
     FOR EACH ROW EXECUTE FUNCTION count_revision();
 CREATE TRIGGER accounts_stay_limited AFTER UPDATE OF is_limited ON accounts FOR EACH ROW WHEN (NOT NEW.is_limited)
     EXECUTE FUNCTION refuse_change('what an account pays stays counted');
@@ -939,12 +944,13 @@ EXCEPTION
         RAISE EXCEPTION 'cannot create the role rialto_platform: let an administrator run "CREATE ROLE rialto_platform NOLOGIN" and grant it to %', current_user;
 END $$;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO rialto_platform;
-GRANT INSERT ON participants, accounts, payments, refundable, deposits, transfers, payment_events, first_leases, dispatches, alarms,
+GRANT INSERT ON data_keys, participants, accounts, payments, refundable, deposits, transfers, payment_events, first_leases, dispatches, alarms,
     resolutions, resolution_acts, api_keys, identity_acts, request_nonces, limits, limit_changes TO rialto_platform;
+GRANT UPDATE (wrapped, wrapped_by) ON data_keys TO rialto_platform;
 GRANT UPDATE (disabled_at) ON participants TO rialto_platform;
 GRANT UPDATE (expires_at, revoked_at) ON api_keys TO rialto_platform;
 GRANT DELETE ON request_nonces TO rialto_platform;
-GRANT UPDATE (display_name, iban, debits_pending, debits_posted, credits_pending, credits_posted, closed_at, is_limited)
+GRANT UPDATE (personal, iban_hash, debits_pending, debits_posted, credits_pending, credits_posted, closed_at, is_limited)
     ON accounts TO rialto_platform;
 GRANT UPDATE (max_payment, max_unsigned_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, hour_since, hour_amount,
     hour_count, day_since, day_amount, day_count, version) ON limits TO rialto_platform;

@@ -95,11 +95,13 @@ CREATE TRIGGER alarms_refuse_sealed AFTER INSERT ON alarms REFERENCING NEW TABLE
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
 
 -- Each column by its name, since a leaf must stay the same to the last byte when tables get further ones; times without a zone, which the
--- connection would choose. Steps but the first say nothing of the payment but its number.
-CREATE VIEW audit_rows (id, sequence, leaf, is_over) AS
+-- connection would choose. Steps but the first say nothing of the payment but its number. What a payment says of people is encrypted, and
+-- the platform adds it to the leaf, with the salt that keeps its hash from being guessed (platform/src/store/audit/leaf.rs).
+CREATE VIEW audit_rows (id, sequence, leaf, is_over, personal) AS
     SELECT e.payment_id, e.sequence,
         CASE e.sequence WHEN 1 THEN row_to_json(payment_body)::text ELSE row_to_json(step_body)::text END,
-        p.state IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED') AND p.sequence = e.sequence
+        p.state IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED') AND p.sequence = e.sequence,
+        CASE e.sequence WHEN 1 THEN p.personal END
     -- Looked up for each step, which OFFSET makes sure of: as a join it would be one of all steps with all payments, since what is here
     -- or in the archive has no index of its own.
     FROM all_payment_events e CROSS JOIN LATERAL (SELECT * FROM all_payments a WHERE a.id = e.payment_id OFFSET 0) AS p
@@ -109,44 +111,43 @@ CREATE VIEW audit_rows (id, sequence, leaf, is_over) AS
     CROSS JOIN LATERAL (SELECT 'PAYMENT' AS kind, e.payment_id AS payment, e.sequence AS step, e.state,
         e.created_at AT TIME ZONE 'UTC' AS at, e.valid_until AT TIME ZONE 'UTC' AS valid_until, e.reason_code, e.reason_iso_code,
         e.bank_message_id, p.kind AS payment_kind, p.participant_id AS participant, p.request_id, p.request_fingerprint, p.uetr,
-        p.payer_account, p.credit_account, p.amount, p.currency, p.payee_name, p.payee_iban, p.payee_account_number, p.payee_account,
-        p.payee_bank_id, p.payee_bic, p.remittance_information, p.metadata, p.end_to_end_id, p.bank_id, p.original_id,
+        p.payer_account, p.credit_account, p.amount, p.currency, p.payee_account, p.payee_bank_id, p.payee_bic, p.bank_id, p.original_id,
         p.expires_at AT TIME ZONE 'UTC' AS expires_at) AS payment_body
     UNION ALL
-    SELECT d.id, 1, row_to_json(deposit_body)::text, true FROM deposits d
+    SELECT d.id, 1, row_to_json(deposit_body)::text, true, NULL FROM deposits d
     CROSS JOIN LATERAL (SELECT 'DEPOSIT' AS kind, d.id AS deposit, d.participant_id AS participant, d.request_id, d.request_fingerprint,
         d.account_id AS account, d.settlement_account, d.amount, d.currency, d.bank_id, d.reference, d.proposed_by,
         d.created_at AT TIME ZONE 'UTC' AS at, d.expires_at AT TIME ZONE 'UTC' AS expires_at) AS deposit_body
     UNION ALL
-    SELECT d.decision_id, 1, row_to_json(decision_body)::text, true FROM deposits d
+    SELECT d.decision_id, 1, row_to_json(decision_body)::text, true, NULL FROM deposits d
     CROSS JOIN LATERAL (SELECT 'DEPOSIT_DECISION' AS kind, d.decision_id AS decision, d.id AS deposit, d.state, d.decided_by,
         d.decided_at AT TIME ZONE 'UTC' AS at, d.reject_reason, d.amount, d.currency) AS decision_body
     WHERE d.decision_id IS NOT NULL
     UNION ALL
-    SELECT a.id, 1, row_to_json(account_body)::text, true FROM accounts a
+    SELECT a.id, 1, row_to_json(account_body)::text, true, NULL FROM accounts a
     CROSS JOIN LATERAL (SELECT 'ACCOUNT' AS kind, a.id AS account, a.participant_id AS participant, a.request_id, a.request_fingerprint,
         a.currency, a.bank_id, a.is_suspense, a.may_overdraw, a.created_at AT TIME ZONE 'UTC' AS at) AS account_body
     UNION ALL
-    SELECT l.id, 1, row_to_json(alarm_body)::text, true FROM alarms l
+    SELECT l.id, 1, row_to_json(alarm_body)::text, true, NULL FROM alarms l
     CROSS JOIN LATERAL (SELECT 'ALARM' AS kind, l.id AS alarm, l.kind AS alarm_kind, l.payment_id AS payment, l.detail,
         l.created_at AT TIME ZONE 'UTC' AS at) AS alarm_body
     UNION ALL
-    SELECT c.id, 1, row_to_json(limits_body)::text, true FROM limit_changes c JOIN limits t USING (subject)
+    SELECT c.id, 1, row_to_json(limits_body)::text, true, NULL FROM limit_changes c JOIN limits t USING (subject)
     CROSS JOIN LATERAL (SELECT 'LIMITS' AS kind, c.id AS change, t.account_id AS account, t.participant_id AS participant, t.currency,
         c.max_payment, c.max_unsigned_payment, c.max_hour_amount, c.max_hour_count, c.max_day_amount, c.max_day_count, c.by_participant, c.by_credential,
         c.created_at AT TIME ZONE 'UTC' AS at) AS limits_body
     UNION ALL
-    SELECT r.id, 1, row_to_json(resolution_body)::text, true FROM resolution_acts r
+    SELECT r.id, 1, row_to_json(resolution_body)::text, true, NULL FROM resolution_acts r
     CROSS JOIN LATERAL (SELECT 'RESOLUTION_ACT' AS kind, r.id AS act, r.payment_id AS payment, r.is_approval, r.succeeded,
         r.evidence_reference, r.by_credential, r.created_at AT TIME ZONE 'UTC' AS at) AS resolution_body
     UNION ALL
     -- With what never changes of the key, so that no key can be given other roles or another owner unseen.
-    SELECT i.id, 1, row_to_json(act_body)::text, true FROM identity_acts i LEFT JOIN api_keys k ON k.id = i.api_key_id
+    SELECT i.id, 1, row_to_json(act_body)::text, true, NULL FROM identity_acts i LEFT JOIN api_keys k ON k.id = i.api_key_id
     CROSS JOIN LATERAL (SELECT 'IDENTITY_ACT' AS kind, i.id AS act, i.number, i.act AS done, i.participant_id AS participant,
         i.by_participant, i.by_credential, i.created_at AT TIME ZONE 'UTC' AS at, i.api_key_id AS api_key,
         k.participant_id AS key_participant, encode(k.hash, 'hex') AS key_hash, k.roles, k.label, k.credential, k.replaces,
         encode(k.verification_key, 'hex') AS verification_key) AS act_body;
-COMMENT ON VIEW audit_rows IS 'What there is to seal: each thing that was decided by its number and step, as the text of its leaf, and whether nothing more follows of it.';
+COMMENT ON VIEW audit_rows IS 'What there is to seal: each thing that was decided by its number and step, as the text of its leaf, whether nothing more follows of it, and what is to be decrypted and added to the text.';
 
 GRANT SELECT ON audit_horizon, audit_seals, audit_nodes, audit_unfinished, audit_rows TO rialto_platform;
 GRANT INSERT ON audit_seals, audit_nodes, audit_unfinished TO rialto_platform;

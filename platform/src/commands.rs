@@ -23,7 +23,7 @@ pub use operations::own_settings;
 use crate::{
     audit::note::Signer,
     callers::Callers,
-    fingerprint::{fingerprint, fingerprint_of},
+    fingerprint::Fingerprints,
     flow::{Flow, intake::Caller},
     page_token::PageTokens,
 };
@@ -34,6 +34,7 @@ pub struct Commands {
     flow: Arc<Flow>,
     callers: Callers,
     page_tokens: PageTokens,
+    fingerprints: Fingerprints,
     own_settings: Settings,
     signer: Option<Arc<Signer>>,
 }
@@ -47,10 +48,11 @@ impl Commands {
         flow: Arc<Flow>,
         callers: Callers,
         page_tokens: PageTokens,
+        fingerprints: Fingerprints,
         own_settings: Settings,
         signer: Option<Arc<Signer>>,
     ) -> Self {
-        Self { flow, callers, page_tokens, own_settings, signer }
+        Self { flow, callers, page_tokens, fingerprints, own_settings, signer }
     }
 
     /// Carries out one command.

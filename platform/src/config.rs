@@ -12,12 +12,13 @@ use common::{
     rpc_server::{PeersArgs, ServerArgs, ServerConfig},
     settings::{Problems, Secret, SettingsError},
     telemetry::{TelemetryArgs, TelemetryConfig},
-    tls::IdentityArgs,
+    tls::{IdentityArgs, Live},
 };
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::{
     audit::note::Signer,
+    encryption::wrapping::WrappingKeys,
     flow::{Limits, book::BookConfig},
 };
 
@@ -33,6 +34,8 @@ pub struct Args {
     pub command: Option<Job>,
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    data_key: DataKeyArgs,
     #[command(flatten)]
     serve: ServeArgs,
 }
@@ -51,7 +54,7 @@ pub enum Job {
         #[arg(long)]
         json: bool,
     },
-    /// Compute the audit log again from the ledger, and end: 0 when all is well, 1 when anything was changed, removed, added or
+    /// Compute the audit log again from the ledger, which takes --data-key-file, and end: 0 when all is well, 1 when anything was changed, removed, added or
     /// reordered since it was sealed. Safe to run while payments go on.
     VerifyAudit {
         /// A checkpoint that was kept elsewhere: the log must have had its size and root.
@@ -71,6 +74,17 @@ pub enum Job {
         #[arg(long, default_value = "rialto")]
         name: String,
     },
+    /// Make a key-encryption key: writes it to a new file, for --data-key-file. To replace the one in use, put the new one's line above
+    /// its line: running platforms read the file again and have the new one wrap their data keys, and the old line may go when all have said
+    /// so in their logs. Keep copies of the file where the database's backups are not.
+    NewDataKey {
+        /// Where to write the key.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Have what is written from now on encrypted under a new data key, and end. What is encrypted already stays under its own. Safe to run while
+    /// payments go on: running platforms take it up within seconds.
+    RotateDataKey,
     /// Check a receipt (the JSON of GetPaymentReceipt) with the log's public key alone, and end: 0 when it holds, 1 when not.
     VerifyReceipt {
         /// The receipt.
@@ -105,6 +119,16 @@ struct DatabaseArgs {
     /// own.
     #[arg(long, env = "RIALTO_INSECURE_DATABASE", global = true)]
     insecure_database: bool,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Personal data")]
+struct DataKeyArgs {
+    /// The file of the key-encryption keys, each a line: the first wraps the keys that encrypt names, accounts and texts in the database, the
+    /// others still unwrap. Read again when it changes. `platform new-data-key` makes one; keep it as long as the database and its backups,
+    /// since without it nobody can read them.
+    #[arg(long, env = "RIALTO_DATA_KEY_FILE", value_name = "FILE", global = true)]
+    data_key_file: Option<PathBuf>,
 }
 
 #[derive(clap::Args, Debug)]
@@ -175,6 +199,8 @@ pub struct Config {
     pub migrate: bool,
     /// How much may be under way.
     pub limits: Limits,
+    /// What wraps the keys that encrypt personal data.
+    pub wrapping_keys: Live<WrappingKeys>,
     /// Signs checkpoints of the audit log.
     pub signer: Option<Signer>,
     /// How batches are made.
@@ -192,6 +218,7 @@ impl Args {
         let mut problems = Problems::new();
         let serve = &self.serve;
         let database = self.database.check(&mut problems);
+        let wrapping_keys = self.data_key.check(&mut problems);
         let seal_after = problems.duration(
             "seal-after",
             &serve.seal_after,
@@ -232,6 +259,7 @@ impl Args {
                 database: database?,
                 database_connections: connections?,
                 channel: channel?,
+                wrapping_keys: wrapping_keys?,
                 signer: signer.flatten(),
                 migrate: serve.migrate,
                 limits: Limits {
@@ -264,6 +292,17 @@ impl Args {
         problems.finish(|| Some((database?, after?)))
     }
 
+    /// Checks what reading personal data needs: the database, and what wraps its keys.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn encrypted_database(&self) -> Result<(PgConnectOptions, Live<WrappingKeys>), SettingsError> {
+        let mut problems = Problems::new();
+        let database = self.database.check(&mut problems);
+        let wrapping_keys = self.data_key.check(&mut problems);
+        problems.finish(|| Some((database?, wrapping_keys?)))
+    }
+
     /// Checks the one setting that the other jobs need.
     ///
     /// # Errors
@@ -280,6 +319,26 @@ fn signer(file: &Path, name: &str) -> Result<Signer, String> {
     let complain = |what: &str| format!("{}: {what}", file.display());
     let pem = std::fs::read(file).map_err(|error| complain(&error.to_string()))?;
     Signer::new(name, &pem).map_err(complain)
+}
+
+impl DataKeyArgs {
+    fn check(&self, problems: &mut Problems) -> Option<Live<WrappingKeys>> {
+        const WHAT: &str = "data-key-file";
+        let needed = "the file of the key-encryption keys; `platform new-data-key` makes one";
+        let file = problems.required(WHAT, self.data_key_file.as_ref(), needed)?;
+        wrapping_keys(file.clone()).map_err(|problem| problems.add(WHAT, problem)).ok()
+    }
+}
+
+/// Reads the file of the key-encryption keys, now and when it changes.
+///
+/// # Errors
+/// What is wrong with it, without showing any of it.
+pub fn wrapping_keys(file: PathBuf) -> Result<Live<WrappingKeys>, String> {
+    Live::read(vec![file], |files| {
+        let [file] = files else { return Err("one file is expected".to_owned()) };
+        WrappingKeys::parse(&file.bytes).map_err(|problem| format!("{}: {problem}", file.file.display()))
+    })
 }
 
 impl DatabaseArgs {

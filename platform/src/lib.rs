@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod directory;
 pub mod domain;
+pub mod encryption;
 pub mod fingerprint;
 pub mod flow;
 pub mod gate;
@@ -28,6 +29,7 @@ use crate::{
     commands::Commands,
     config::Config,
     directory::Directory,
+    fingerprint::Fingerprints,
     flow::{Flow, Parts, book::Book},
     page_token::PageTokens,
     platform_service::CommandServer,
@@ -57,7 +59,10 @@ pub async fn run(
     let own_settings = commands::own_settings(&config);
     let clock = Clock::system();
     let store = Store::new(config.database.clone(), config.database_connections);
+    store.unlock(config.wrapping_keys).await?;
+    tokio::spawn(store.clone().follow_data_keys());
     let page_tokens = PageTokens::new(store.page_token_key().await?);
+    let fingerprints = Fingerprints::new(store.keys().lookup()?.fingerprint_key());
     let directory = Directory::default();
     let (channel, news) = channel_link::open(config.channel.connect(), config.limits.max_under_way);
     tokio::spawn(follow_directory(directory.clone(), news.directories, store.clone(), clock.clone()));
@@ -68,7 +73,8 @@ pub async fn run(
     let flow = Flow::start(parts, &lifecycle);
 
     let signer = config.signer.map(Arc::new);
-    let commands = Commands::new(flow.clone(), callers.clone(), page_tokens, own_settings, signer);
+    let commands =
+        Commands::new(flow.clone(), callers.clone(), page_tokens, fingerprints, own_settings, signer);
     let server = CommandServer::new(commands, callers, lifecycle.clone(), config.limits.max_under_way);
     let service = PlatformServiceServer::new(server).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let add = |routes: &mut tonic::service::RoutesBuilder| {

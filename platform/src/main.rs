@@ -19,6 +19,7 @@ use platform::{
     },
     audit_check::AuditCheck,
     config::{Args, Job},
+    encryption::wrapping::WrappingKeys,
     flow::{self, archive::Progress},
     store::{Store, schema},
     trial_balance::TrialBalance,
@@ -38,6 +39,8 @@ async fn main() -> ExitCode {
         Job::TrialBalance { json } => trial_balance(&args, json).await,
         Job::VerifyAudit { checkpoint, json } => verify_audit(&args, checkpoint.as_deref(), json).await,
         Job::NewAuditKey { out, name } => new_audit_key(&out, &name),
+        Job::NewDataKey { out } => new_data_key(&out),
+        Job::RotateDataKey => rotate_data_key(&args).await,
         Job::VerifyReceipt { receipt, key } => verify_receipt(&receipt, &key),
         Job::Archive { after, json } => archive(&args, &after, json).await,
     };
@@ -72,7 +75,7 @@ async fn trial_balance(args: &Args, json: bool) -> Done {
 
 async fn verify_audit(args: &Args, checkpoint: Option<&Path>, json: bool) -> Done {
     const SAY_EVERY: Duration = Duration::from_secs(2);
-    let database = args.database()?;
+    let (database, wrapping_keys) = args.encrypted_database()?;
     let kept = checkpoint.map(|file| {
         let text =
             fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
@@ -87,7 +90,9 @@ async fn verify_audit(args: &Args, checkpoint: Option<&Path>, json: bool) -> Don
             say(&format!("computed {} leaves so far", found.leaves));
         }
     };
-    let found = AuditCheck::take(&Store::new(database, 4), kept, say_now_and_then).await?;
+    let store = Store::new(database, 4);
+    store.unlock(wrapping_keys).await?;
+    let found = AuditCheck::take(&store, kept, say_now_and_then).await?;
     say(&if json { serde_json::to_string_pretty(&found)? } else { found.to_string() });
     Ok(if found.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -96,11 +101,31 @@ fn new_audit_key(out: &Path, name: &str) -> Done {
     let key = Signer::new_key().ok_or("the system gives no randomness")?;
     let public =
         Signer::new(name, key.as_bytes()).map_err(|problem| format!("--name: {problem}"))?.public_key();
+    write_secret(out, &key)?;
+    say(&public.to_string());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn new_data_key(out: &Path) -> Done {
+    write_secret(out, &WrappingKeys::new_file().ok_or("the system gives no randomness")?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a secret to a new file that nobody else may read.
+fn write_secret(out: &Path, secret: &str) -> Result<(), String> {
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(out);
-    file.and_then(|mut file| file.write_all(key.as_bytes()))
-        .map_err(|error| format!("cannot write {}: {error}", out.display()))?;
-    say(&public.to_string());
+    file.and_then(|mut file| file.write_all(secret.as_bytes()))
+        .map_err(|error| format!("cannot write {}: {error}", out.display()))
+}
+
+async fn rotate_data_key(args: &Args) -> Done {
+    let (database, wrapping_keys) = args.encrypted_database()?;
+    schema::check(&database).await?;
+    let store = Store::new(database, 1);
+    store.unlock(wrapping_keys).await?;
+    let number = store.rotate_data_key().await?;
+    say(&format!("what is written from now on is encrypted under data key {number}"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,6 +6,7 @@ pub mod alarms;
 pub mod api_keys;
 pub mod archive;
 pub mod audit;
+pub mod data_keys;
 pub mod deposits;
 pub mod dispatches;
 pub mod durability;
@@ -21,13 +22,18 @@ pub mod save;
 pub mod schema;
 pub mod transfers;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use sqlx::{
     PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use time::OffsetDateTime;
+
+use data_keys::DataKeys;
 
 /// The role that the platform works as; it cannot change history.
 const ROLE: &str = "rialto_platform";
@@ -37,6 +43,7 @@ const ROLE: &str = "rialto_platform";
 pub struct Store {
     pool: PgPool,
     options: PgConnectOptions,
+    keys: Arc<DataKeys>,
 }
 
 /// Why the database did not do what was asked.
@@ -54,6 +61,9 @@ pub enum StoreError {
     /// A row holds what it cannot hold.
     #[error("column {0} holds what cannot be read")]
     Corrupt(&'static str),
+    /// What tells of people can be neither sealed nor opened.
+    #[error("there is no data key for it here")]
+    NoDataKey,
 }
 
 impl StoreError {
@@ -61,7 +71,7 @@ impl StoreError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Conflict(_) | Self::NotConnected(_) => true,
-            Self::Corrupt(_) => false,
+            Self::Corrupt(_) | Self::NoDataKey => false,
             Self::Database(error) => match error.as_database_error() {
                 Some(error) => error.code().is_some_and(|code| is_passing(&code)),
                 None => is_line_error(error),
@@ -84,7 +94,7 @@ impl StoreError {
     fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
         match self {
             Self::Database(error) => error.as_database_error()?.code(),
-            Self::NotConnected(_) | Self::Conflict(_) | Self::Corrupt(_) => None,
+            Self::NotConnected(_) | Self::Conflict(_) | Self::Corrupt(_) | Self::NoDataKey => None,
         }
     }
 
@@ -92,7 +102,7 @@ impl StoreError {
     pub fn constraint(&self) -> Option<&str> {
         match self {
             Self::Database(error) => error.as_database_error()?.constraint(),
-            Self::NotConnected(_) | Self::Conflict(_) | Self::Corrupt(_) => None,
+            Self::NotConnected(_) | Self::Conflict(_) | Self::Corrupt(_) | Self::NoDataKey => None,
         }
     }
 }
@@ -115,7 +125,7 @@ fn is_line_error(error: &sqlx::Error) -> bool {
 }
 
 impl Store {
-    /// Prepares connections; the first is made when first needed.
+    /// Prepares connections; the first is made when first needed. What tells of people is not read before [`Self::unlock`].
     pub fn new(options: PgConnectOptions, max_connections: u32) -> Self {
         let options = options.application_name("rialto-platform").options([
             ("idle_in_transaction_session_timeout", "5s"),
@@ -138,7 +148,7 @@ impl Store {
             .after_connect(|connection, _| Box::pin(take_role(connection)))
             .after_release(|connection, _| Box::pin(leave_any_transaction(connection)))
             .connect_lazy_with(options.clone());
-        Self { pool, options }
+        Self { pool, options, keys: Arc::default() }
     }
 
     /// Connections for reading, shared.

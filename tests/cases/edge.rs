@@ -12,6 +12,8 @@ mod bench;
 mod database;
 #[path = "edge/direct.rs"]
 mod direct;
+#[path = "edge/encryption.rs"]
+mod encryption;
 #[path = "edge/floods.rs"]
 mod floods;
 #[path = "edge/http2.rs"]

@@ -20,6 +20,8 @@ mod constraints;
 mod deposits;
 #[path = "ledger/differential.rs"]
 mod differential;
+#[path = "ledger/encryption.rs"]
+mod encryption;
 #[path = "ledger/faults.rs"]
 mod faults;
 #[path = "ledger/identity.rs"]

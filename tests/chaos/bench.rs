@@ -174,6 +174,11 @@ impl Bench {
         self.system.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The file of the platform's key-encryption keys.
+    pub fn data_key(&self) -> PathBuf {
+        self.system().data_key().to_owned()
+    }
+
     /// How to connect to the ledger's database, past every proxy.
     pub fn database(&self) -> PgConnectOptions {
         self.system().database()

@@ -22,8 +22,8 @@ use std::{
     path::PathBuf,
 };
 
-use harness::{BenchError, system::Service};
-use platform::{audit::merkle::Hash, audit_check::AuditCheck, store::Store};
+use harness::{BenchError, data_keys, system::Service};
+use platform::{audit::merkle::Hash, audit_check::AuditCheck};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 pub use answers::is_at_rest;
@@ -81,6 +81,7 @@ impl fmt::Display for Violation {
 pub struct Checker {
     folder: PathBuf,
     database: PgConnectOptions,
+    data_key: PathBuf,
     journal: Journal,
     books: Books,
     logs: Logs,
@@ -97,13 +98,14 @@ pub struct Checker {
 
 impl Checker {
     /// A checker of the run in this folder.
-    pub fn new(folder: PathBuf, database: PgConnectOptions) -> Self {
+    pub fn new(folder: PathBuf, database: PgConnectOptions, data_key: PathBuf) -> Self {
         Self {
             journal: Journal::of(&folder),
             books: Books::of(&folder),
             logs: Logs::of(&folder),
             folder,
             database,
+            data_key,
             resources: Resources::default(),
             requests: BTreeMap::new(),
             families: BTreeMap::new(),
@@ -157,7 +159,7 @@ impl Checker {
     /// The audit log is what the ledger makes, and grew out of what it was.
     async fn judge_audit_log(&mut self) -> Result<Vec<Violation>, BenchError> {
         // It reads ahead over as many connections.
-        let store = Store::new(self.database.clone(), 4);
+        let store = data_keys::unlocked(self.database.clone(), 4, &self.data_key).await?;
         let check = AuditCheck::take(&store, self.sealed, |_| {}).await?;
         self.sealed = store.last_seal().await?.map(|seal| (seal.log.size(), seal.log.root()));
         store.pool().close().await;

@@ -57,7 +57,7 @@ impl Stage {
     pub async fn set(setup: BenchSetup) -> Result<Self, BenchError> {
         let folder = setup.folder.clone();
         let bench = Bench::start(setup).await?;
-        let checker = Checker::new(folder, bench.database());
+        let checker = Checker::new(folder, bench.database(), bench.data_key());
         let snapshots = Snapshots::begin(bench.database());
         Ok(Self { bench, checker, snapshots })
     }

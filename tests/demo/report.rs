@@ -127,7 +127,7 @@ pub fn orders(paid: &Paid, report: &Path) -> String {
 pub fn environment(system: &System, account: &str, payment: &str) -> String {
     format!(
         "GATEWAY={}\nCA={}\nKEY={}\nSECOND_KEY={}\nOTHER_KEY={}\nHOUSE_KEY={}\nACCOUNT={account}\nPAYMENT={payment}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n\
-         export RIALTO_INSECURE_DATABASE=true\nAUDIT_KEY={}\n",
+         export RIALTO_INSECURE_DATABASE=true\nexport RIALTO_DATA_KEY_FILE={}\nAUDIT_KEY={}\n",
         system.address(Service::Gateway),
         system.certificates().ca().display(),
         system.credential(0),
@@ -137,6 +137,7 @@ pub fn environment(system: &System, account: &str, payment: &str) -> String {
         BANKS[0].account(1),
         system.address(Service::Bank),
         system.database_url(),
+        system.data_key().display(),
         system.audit_public_key()
     )
 }

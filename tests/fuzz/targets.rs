@@ -4,6 +4,7 @@ mod answers;
 mod audit;
 mod credentials;
 mod document;
+mod encrypted;
 mod fingerprints;
 mod headers;
 mod money;
@@ -32,7 +33,7 @@ pub struct Named {
 }
 
 /// All of them.
-pub const ALL: [Named; 12] = [
+pub const ALL: [Named; 13] = [
     Named {
         name: "requests",
         about: "callers' requests: decoded, checked, written again",
@@ -65,6 +66,7 @@ pub const ALL: [Named; 12] = [
     },
     Named { name: "headers", about: "traceparent and grpc-timeout", make: headers::target },
     Named { name: "audit", about: "checkpoints, public keys and receipts", make: audit::target },
+    Named { name: "encrypted", about: "encrypted columns, and files of keys", make: encrypted::target },
 ];
 
 /// The target of that name.

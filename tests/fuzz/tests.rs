@@ -40,6 +40,7 @@ short_runs! {
     credentials: 5_000,
     headers: 20_000,
     audit: 4_000,
+    encrypted: 20_000,
 }
 
 fn short_run(name: &str, inputs: u64) {

@@ -3,12 +3,14 @@
 //! They are copies of what was really done once, with numbers, times and accounts of their own. Indexes that are not needed
 //! meanwhile are made at the end, as one does when much is to be written.
 
-use std::time::Duration;
+mod copies;
+
+use std::{path::Path, time::Duration};
 
 use common::clock::Clock;
-use harness::BenchError;
+use harness::{BenchError, data_keys};
 use indicatif::ProgressBar;
-use platform::{flow::archive, store::Store};
+use platform::{encryption::Keyring, flow::archive, store::Store};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::size::Size;
@@ -47,7 +49,13 @@ ORDER BY i.indexrelid";
 ///
 /// # Errors
 /// When the database fails.
-pub async fn store(ledger: &PgConnectOptions, size: Size, bar: &ProgressBar) -> Result<(), BenchError> {
+pub async fn store(
+    ledger: &PgConnectOptions,
+    data_key: &Path,
+    size: Size,
+    bar: &ProgressBar,
+) -> Result<(), BenchError> {
+    let keys = data_keys::unlocked(ledger.clone(), 1, data_key).await?.keys().current();
     let mut database = PgConnection::connect_with(ledger).await?;
     run(&mut database, SESSION).await?;
     run(&mut database, include_str!("history/copies.sql")).await?;
@@ -59,12 +67,9 @@ pub async fn store(ledger: &PgConnectOptions, size: Size, bar: &ProgressBar) -> 
         run(&mut database, &format!("ALTER TABLE {table} SET (autovacuum_enabled = off)")).await?;
     }
     bar.set_message("opening accounts");
-    sqlx::query(include_str!("history/accounts.sql"))
-        .bind(i64::from(size.accounts))
-        .execute(&mut database)
-        .await?;
+    copies::accounts(&mut database, &keys, size.accounts).await?;
     run(&mut database, PAYERS).await?;
-    payments(&mut database, size, bar).await?;
+    payments(&mut database, &keys, size, bar).await?;
     bar.set_message("adding up");
     run(&mut database, include_str!("history/sums.sql")).await?;
     for (number, index) in indexes.iter().enumerate() {
@@ -91,20 +96,20 @@ pub async fn store(ledger: &PgConnectOptions, size: Size, bar: &ProgressBar) -> 
 }
 
 /// Those that were paid for the copies count, too.
-async fn payments(database: &mut PgConnection, size: Size, bar: &ProgressBar) -> Result<(), BenchError> {
+async fn payments(
+    database: &mut PgConnection,
+    keys: &Keyring,
+    size: Size,
+    bar: &ProgressBar,
+) -> Result<(), BenchError> {
+    let paid = copies::paid(database, keys).await?;
     let copies = size.payments.saturating_sub(size.banks);
     bar.set_message("storing payments");
     bar.set_length(copies.into());
     let mut stored = 0;
     while stored < copies {
         let up_to = copies.min(stored + CHUNK);
-        let chunk = sqlx::query(include_str!("history/payments.sql"))
-            .bind(i64::from(stored + 1))
-            .bind(i64::from(up_to))
-            .bind(i64::from(copies))
-            .bind(i64::from(size.accounts))
-            .bind(i64::from(size.banks));
-        chunk.execute(&mut *database).await?;
+        copies::payments(database, keys, &paid, stored + 1..up_to + 1, copies, size).await?;
         stored = up_to;
         bar.set_position(stored.into());
     }

@@ -106,7 +106,7 @@ impl Side {
             paid.push(PaymentId::parse(&payment.id).ok_or("a payment without an id")?.uuid());
         }
         let began = Instant::now();
-        history::store(&system.database(), size, bar).await?;
+        history::store(&system.database(), system.data_key(), size, bar).await?;
         let storing_took = began.elapsed();
         let ledger = PgPool::connect_with(system.database()).await?;
         let database_bytes =

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::{
     BenchError, binaries,
     certificates::Certificates,
+    data_keys,
     detour::{Detours, Link},
     postgres::Postgres,
     process::Process,
@@ -151,6 +152,7 @@ pub struct System {
     keys: Vec<String>,
     certificates: Certificates,
     audit_key: PathBuf,
+    data_key: PathBuf,
     audit_public_key: String,
 }
 
@@ -180,13 +182,15 @@ impl System {
         let keys = keys::made(&setup.folder)?;
         let certificates = setup.certificates()?;
         let (audit_key, audit_public_key) = keys::audit_key(&setup.folder)?;
+        let data_key = data_keys::file(&setup.folder)?;
         for bank in &setup.banks {
             // Addresses of an earlier run may be somebody else's by now.
             let _ = fs::remove_file(own_address_file(&setup.folder, bank));
         }
         fs::write(setup.folder.join("script.toml"), &setup.script)?;
+        let running = Vec::new();
         let mut system =
-            Self { setup, running: Vec::new(), postgres, keys, certificates, audit_key, audit_public_key };
+            Self { setup, running, postgres, keys, certificates, audit_key, data_key, audit_public_key };
         for service in Service::ALL {
             let started = system.launch(service)?;
             system.running.push(started);
@@ -271,6 +275,11 @@ impl System {
     /// The public key that checkpoints and receipts are verified with.
     pub fn audit_public_key(&self) -> &str {
         &self.audit_public_key
+    }
+
+    /// The file of the platform's key-encryption keys.
+    pub fn data_key(&self) -> &Path {
+        &self.data_key
     }
 
     /// The certificates.

@@ -10,7 +10,7 @@ use proto::{
     platform::reply,
 };
 
-use super::{Commands, Done, fingerprint, parse_id};
+use super::{Commands, Done, parse_id};
 use crate::{flow::intake::Caller, wire};
 
 impl Commands {
@@ -20,7 +20,7 @@ impl Commands {
         }
         let order = convert::account_order(&request).map_err(Fault::invalid)?;
         let iban = order.iban.as_ref().map(|iban| iban.as_str().to_owned()).unwrap_or_default();
-        let fingerprint = fingerprint(&CreateAccountRequest { iban, ..request });
+        let fingerprint = self.fingerprints.of(&CreateAccountRequest { iban, ..request });
         let store = self.flow.store();
         let id = AccountId::new(self.flow.clock());
         let now = self.flow.clock().now();

@@ -14,13 +14,13 @@ use proto::{
     platform::reply,
 };
 
-use super::{Commands, Done, fingerprint, parse_id};
+use super::{Commands, Done, parse_id};
 use crate::{domain::ledger::Ruling, flow::intake::Caller, wire};
 
 impl Commands {
     pub(super) async fn deposit(&self, caller: &Caller, request: DepositRequest) -> Done {
         let order = known(caller, convert::deposit_order(&request))?;
-        let (deposit, replayed) = self.flow.deposit(caller, order, fingerprint(&request)).await?;
+        let (deposit, replayed) = self.flow.deposit(caller, order, self.fingerprints.of(&request)).await?;
         let response = DepositResponse { deposit: Some(wire::deposit(&deposit)) };
         Ok((reply::Result::Deposit(response), replayed))
     }

@@ -17,7 +17,7 @@ use proto::{
     platform::{MakeApiKey, make_api_key::How, reply},
 };
 
-use super::{Commands, Done, fingerprint_of, invalid, parse_id};
+use super::{Commands, Done, invalid, parse_id};
 use crate::{
     domain::{ledger::Declined, payment::Fingerprint},
     flow::intake::Caller,
@@ -149,7 +149,7 @@ impl Commands {
             credential,
             replaces: None,
             request_id: order.request_id,
-            fingerprint: fingerprint_of("CreateApiKey", &request),
+            fingerprint: self.fingerprints.of_operation("CreateApiKey", &request),
             created_at: now,
             expires_at: order.expires_at,
             revoked_at: None,
@@ -173,7 +173,7 @@ impl Commands {
             credential,
             replaces: Some(replaced.id),
             request_id: order.request_id,
-            fingerprint: fingerprint_of("RotateApiKey", &request),
+            fingerprint: self.fingerprints.of_operation("RotateApiKey", &request),
             created_at: now,
             expires_at: order.expires_at,
             revoked_at: None,

@@ -16,7 +16,7 @@ use proto::{
     platform::reply,
 };
 
-use super::{Commands, Done, fingerprint, fingerprint_of, invalid, parse_id};
+use super::{Commands, Done, invalid, parse_id};
 use crate::{
     flow::intake::{Caller, Paid},
     store::payments::PaymentFilter,
@@ -26,7 +26,7 @@ use crate::{
 impl Commands {
     pub(super) async fn create_payment(&self, caller: &Caller, request: CreatePaymentRequest) -> Done {
         let order = convert::payment_order(&request).map_err(Fault::invalid)?;
-        let fingerprint = fingerprint(&convert::payment_order_to_wire(&order));
+        let fingerprint = self.fingerprints.of(&convert::payment_order_to_wire(&order));
         let would_be = request.validate_only.then(|| order.clone());
         let (payment, replayed) =
             match self.flow.pay(caller, order, fingerprint, request.validate_only).await? {
@@ -91,7 +91,8 @@ impl Commands {
 
     pub(super) async fn capture_payment(&self, caller: &Caller, request: CapturePaymentRequest) -> Done {
         let order = convert::capture_order(&request).map_err(Fault::invalid)?;
-        let made = self.flow.capture(caller, order, fingerprint_of("capture", &request)).await?;
+        let fingerprint = self.fingerprints.of_operation("capture", &request);
+        let made = self.flow.capture(caller, order, fingerprint).await?;
         let (capture, replayed) = made_payment(made)?;
         Ok((reply::Result::CapturePayment(CapturePaymentResponse { capture: Some(capture) }), replayed))
     }
@@ -107,7 +108,8 @@ impl Commands {
 
     pub(super) async fn refund_payment(&self, caller: &Caller, request: RefundPaymentRequest) -> Done {
         let order = convert::refund_order(&request).map_err(Fault::invalid)?;
-        let made = self.flow.refund(caller, order, fingerprint_of("refund", &request)).await?;
+        let fingerprint = self.fingerprints.of_operation("refund", &request);
+        let made = self.flow.refund(caller, order, fingerprint).await?;
         let (refund, replayed) = made_payment(made)?;
         Ok((reply::Result::RefundPayment(RefundPaymentResponse { refund: Some(refund) }), replayed))
     }

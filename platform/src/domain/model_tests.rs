@@ -21,7 +21,7 @@ use tally::Tally;
 use twin::{Twin, accounts};
 
 /// Cases of one run; `PROPTEST_CASES` asks for more.
-const CASES: u32 = 400;
+const CASES: u32 = 600;
 /// Commands that one run carries out at least.
 const ENOUGH: usize = 20_000;
 

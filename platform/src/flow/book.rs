@@ -283,28 +283,29 @@ impl Writer {
             Some(connection) => connection,
             none => none.insert(self.store.connect().await?),
         };
+        let keys = self.store.keys();
         crash_point::here("book.before_transaction");
         if view != View::Locked {
             let Loaded { snapshot, guards } =
-                load::snapshot(connection, commands, view, &mut self.known).await?;
+                load::snapshot(keys, connection, commands, view, &mut self.known).await?;
             let (outcomes, writes) = ledger::decide(snapshot, commands, self.clock.now());
             if !guards.is_empty() && commands.iter().zip(&outcomes).any(is_doubtful) {
                 return Ok(None);
             }
             if !writes.is_empty() {
                 before_commit(&self.submissions, &outcomes).await;
-                after_commit(save::at_once(connection, &writes, &guards).await)?;
+                after_commit(save::at_once(connection, &writes, &guards, &keys.current()).await)?;
                 self.known.follow(&writes);
             }
             return Ok(Some(outcomes));
         }
         let mut transaction = connection.begin().await?;
-        let loaded = load::snapshot(&mut transaction, commands, view, &mut self.known).await?;
+        let loaded = load::snapshot(keys, &mut transaction, commands, view, &mut self.known).await?;
         let (outcomes, writes) = ledger::decide(loaded.snapshot, commands, self.clock.now());
         if writes.is_empty() {
             transaction.rollback().await?;
         } else {
-            save::writes(&mut transaction, &writes).await?;
+            save::writes(&mut transaction, &writes, &keys.current()).await?;
             before_commit(&self.submissions, &outcomes).await;
             after_commit(transaction.commit().await.map_err(StoreError::from))?;
             self.known.follow(&writes);

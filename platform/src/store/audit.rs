@@ -4,13 +4,17 @@
 //! up to where nothing new may come (`audit_horizon`; the database refuses it from then on), then waits until nothing is under way that
 //! began before, and only then reads: what it finds is all that there will ever be.
 
+mod leaf;
+
 use std::{collections::HashMap, time::Duration};
 
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Store, StoreError, to_micros};
-use crate::audit::merkle::{Frontier, Hash, Subtree, leaf_hash};
+pub use leaf::Leaf;
+
+use super::{Store, StoreError, data_keys::DataKeys, payments, to_micros};
+use crate::audit::merkle::{Frontier, Hash, Subtree};
 
 /// Numbers of one kind that one seal takes: few, so that a proof need not look at many.
 const NUMBERS_IN_A_SEAL: i32 = 512;
@@ -50,23 +54,6 @@ pub struct Step {
     pub id: Uuid,
     /// The step; 1 where there is only one.
     pub sequence: i32,
-}
-
-/// A leaf of the log.
-#[derive(Clone, Debug)]
-pub struct Leaf {
-    /// What it is of.
-    pub step: Step,
-    /// Its text, whose bytes are hashed.
-    pub text: String,
-    is_over: bool,
-}
-
-impl Leaf {
-    /// Its hash.
-    pub fn hash(&self) -> Hash {
-        leaf_hash(self.text.as_bytes())
-    }
 }
 
 const SEALS: &str = "SELECT first_leaf, size, up_to, late_payments, late_sequences, unfinished_payments, unfinished_sequences, peaks, \
@@ -116,7 +103,7 @@ impl Store {
         if !mine {
             return Ok(None);
         }
-        let seal = next_seal(&mut transaction, horizon.up_to).await?;
+        let seal = next_seal(self.keys(), &mut transaction, horizon.up_to).await?;
         transaction.commit().await?;
         Ok(seal)
     }
@@ -159,9 +146,9 @@ impl Store {
     /// When the database fails.
     pub async fn leaves_of(&self, seal: &Seal) -> Result<Vec<Leaf>, StoreError> {
         let mut connection = self.pool().acquire().await?;
-        let mut leaves = late_leaves(&mut connection, &seal.late).await?;
+        let mut leaves = leaf::late(self.keys(), &mut connection, &seal.late).await?;
         let cut: HashMap<Uuid, i32> = seal.unfinished.iter().map(|step| (step.id, step.sequence)).collect();
-        let range = leaves_between(&mut connection, seal.after, seal.up_to).await?;
+        let range = leaf::between(self.keys(), &mut connection, seal.after, seal.up_to).await?;
         let is_sealed = |leaf: &Leaf| cut.get(&leaf.step.id).is_none_or(|last| leaf.step.sequence <= *last);
         leaves.extend(range.into_iter().filter(is_sealed));
         Ok(leaves)
@@ -212,7 +199,11 @@ async fn last_seal(connection: &mut PgConnection) -> Result<Option<Seal>, StoreE
     row.fetch_optional(connection).await?.as_ref().map(seal_of).transpose()
 }
 
-async fn next_seal(connection: &mut PgConnection, horizon: Uuid) -> Result<Option<Seal>, StoreError> {
+async fn next_seal(
+    keys: &DataKeys,
+    connection: &mut PgConnection,
+    horizon: Uuid,
+) -> Result<Option<Seal>, StoreError> {
     let last = last_seal(connection).await?;
     let (after, mut log) = last.map_or((Uuid::nil(), Frontier::default()), |seal| (seal.up_to, seal.log));
     let first_leaf = log.size();
@@ -225,10 +216,14 @@ async fn next_seal(connection: &mut PgConnection, horizon: Uuid) -> Result<Optio
     .await?;
     let late: Vec<Step> = late.into_iter().map(|(id, sequence)| Step { id, sequence }).collect();
     let up_to = end_of_stretch(connection, after, horizon).await?;
-    let late_leaves = late_leaves(connection, &late).await?;
-    let leaves = leaves_between(connection, after, up_to).await?;
+    let late_leaves = leaf::late(keys, connection, &late).await?;
+    let leaves = leaf::between(keys, connection, after, up_to).await?;
     if leaves.is_empty() && late.is_empty() {
         return Ok(None);
+    }
+    // What can't be read must not be sealed as it is: it was changed before the log has seen it.
+    if late_leaves.iter().chain(&leaves).any(|leaf| !leaf.is_decrypted) {
+        return Err(StoreError::Corrupt(payments::PERSONAL));
     }
     let last_steps = |leaves: &[Leaf], is_over: bool| -> Vec<Step> {
         let last = leaves.chunk_by(|a, b| a.step.id == b.step.id).filter_map(<[Leaf]>::last);
@@ -274,30 +269,6 @@ async fn end_of_stretch(
         "))"
     ));
     Ok(end.bind(after).bind(horizon).bind(NUMBERS_IN_A_SEAL).fetch_one(connection).await?)
-}
-
-async fn leaves_between(
-    connection: &mut PgConnection,
-    after: Uuid,
-    up_to: Uuid,
-) -> Result<Vec<Leaf>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT id, sequence, leaf, is_over FROM audit_rows WHERE id > $1 AND id <= $2 ORDER BY id, sequence",
-    );
-    rows.bind(after).bind(up_to).fetch_all(connection).await?.iter().map(leaf_of).collect()
-}
-
-async fn late_leaves(connection: &mut PgConnection, late: &[Step]) -> Result<Vec<Leaf>, StoreError> {
-    if late.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (ids, sequences) = columns(late);
-    // OFFSET keeps the planner from joining the steps that are wanted with all that there are.
-    let rows = sqlx::query(
-        "SELECT r.id, r.sequence, r.leaf, r.is_over FROM unnest($1::uuid[], $2::integer[]) WITH ORDINALITY AS u (id, sequence, number) \
-         CROSS JOIN LATERAL (SELECT * FROM audit_rows a WHERE a.id = u.id AND a.sequence = u.sequence OFFSET 0) AS r ORDER BY u.number",
-    );
-    rows.bind(ids).bind(sequences).fetch_all(connection).await?.iter().map(leaf_of).collect()
 }
 
 async fn save(
@@ -368,11 +339,6 @@ fn columns(steps: &[Step]) -> (Vec<Uuid>, Vec<i32>) {
 
 fn to_sql(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn leaf_of(row: &PgRow) -> Result<Leaf, StoreError> {
-    let step = Step { id: row.try_get("id")?, sequence: row.try_get("sequence")? };
-    Ok(Leaf { step, text: row.try_get("leaf")?, is_over: row.try_get("is_over")? })
 }
 
 fn seal_of(row: &PgRow) -> Result<Seal, StoreError> {

@@ -10,9 +10,12 @@ use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, payments, to_micros};
-use crate::domain::payment::{
-    Attempt, Lease, MAX_FRUITLESS, Original, Payment, Submission, Work, own_end_to_end_id,
+use super::{Store, StoreError, accounts, data_keys::decrypted, payments, to_micros};
+use crate::{
+    domain::payment::{
+        Attempt, Lease, MAX_FRUITLESS, Original, Payment, Submission, Work, own_end_to_end_id,
+    },
+    encryption::Keyring,
 };
 
 /// How long work that never came to an end is left alone before it is tried once more.
@@ -32,8 +35,8 @@ const CLAIM: &str = const_format::concatcp!(
        RETURNING payment_id, token, tries, fruitless) \
      SELECT ",
     payments::COLUMNS,
-    ", c.token, c.tries, c.fruitless, t.attempt, t.created_at AS accept_time, t.valid_until, a.display_name AS debtor_name, \
-       a.iban AS debtor_iban, o.id AS o_id, o.uetr AS o_uetr, o.end_to_end_id AS o_end_to_end_id, \
+    ", c.token, c.tries, c.fruitless, t.attempt, t.created_at AS accept_time, t.valid_until, a.personal AS debtor, \
+       o.id AS o_id, o.uetr AS o_uetr, o.personal AS o_personal, \
        o.amount AS o_amount, o.currency AS o_currency, ot.attempt AS o_attempt, ot.created_at AS o_accept_time, \
        ot.valid_until AS o_valid_until \
      FROM claimed c JOIN payments p ON p.id = c.payment_id JOIN accounts a ON a.id = p.payer_account \
@@ -78,7 +81,25 @@ impl Store {
             .bind(to_micros(QUARANTINE))
             .fetch_all(self.pool())
             .await?;
-        rows.iter().map(claimed).collect()
+        let keys = payments::keys_of(
+            self.keys(),
+            self.pool(),
+            &rows,
+            &["personal", "reason_message", "debtor", "o_personal"],
+        )
+        .await?;
+        let mut all = Vec::new();
+        for row in &rows {
+            match claimed(row, &keys) {
+                // What else was taken over with it must not wait for a row that somebody has changed.
+                Err(StoreError::Corrupt(column)) => {
+                    let payment = PaymentId::from_uuid(row.try_get("id")?);
+                    tracing::error!(%payment, column, "ALARM: a payment can't be read, and is not worked on");
+                }
+                found => all.push(found?),
+            }
+        }
+        Ok(all)
     }
 
     /// The banks with which work is due, and the work; none for the house's own. Each is found by a look at the index, however
@@ -132,8 +153,8 @@ impl Store {
     }
 }
 
-fn claimed(row: &PgRow) -> Result<Claimed, StoreError> {
-    let payment = payments::from_row(row)?;
+fn claimed(row: &PgRow, keys: &Keyring) -> Result<Claimed, StoreError> {
+    let payment = payments::from_row(row, keys)?;
     let lease = Lease {
         token: row.try_get("token")?,
         tries: row.try_get("tries")?,
@@ -141,14 +162,18 @@ fn claimed(row: &PgRow) -> Result<Claimed, StoreError> {
     };
     let submission = match attempt(row, ["attempt", "accept_time", "valid_until"])? {
         None => None,
-        Some(attempt) => Some(Submission {
-            payment: payment.clone(),
-            attempt,
-            lease,
-            debtor_name: row.try_get("debtor_name")?,
-            debtor_iban: row.try_get("debtor_iban")?,
-            original: original(row)?,
-        }),
+        Some(attempt) => {
+            let debtor = keys.decrypt_account(payment.payer_account.uuid(), row.try_get("debtor")?);
+            let debtor = decrypted(debtor, accounts::PERSONAL)?;
+            Some(Submission {
+                payment: payment.clone(),
+                attempt,
+                lease,
+                debtor_name: debtor.display_name,
+                debtor_iban: debtor.iban,
+                original: original(row, keys)?,
+            })
+        }
     };
     Ok(Claimed { payment, lease, submission })
 }
@@ -163,18 +188,19 @@ fn attempt(row: &PgRow, columns: [&str; 3]) -> Result<Option<Attempt>, StoreErro
     }))
 }
 
-fn original(row: &PgRow) -> Result<Option<Original>, StoreError> {
+fn original(row: &PgRow, keys: &Keyring) -> Result<Option<Original>, StoreError> {
     let Some(attempt) = attempt(row, ["o_attempt", "o_accept_time", "o_valid_until"])? else {
         return Ok(None);
     };
     let currency: String = row.try_get("o_currency")?;
     let currency = Currency::parse(&currency).ok_or(StoreError::Corrupt("payments.currency"))?;
     let id = PaymentId::from_uuid(row.try_get("o_id")?);
-    let named: Option<String> = row.try_get("o_end_to_end_id")?;
+    let personal =
+        decrypted(keys.decrypt_payment(id.uuid(), row.try_get("o_personal")?), payments::PERSONAL)?;
     Ok(Some(Original {
         message_id: attempt.message_id(id),
         uetr: row.try_get::<Uuid, _>("o_uetr")?,
-        end_to_end_id: named.unwrap_or_else(|| own_end_to_end_id(id)),
+        end_to_end_id: personal.end_to_end_id.unwrap_or_else(|| own_end_to_end_id(id)),
         amount: Money::new(row.try_get("o_amount")?, currency),
         accept_time: attempt.accept_time,
     }))

@@ -25,8 +25,8 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
-    StoreError, accounts, archive, deposits, dispatches, known::KnownAccounts, limits, payments, refunds,
-    resolutions,
+    StoreError, accounts, archive, data_keys::DataKeys, deposits, dispatches, known::KnownAccounts, limits,
+    payments, refunds, resolutions,
 };
 use crate::domain::{
     account::Account,
@@ -167,6 +167,7 @@ impl<'a> Named<'a> {
 /// # Errors
 /// When the database fails.
 pub async fn snapshot(
+    keys: &DataKeys,
     connection: &mut PgConnection,
     commands: &[Command],
     view: View,
@@ -177,16 +178,16 @@ pub async fn snapshot(
     let mut guards = Guards::default();
     let mut wanted = std::mem::take(&mut named.accounts);
     let mut repeated = accounts::Repeated::Perhaps;
-    let keys: Vec<Uuid> = named.requests.iter().map(|request| key(request)).collect();
+    let request_keys: Vec<Uuid> = named.requests.iter().map(|request| key(request)).collect();
     let ibans: Vec<&str> = std::mem::take(&mut named.ibans).into_iter().collect();
     if view == View::Locked {
         // Whose accounts they are never changes, and accounts are locked first.
         wanted.extend(accounts_of(connection, &named.payments).await?);
-        snapshot.accounts = accounts::load(connection, &wanted, &ibans, &[], view).await?.0;
+        snapshot.accounts = accounts::load(keys, connection, &wanted, &ibans, &[], view).await?.0;
     }
     if !named.payments.is_empty() {
-        snapshot.payments = payments_by_id(connection, &named.payments, view).await?;
-        bring_back(connection, &named.payments, view, &mut snapshot.payments).await?;
+        snapshot.payments = payments_by_id(keys, connection, &named.payments, view).await?;
+        bring_back(keys, connection, &named.payments, view, &mut snapshot.payments).await?;
     }
     for (payment, _) in snapshot.payments.values() {
         wanted.extend([payment.payer_account, payment.credit_account]);
@@ -201,7 +202,7 @@ pub async fn snapshot(
             snapshot.deposits.insert(earlier.id, earlier);
         }
     }
-    rare(connection, commands, &named, &mut snapshot).await?;
+    rare(keys, connection, commands, &named, &mut snapshot).await?;
     let recalled = (view == View::Known && commands.iter().all(Command::may_rest_on_known_accounts))
         .then(|| recall(known, &wanted, &ibans))
         .flatten();
@@ -211,7 +212,8 @@ pub async fn snapshot(
         // What a repeated request would write the unique key refuses.
         repeated = accounts::Repeated::None;
     } else if view != View::Locked && (!wanted.is_empty() || !ibans.is_empty()) {
-        (snapshot.accounts, repeated) = accounts::load(connection, &wanted, &ibans, &keys, view).await?;
+        (snapshot.accounts, repeated) =
+            accounts::load(keys, connection, &wanted, &ibans, &request_keys, view).await?;
     }
     if guards.is_empty() {
         snapshot.accounts.values().for_each(|account| known.learn(account.clone()));
@@ -227,8 +229,8 @@ pub async fn snapshot(
         });
         snapshot.accounts_by_iban = by_iban.collect();
     }
-    if !keys.is_empty() && repeated == accounts::Repeated::Perhaps {
-        let taken_out = requests(connection, keys, &mut snapshot).await?;
+    if !request_keys.is_empty() && repeated == accounts::Repeated::Perhaps {
+        let taken_out = requests(keys, connection, request_keys, &mut snapshot).await?;
         let asked = named.requests.iter().filter(|request| taken_out.contains(&key(request)));
         snapshot.requests_taken_out = asked.map(|request| request.key()).collect();
     }
@@ -254,6 +256,7 @@ fn recall(
 
 /// Loads what only rare commands need.
 async fn rare(
+    keys: &DataKeys,
     connection: &mut PgConnection,
     commands: &[Command],
     named: &Named<'_>,
@@ -280,7 +283,7 @@ async fn rare(
     let returns: Vec<Request> =
         commands.iter().filter_map(|command| late_success(command, snapshot)).collect();
     if !returns.is_empty() {
-        requests(connection, returns.iter().map(key).collect(), snapshot).await?;
+        requests(keys, connection, returns.iter().map(key).collect(), snapshot).await?;
     }
     Ok(())
 }
@@ -319,6 +322,7 @@ async fn accounts_of(
 /// Has those that are missing come back from the archive. That takes the locks of their accounts, like all that writes payments;
 /// without any, they are left to a try under locks.
 async fn bring_back(
+    keys: &DataKeys,
     connection: &mut PgConnection,
     wanted: &BTreeSet<PaymentId>,
     view: View,
@@ -333,7 +337,7 @@ async fn bring_back(
     }
     let there = here.len() + archive::bring_back(connection, &missing).await?;
     if there > here.len() {
-        *here = payments_by_id(connection, wanted, view).await?;
+        *here = payments_by_id(keys, connection, wanted, view).await?;
     }
     // Somebody else may have brought one back, and it has left again.
     if here.len() < there { Err(StoreError::Conflict("payments")) } else { Ok(()) }
@@ -345,8 +349,9 @@ fn key(request: &Request) -> Uuid {
 
 /// Loads what these requests made, in the archive too. Returns the keys of those whose payments were taken out of it.
 async fn requests(
+    keys: &DataKeys,
     connection: &mut PgConnection,
-    keys: Vec<Uuid>,
+    request_keys: Vec<Uuid>,
     snapshot: &mut Snapshot,
 ) -> Result<Vec<Uuid>, StoreError> {
     let sql = const_format::concatcp!(
@@ -359,13 +364,14 @@ async fn requests(
         "ANY($1)"
     );
     let mut taken_out = Vec::new();
-    let rows = sqlx::query(sql).bind(keys).fetch_all(connection).await?;
+    let rows = sqlx::query(sql).bind(request_keys).fetch_all(&mut *connection).await?;
+    let keyring = payments::keys_of(keys, connection, &rows, &payments::ENCRYPTED).await?;
     for row in rows.iter().filter(|_| !planted::is("M2")) {
         if row.try_get::<Option<Uuid>, _>("id")?.is_none() {
             taken_out.push(row.try_get("request_key")?);
             continue;
         }
-        let payment = payments::from_row(row)?;
+        let payment = payments::from_row(row, &keyring)?;
         let key = (payment.participant.clone(), payment.request_id.clone());
         snapshot.payment_requests.insert(key, payment);
     }
@@ -375,6 +381,7 @@ async fn requests(
 type LeasedPayments = BTreeMap<PaymentId, (Payment, Option<Lease>)>;
 
 async fn payments_by_id(
+    keys: &DataKeys,
     connection: &mut PgConnection,
     ids: &BTreeSet<PaymentId>,
     view: View,
@@ -388,10 +395,11 @@ async fn payments_by_id(
     );
     const LOCKED: &str = const_format::concatcp!(UNLOCKED, " FOR NO KEY UPDATE OF p");
     let sql = if view == View::Locked && !planted::is("M11") { LOCKED } else { UNLOCKED };
-    let rows = sqlx::query(sql).bind(ids).fetch_all(connection).await?;
+    let rows = sqlx::query(sql).bind(ids).fetch_all(&mut *connection).await?;
+    let keyring = payments::keys_of(keys, connection, &rows, &payments::ENCRYPTED).await?;
     rows.iter()
         .map(|row| {
-            let payment = payments::from_row(row)?;
+            let payment = payments::from_row(row, &keyring)?;
             let lease = lease(row, &payment)?;
             Ok((payment.id, (payment, lease)))
         })

@@ -2,29 +2,34 @@
 //!
 //! Each read leaves the planner no index to mistake for another: by id, by participant and id, by request key.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use common::{
     bic::Bic,
-    iban::Iban,
     id::{AccountId, PaymentId},
     money::{Currency, Money},
-    order::{BankKey, Payee, PayeeAccount},
+    order::BankKey,
 };
-use sqlx::{QueryBuilder, postgres::PgRow, types::Json};
+use sqlx::{FromRow, PgExecutor, QueryBuilder, Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, archive};
-use crate::domain::{
-    limits::Counted,
-    payment::{Authorization, Kind, Payment, State, Terms, own_end_to_end_id},
-    refusal::Reason,
+use super::{
+    Store, StoreError, archive,
+    data_keys::{DataKeys, decrypted},
+};
+use crate::{
+    domain::{
+        limits::Counted,
+        payment::{Authorization, Kind, Payment, State, Terms, own_end_to_end_id},
+        refusal::Reason,
+    },
+    encryption::Keyring,
 };
 
 /// The columns of a payment, in a statement whose payments are called `p`.
 pub(super) const COLUMNS: &str = "p.id, p.participant_id, p.request_id, p.request_fingerprint, p.payer_account, \
-     p.credit_account, p.payee_name, p.payee_iban, p.payee_account_number, p.payee_account, p.payee_bank_id, p.payee_bic, p.amount, p.currency, p.remittance_information, p.end_to_end_id, p.metadata, p.bank_id, \
+     p.credit_account, p.personal, p.payee_account, p.payee_bank_id, p.payee_bic, p.amount, p.currency, p.bank_id, \
      p.uetr, p.state::text, p.reason_code, p.reason_iso_code, p.reason_message, p.sequence, p.is_queued, p.created_at, \
      p.updated_at, p.kind::text, p.original_id, p.held, p.capturing, p.captured, p.closing::text, p.expires_at, \
      p.is_counted_on_account, p.is_counted_on_participant";
@@ -37,19 +42,18 @@ struct PaymentRow {
     request_fingerprint: Uuid,
     payer_account: Uuid,
     credit_account: Uuid,
-    #[sqlx(flatten)]
-    payee: PayeeRow,
+    personal: Vec<u8>,
+    payee_account: Option<Uuid>,
+    payee_bank_id: Option<String>,
+    payee_bic: Option<String>,
     amount: i64,
     currency: String,
-    remittance_information: String,
-    end_to_end_id: Option<String>,
-    metadata: Option<Json<BTreeMap<String, String>>>,
     bank_id: Option<String>,
     uetr: Uuid,
     state: String,
     reason_code: Option<String>,
     reason_iso_code: Option<String>,
-    reason_message: Option<String>,
+    reason_message: Option<Vec<u8>>,
     sequence: i32,
     is_queued: bool,
     created_at: OffsetDateTime,
@@ -83,32 +87,13 @@ impl AuthorizationColumns {
     }
 }
 
-/// The payee as the columns keep it.
-#[derive(sqlx::FromRow)]
-struct PayeeRow {
-    payee_name: String,
-    payee_iban: Option<String>,
-    payee_account_number: Option<String>,
-    payee_account: Option<Uuid>,
-    payee_bank_id: Option<String>,
-    payee_bic: Option<String>,
-}
-
-impl PayeeRow {
-    fn into_payee(self) -> Option<Payee> {
-        let bank = match (self.payee_bank_id, self.payee_bic) {
-            (Some(id), None) => Some(BankKey::Id(id)),
-            (None, Some(bic)) => Some(BankKey::Bic(Bic::parse(&bic)?)),
-            (None, None) => None,
-            (Some(_), Some(_)) => return None,
-        };
-        let account = match (self.payee_iban, self.payee_account_number, self.payee_account) {
-            (Some(iban), None, None) => PayeeAccount::Iban(Iban::parse(&iban)?, bank),
-            (None, Some(number), None) => PayeeAccount::Number(number, bank?),
-            (None, None, Some(account)) => PayeeAccount::Ledger(AccountId::from_uuid(account)),
-            _ => return None,
-        };
-        Some(Payee { name: self.payee_name, account })
+/// The payee's bank, as the request named it. None in none if the columns name it twice or wrongly.
+fn bank_key(id: Option<String>, bic: Option<&str>) -> Option<Option<BankKey>> {
+    match (id, bic) {
+        (Some(id), None) => Some(Some(BankKey::Id(id))),
+        (None, Some(bic)) => Some(Some(BankKey::Bic(Bic::parse(bic)?))),
+        (None, None) => Some(None),
+        (Some(_), Some(_)) => None,
     }
 }
 
@@ -121,16 +106,17 @@ pub(super) fn request_key(participant: &str, request_id: &str) -> Uuid {
     Uuid::from_bytes(std::array::from_fn(|at| hash.as_bytes()[at]))
 }
 
-impl TryFrom<PaymentRow> for Payment {
-    type Error = StoreError;
-
-    fn try_from(row: PaymentRow) -> Result<Self, StoreError> {
+impl PaymentRow {
+    fn into_payment(self, keys: &Keyring) -> Result<Payment, StoreError> {
+        let row = self;
+        let personal = decrypted(keys.decrypt_payment(row.id, &row.personal), PERSONAL)?;
+        let bank = bank_key(row.payee_bank_id, row.payee_bic.as_deref());
+        let payee = bank.and_then(|bank| personal.payee(row.payee_account.map(AccountId::from_uuid), bank));
         let currency = Currency::parse(&row.currency).ok_or(StoreError::Corrupt("payments.currency"))?;
-        let reason = row.reason_code.map(|code| Reason {
-            code,
-            iso_code: row.reason_iso_code.unwrap_or_default(),
-            message: row.reason_message.unwrap_or_default(),
-        });
+        let message = row.reason_message.map(|message| keys.decrypt_reason(row.id, &message)).transpose();
+        let message = decrypted(message, "payments.reason_message")?.unwrap_or_default().message;
+        let iso_code = row.reason_iso_code.unwrap_or_default();
+        let reason = row.reason_code.map(|code| Reason { code, iso_code, message });
         let id = PaymentId::from_uuid(row.id);
         let terms = Terms {
             id,
@@ -141,11 +127,11 @@ impl TryFrom<PaymentRow> for Payment {
             credit_account: AccountId::from_uuid(row.credit_account),
             kind: Kind::from_name(&row.kind).ok_or(StoreError::Corrupt("payments.kind"))?,
             original: row.original_id.map(PaymentId::from_uuid),
-            payee: row.payee.into_payee().ok_or(StoreError::Corrupt("payments.payee_account"))?,
+            payee: payee.ok_or(StoreError::Corrupt("payments.payee_account"))?,
             amount: Money::new(row.amount, currency),
-            remittance_information: row.remittance_information,
-            end_to_end_id: row.end_to_end_id.unwrap_or_else(|| own_end_to_end_id(id)),
-            metadata: row.metadata.map(|metadata| metadata.0).unwrap_or_default(),
+            remittance_information: personal.remittance_information,
+            end_to_end_id: personal.end_to_end_id.unwrap_or_else(|| own_end_to_end_id(id)),
+            metadata: personal.metadata,
             bank_id: row.bank_id,
             uetr: row.uetr,
             created_at: row.created_at.into(),
@@ -154,7 +140,7 @@ impl TryFrom<PaymentRow> for Payment {
                 participant: row.is_counted_on_participant,
             },
         };
-        Ok(Self {
+        Ok(Payment {
             terms: Arc::new(terms),
             state: State::from_name(&row.state).ok_or(StoreError::Corrupt("payments.state"))?,
             authorization: row.authorization.into_authorization()?,
@@ -166,10 +152,31 @@ impl TryFrom<PaymentRow> for Payment {
     }
 }
 
+/// The column of what a payment says of people.
+pub(super) const PERSONAL: &str = "payments.personal";
+
 /// Reads a payment from a row that has [`COLUMNS`].
-pub(super) fn from_row(row: &PgRow) -> Result<Payment, StoreError> {
-    use sqlx::FromRow;
-    PaymentRow::from_row(row)?.try_into()
+pub(super) fn from_row(row: &PgRow, keys: &Keyring) -> Result<Payment, StoreError> {
+    PaymentRow::from_row(row)?.into_payment(keys)
+}
+
+/// The encrypted columns among [`COLUMNS`].
+pub(super) const ENCRYPTED: [&str; 2] = ["personal", "reason_message"];
+
+/// The keys that decrypt what rows have in these columns.
+pub(super) async fn keys_of(
+    keys: &DataKeys,
+    database: impl PgExecutor<'_>,
+    rows: &[PgRow],
+    columns: &[&str],
+) -> Result<Arc<Keyring>, StoreError> {
+    let values = rows.iter().flat_map(|row| {
+        columns.iter().filter_map(|column| row.try_get::<Option<&[u8]>, _>(*column).ok().flatten())
+    });
+    match keys.that_decrypt(values) {
+        Some(known) => Ok(known),
+        None => keys.learned(database).await,
+    }
 }
 
 const BY_ID: [&str; 2] = ["payments p WHERE p.id = ", "archived_payments p WHERE p.id = "];
@@ -227,7 +234,8 @@ impl Store {
                 format!("SELECT {COLUMNS} FROM {place} $1 AND ($2::text IS NULL OR p.participant_id = $2)");
             let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(key).bind(participant);
             if let Some(row) = query.fetch_optional(self.pool()).await? {
-                return from_row(&row).map(Some);
+                let keys = keys_of(self.keys(), self.pool(), std::slice::from_ref(&row), &ENCRYPTED).await?;
+                return from_row(&row, &keys).map(Some);
             }
         }
         Ok(None)
@@ -267,6 +275,7 @@ impl Store {
         }
         query.push(") AS p ORDER BY p.id DESC LIMIT ").push(limit);
         let rows = query.build().fetch_all(self.pool()).await?;
-        rows.iter().map(from_row).collect()
+        let keys = keys_of(self.keys(), self.pool(), &rows, &ENCRYPTED).await?;
+        rows.iter().map(|row| from_row(row, &keys)).collect()
     }
 }

@@ -16,7 +16,7 @@ mod statement;
 use sqlx::{Connection, PgConnection};
 
 use super::{StoreError, alarms, load::Guards, refunds, resolutions};
-use crate::domain::ledger::Writes;
+use crate::{domain::ledger::Writes, encryption::Keyring};
 
 /// Saves `writes` as a transaction of its own, if what they follow from is still so.
 ///
@@ -26,12 +26,13 @@ pub async fn at_once(
     connection: &mut PgConnection,
     writes: &Writes,
     guards: &Guards,
+    keys: &Keyring,
 ) -> Result<(), StoreError> {
     if writes.refunded.is_empty() && writes.proposals.is_empty() && writes.alarms.is_empty() {
-        return parts::of(writes, guards)?.execute(connection).await;
+        return parts::of(writes, guards, keys)?.execute(connection).await;
     }
     let mut transaction = connection.begin().await?;
-    save(&mut transaction, writes, guards).await?;
+    save(&mut transaction, writes, guards, keys).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -39,12 +40,21 @@ pub async fn at_once(
 ///
 /// # Errors
 /// When the database fails or refuses.
-pub async fn writes(connection: &mut PgConnection, writes: &Writes) -> Result<(), StoreError> {
-    save(connection, writes, &Guards::default()).await
+pub async fn writes(
+    connection: &mut PgConnection,
+    writes: &Writes,
+    keys: &Keyring,
+) -> Result<(), StoreError> {
+    save(connection, writes, &Guards::default(), keys).await
 }
 
-async fn save(connection: &mut PgConnection, writes: &Writes, guards: &Guards) -> Result<(), StoreError> {
-    parts::of(writes, guards)?.execute(&mut *connection).await?;
+async fn save(
+    connection: &mut PgConnection,
+    writes: &Writes,
+    guards: &Guards,
+    keys: &Keyring,
+) -> Result<(), StoreError> {
+    parts::of(writes, guards, keys)?.execute(&mut *connection).await?;
     refunds::save(connection, &writes.refunded).await?;
     resolutions::save(connection, &writes.proposals).await?;
     resolutions::save_acts(connection, &writes.resolution_acts).await?;

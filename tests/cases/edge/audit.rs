@@ -188,6 +188,7 @@ async fn checked(system: &System, client: &Client) -> Done {
     let verify = |more: &[&str]| {
         let mut command = program("platform");
         command.arg("verify-audit").args(more).env("RIALTO_DATABASE_URL", system.database_url());
+        command.arg("--data-key-file").arg(system.data_key());
         finish(command)
     };
     let kept = file.to_str().ok_or("no path")?;

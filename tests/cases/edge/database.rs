@@ -19,6 +19,7 @@ fn start(system: &System, database: &str, flags: &[&str]) -> Result<Ended, harne
     let url = url.strip_suffix("rialto").map(|server| format!("{server}{database}")).ok_or("no such URL")?;
     let mut command = program("platform");
     command.args(["--channel=http://127.0.0.1:9"]).args(flags).env("RIALTO_DATABASE_URL", &url);
+    command.arg("--data-key-file").arg(system.data_key());
     let ended = finish(command)?;
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     let password = url.split([':', '@']).nth(2).ok_or("no password")?;

@@ -187,6 +187,7 @@ fn what_one_gateway_is_told_counts_at_another_with_a_platform_of_its_own() {
         // Nothing here needs a channel.
         platform.args(["--channel", "http://127.0.0.1:9"]);
         platform.env("RIALTO_DATABASE_URL", system.database_url());
+        platform.arg("--data-key-file").arg(system.data_key());
         let (_platform, platform) = start("platform", platform)?;
         let mut gateway = program("gateway");
         gateway.args(["--platform", &format!("http://{platform}"), "--api-keys"]);

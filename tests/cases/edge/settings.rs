@@ -95,7 +95,13 @@ fn every_wrong_variable_is_named_at_once() {
 fn what_is_missing_is_named_at_once() {
     run(async || {
         refused(program("gateway"), &["--platform", "--api-keys", "api-key-secret"])?;
-        refused(program("platform"), &["--channel", "database-url"])
+        refused(program("platform"), &["--channel", "database-url", "--data-key-file"])?;
+        for job in ["verify-audit", "rotate-data-key"] {
+            let mut command = program("platform");
+            command.arg(job);
+            refused(command, &["database-url", "--data-key-file"])?;
+        }
+        Ok(())
     });
 }
 
@@ -152,9 +158,21 @@ fn the_database_url_stands_in_one_place_and_is_never_shown() {
 #[test]
 fn a_database_that_is_not_there_ends_the_platform_and_shows_no_secret() {
     run(async || {
-        for job in [&["serve"][..], &["migrate"], &["trial-balance"], &["trial-balance", "--json"]] {
+        let key = harness::data_keys::file(&own_folder("settings")?)?;
+        for job in [
+            &["serve"][..],
+            &["migrate"],
+            &["trial-balance"],
+            &["trial-balance", "--json"],
+            &["verify-audit"],
+        ] {
             let mut command = program("platform");
-            command.args(job).env("RIALTO_LOG", "trace").env("RIALTO_CHANNEL", "http://127.0.0.1:9");
+            command
+                .args(job)
+                .arg("--data-key-file")
+                .arg(&key)
+                .env("RIALTO_LOG", "trace")
+                .env("RIALTO_CHANNEL", "http://127.0.0.1:9");
             command.env("RIALTO_DATABASE_URL", "postgres://u:canary@127.0.0.1:9/d");
             let ended = finish(command)?;
             assert_eq!(ended.code, Some(1), "{job:?}: {}", ended.err);

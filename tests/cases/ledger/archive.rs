@@ -288,8 +288,8 @@ async fn the_archive_never_changes_and_nothing_leaves_without_an_equal_copy() {
         DELETE FROM payments WHERE request_id = 'paid'";
     for (change, back) in [
         (
-            "UPDATE archived_payments SET payee_name = payee_name || ' '",
-            "UPDATE archived_payments SET payee_name = rtrim(payee_name)",
+            "UPDATE archived_payments SET personal = personal || 'x'",
+            "UPDATE archived_payments SET personal = substr(personal, 1, length(personal) - 1)",
         ),
         (
             "UPDATE archived_payment_events SET bank_message_id = 'x' WHERE sequence = 2",

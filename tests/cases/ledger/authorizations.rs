@@ -31,11 +31,13 @@ async fn what_was_decided_on_a_step_that_is_over_is_not_written() {
     let mut decided = Vec::new();
     for commands in [first.as_slice(), second.as_slice()] {
         let mut known = KnownAccounts::default();
-        let loaded = load::snapshot(&mut connection, commands, View::Read, &mut known).await.unwrap();
+        let keys = world.store.keys();
+        let loaded = load::snapshot(keys, &mut connection, commands, View::Read, &mut known).await.unwrap();
         decided.push(decide(loaded.snapshot, commands, world.clock.now()).1);
     }
-    save::at_once(&mut connection, &decided[0], &Guards::default()).await.unwrap();
-    let late = save::at_once(&mut connection, &decided[1], &Guards::default()).await.unwrap_err();
+    let (guards, keys) = (Guards::default(), world.store.keys().current());
+    save::at_once(&mut connection, &decided[0], &guards, &keys).await.unwrap();
+    let late = save::at_once(&mut connection, &decided[1], &guards, &keys).await.unwrap_err();
     assert!(late.is_lost_race() && late.to_string().contains("changed_payments"), "{late}");
     assert_eq!(
         number(&world.options, "SELECT captured FROM payments WHERE kind = 'AUTHORIZATION'").await,

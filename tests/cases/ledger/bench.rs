@@ -1,7 +1,11 @@
 //! The bench: one private PostgreSQL, a migrated template, and a copy of it for every test with a few accounts.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    path::{Path, PathBuf},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,7 +17,10 @@ use common::{
     order::{self, AccountOrder, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
     trace::TraceParent,
 };
-use harness::postgres::{Postgres, own_folder};
+use harness::{
+    data_keys,
+    postgres::{Postgres, own_folder},
+};
 use platform::{
     domain::{
         account::Balances,
@@ -117,7 +124,7 @@ impl World {
     }
 
     pub async fn on(options: PgConnectOptions) -> Self {
-        let (store, clock) = (Store::new(options.clone(), 4), Clock::system());
+        let (store, clock) = (unlocked(&options, 4).await, Clock::system());
         let id = AccountId::new(&clock);
         let settlement = store
             .house_account(id, ("aurora", "Banca Aurora"), eur(1).currency(), false, clock.now())
@@ -134,8 +141,8 @@ impl World {
     }
 
     /// The same accounts in a copy of the database.
-    pub fn at(options: PgConnectOptions, of: &Self) -> Self {
-        let store = Store::new(options.clone(), 4);
+    pub async fn at(options: PgConnectOptions, of: &Self) -> Self {
+        let store = unlocked(&options, 4).await;
         Self {
             options,
             store,
@@ -303,6 +310,18 @@ impl World {
         let balance = TrialBalance::take(&self.options).await.unwrap();
         assert!(balance.is_ok(), "{balance}");
     }
+}
+
+/// The ledger, with the key-encryption key that all tests share.
+pub async fn unlocked(options: &PgConnectOptions, max_connections: u32) -> Store {
+    data_keys::unlocked(options.clone(), max_connections, data_key()).await.unwrap()
+}
+
+/// The file of the key-encryption key that all tests share.
+pub fn data_key() -> &'static Path {
+    static FILE: LazyLock<PathBuf> =
+        LazyLock::new(|| data_keys::file(&own_folder("data-keys").unwrap()).unwrap());
+    &FILE
 }
 
 pub fn book_on(store: &Store, writers: usize) -> Book {

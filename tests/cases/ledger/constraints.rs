@@ -34,11 +34,11 @@ async fn world() -> World {
         ("expired", "AUTHORIZATION"),
     ] {
         let statement = format!(
-            "INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name,
-               amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, sequence,
+            "INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, personal,
+               amount, currency, bank_id, uetr, state, reason_code, sequence,
                created_at, updated_at, kind, held, capturing, captured, expires_at)
-             SELECT gen_random_uuid(), participant_id, '{state}', gen_random_uuid(), request_fingerprint, payer_account, credit_account, payee_name,
-               amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, upper('{state}')::payment_state,
+             SELECT gen_random_uuid(), participant_id, '{state}', gen_random_uuid(), request_fingerprint, payer_account, credit_account, personal,
+               amount, currency, bank_id, uetr, upper('{state}')::payment_state,
                CASE WHEN '{state}' IN ('held', 'investigate') THEN 'X' END, 1, created_at, updated_at, '{kind}'::payment_kind,
                s.sum, s.sum, s.sum, s.expires_at
              FROM payments, (SELECT 0 AS sum, now() AS expires_at WHERE '{kind}' = 'AUTHORIZATION'
@@ -84,6 +84,7 @@ async fn history_cannot_be_changed() {
         ("audit_nodes", "hash = sha256(hash)"),
         ("resolution_acts", "by_credential = 'x'"),
         ("identity_acts", "by_credential = 'x'"),
+        ("data_keys", "number = 7"),
     ] {
         statements.push(format!("UPDATE {table} SET {column}"));
         statements.push(format!("DELETE FROM {table}"));
@@ -97,17 +98,12 @@ async fn history_cannot_be_changed() {
         "payer_account = credit_account",
         "credit_account = payer_account",
         "request_key = gen_random_uuid()",
-        "payee_name = 'x'",
-        "payee_iban = 'x'",
-        "payee_account_number = 'x'",
+        "personal = 'x'",
         "payee_account = gen_random_uuid()",
         "payee_bank_id = 'x'",
         "payee_bic = 'x'",
         "amount = amount + 1",
         "currency = 'USD'",
-        "remittance_information = 'x'",
-        "end_to_end_id = 'x'",
-        "metadata = '{}'",
         "bank_id = 'x'",
         "uetr = gen_random_uuid()",
         "created_at = now()",
@@ -294,11 +290,11 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
         ),
         (
             "payment from nowhere",
-            "WITH p AS (INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name, amount, currency,
-               remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, reason_iso_code, reason_message, sequence,
+            "WITH p AS (INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, personal, amount, currency,
+               bank_id, uetr, state, reason_code, reason_iso_code, reason_message, sequence,
                created_at, updated_at)
                SELECT gen_random_uuid(), participant_id, 'stray', gen_random_uuid(), request_fingerprint, gen_random_uuid(),
-               credit_account, payee_name, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state,
+               credit_account, personal, amount, currency, bank_id, uetr, state,
                reason_code, reason_iso_code, reason_message, sequence, created_at, updated_at FROM payments
                WHERE request_id = 'submitted' RETURNING id)
              INSERT INTO payment_events (payment_id, created_at, sequence, state, bank_message_id)
@@ -307,41 +303,41 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
         ),
         (
             "second settlement account",
-            "INSERT INTO accounts (id, participant_id, display_name, currency, bank_id, may_overdraw, created_at)
+            "INSERT INTO accounts (id, participant_id, personal, currency, bank_id, may_overdraw, created_at)
              VALUES (gen_random_uuid(), 'rialto-house', 'x', 'EUR', 'aurora', true, now())".to_owned(),
             "23505",
         ),
         (
             "overdraft for a customer",
-            "INSERT INTO accounts (id, participant_id, display_name, currency, may_overdraw, created_at)
+            "INSERT INTO accounts (id, participant_id, personal, currency, may_overdraw, created_at)
              VALUES (gen_random_uuid(), 'alice', 'x', 'EUR', true, now())".to_owned(),
             CHECK_VIOLATED,
         ),
         (
             "suspense of a customer",
-            "INSERT INTO accounts (id, participant_id, display_name, currency, is_suspense, created_at)
+            "INSERT INTO accounts (id, participant_id, personal, currency, is_suspense, created_at)
              VALUES (gen_random_uuid(), 'alice', 'x', 'EUR', true, now())".to_owned(),
             CHECK_VIOLATED,
         ),
         (
             "half a request",
-            "INSERT INTO accounts (id, participant_id, display_name, currency, request_id, created_at)
+            "INSERT INTO accounts (id, participant_id, personal, currency, request_id, created_at)
              VALUES (gen_random_uuid(), 'alice', 'x', 'EUR', 'r', now())".to_owned(),
             CHECK_VIOLATED,
         ),
         (
             "no currency",
-            "INSERT INTO accounts (id, participant_id, display_name, currency, created_at)
+            "INSERT INTO accounts (id, participant_id, personal, currency, created_at)
              VALUES (gen_random_uuid(), 'alice', 'x', 'euro', now())".to_owned(),
             CHECK_VIOLATED,
         ),
         (
             "request id used again",
-            "INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, payee_name, amount, currency,
-               remittance_information, end_to_end_id, metadata, bank_id, uetr, state, reason_code, reason_iso_code, reason_message, sequence,
+            "INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, personal, amount, currency,
+               bank_id, uetr, state, reason_code, reason_iso_code, reason_message, sequence,
                created_at, updated_at)
                SELECT gen_random_uuid(), participant_id, request_id, request_key, request_fingerprint, payer_account,
-               credit_account, payee_name, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state,
+               credit_account, personal, amount, currency, bank_id, uetr, state,
                reason_code, reason_iso_code, reason_message, sequence, created_at, updated_at FROM payments".to_owned(),
             "23505",
         ),

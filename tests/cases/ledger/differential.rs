@@ -20,10 +20,12 @@ use common::{
     order::{AccountOrder, LimitRules, LimitSubject},
 };
 use platform::{
+    audit::hex,
     domain::{
         ledger::{Command, Outcome, decide},
         limits::Window,
     },
+    encryption::contents::OfAccount,
     flow::book::{Book, BookConfig},
     store::{
         Store,
@@ -40,7 +42,7 @@ use proptest::{
 };
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-use crate::bench::{all, database, sql, write};
+use crate::bench::{all, database, sql, unlocked, write};
 use model::{Model, reply::Reply};
 use play::Play;
 use steps::{Act, Step, steps};
@@ -66,12 +68,19 @@ struct Ledger {
 impl Ledger {
     async fn open(is_shared: bool) -> Self {
         let options = database(None).await;
-        let store = Store::new(options.clone(), 2);
+        let store = unlocked(&options, 2).await;
         for holder in &ACCOUNTS {
             open_account(&store, holder).await;
             if let Some(iban) = holder.iban.filter(|_| holder.may_overdraw) {
                 let id = account(holder.number).uuid();
-                sql(&options, &format!("UPDATE accounts SET iban = '{iban}' WHERE id = '{id}'")).await;
+                let keys = store.keys().current();
+                let contents = OfAccount { display_name: String::new(), iban: Some(iban.to_owned()) };
+                let personal = hex(&keys.encrypt_account(id, &contents).unwrap());
+                let hash = keys.lookup().unwrap().iban_hash(iban);
+                let sql_text = format!(
+                    "UPDATE accounts SET personal = '\\x{personal}', iban_hash = '{hash}' WHERE id = '{id}'"
+                );
+                sql(&options, &sql_text).await;
             }
             if holder.closed {
                 close(&options, holder.number, true).await;
@@ -95,9 +104,12 @@ impl Ledger {
             let waiting = &commands[outcomes.len()..];
             let mut transaction = self.connection.begin().await.unwrap();
             let mut known = KnownAccounts::default();
-            let loaded = load::snapshot(&mut transaction, waiting, View::Locked, &mut known).await.unwrap();
+            let loaded =
+                load::snapshot(self.store.keys(), &mut transaction, waiting, View::Locked, &mut known)
+                    .await
+                    .unwrap();
             let (decided, writes) = decide(loaded.snapshot, waiting, self.clock.now());
-            save::writes(&mut transaction, &writes).await.unwrap();
+            save::writes(&mut transaction, &writes, &self.store.keys().current()).await.unwrap();
             transaction.commit().await.unwrap();
             outcomes.extend(decided);
         }

@@ -174,8 +174,8 @@ async fn what_a_bank_refuses_is_given_back_and_what_it_takes_is_not() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_account_of_a_limited_participant_is_counted_those_opened_meanwhile_too() {
     let world = World::new().await;
-    let many = "INSERT INTO accounts (id, participant_id, request_id, request_fingerprint, display_name, currency, created_at)
-        SELECT gen_random_uuid(), 'alice', 'many-' || n, gen_random_uuid(), 'Many', CASE n % 10 WHEN 0 THEN 'USD' ELSE 'EUR' END, now()
+    let many = "INSERT INTO accounts (id, participant_id, request_id, request_fingerprint, personal, currency, created_at)
+        SELECT gen_random_uuid(), 'alice', 'many-' || n, gen_random_uuid(), 'many', CASE n % 10 WHEN 0 THEN 'USD' ELSE 'EUR' END, now()
         FROM generate_series(1, 2500) AS n";
     // Numbers of any time: the audit log is not of interest here.
     sql(&world.options, "ALTER TABLE accounts DISABLE TRIGGER accounts_refuse_sealed").await;

@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use platform::{
+    audit::hex,
     domain::deposit::DepositState,
+    encryption::contents::{OfAccount, OfPayment},
     flow::{book::Book, seal},
 };
+use uuid::Uuid;
 
 use crate::bench::{World, accepted, all, command, connect, deposit, sql, submission, wait_until, write};
 
@@ -90,19 +93,33 @@ async fn a_batch_costs_as_much_on_a_grown_database_as_on_an_empty_one() {
     assert!(costlier.is_empty(), "rows read: {costlier:?} grown, {empty:?} empty");
 }
 
+/// New numbers with what is encrypted for each, as a table `s (id, personal, n)`.
+fn encrypted(encrypt: impl Fn(Uuid) -> Option<Vec<u8>>) -> String {
+    let ids: Vec<Uuid> = (0..GROWN).map(|_| Uuid::new_v4()).collect();
+    let rows = ids.iter().map(|id| (id.to_string(), format!("\"\\\\x{}\"", hex(&encrypt(*id).unwrap()))));
+    let (ids, personal): (Vec<String>, Vec<String>) = rows.unzip();
+    let (ids, personal) = (ids.join(","), personal.join(","));
+    format!("unnest('{{{ids}}}'::uuid[], '{{{personal}}}'::bytea[]) WITH ORDINALITY AS s (id, personal, n)")
+}
+
 /// Adds accounts, payments that are over, and as many that wait for their bank with a lease that runs.
 async fn grow(world: &World) {
     let (alice, settlement) = (world.alice.uuid(), world.settlement.uuid());
+    let keys = world.store.keys().current();
+    let holder = OfAccount { display_name: "x".to_owned(), iban: None };
+    let accounts = encrypted(|id| keys.encrypt_account(id, &holder));
+    let payee = OfPayment { payee_account_number: Some("1".to_owned()), ..OfPayment::default() };
+    let payments = encrypted(|id| keys.encrypt_payment(id, &payee));
     let text = format!(
         "SET session_replication_role = replica;
-         INSERT INTO accounts (id, participant_id, request_id, request_fingerprint, display_name, currency, created_at)
-           SELECT gen_random_uuid(), 'alice', 'grown ' || n, gen_random_uuid(), 'x', 'EUR', now() FROM generate_series(1, {GROWN}) n;
+         INSERT INTO accounts (id, participant_id, request_id, request_fingerprint, personal, currency, created_at)
+           SELECT id, 'alice', 'grown ' || n, gen_random_uuid(), personal, 'EUR', now() FROM {accounts};
          INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account,
-             payee_name, payee_account_number, payee_bank_id, amount, currency, remittance_information, end_to_end_id, metadata, bank_id, uetr, state, is_queued, sequence,
+             personal, payee_bank_id, amount, currency, bank_id, uetr, state, is_queued, sequence,
              created_at, updated_at)
-           SELECT gen_random_uuid(), 'alice', 'old ' || n, gen_random_uuid(), gen_random_uuid(), '{alice}', '{settlement}', 'x', '1', 'aurora', 1,
-             'EUR', '', '', NULL, 'aurora', gen_random_uuid(), 'SUBMITTED', true, 1, now(), now()
-           FROM generate_series(1, {GROWN}) n;
+           SELECT id, 'alice', 'old ' || n, gen_random_uuid(), gen_random_uuid(), '{alice}', '{settlement}', personal, 'aurora', 1,
+             'EUR', 'aurora', gen_random_uuid(), 'SUBMITTED', true, 1, now(), now()
+           FROM {payments};
          INSERT INTO dispatches (payment_id, bank_id, due_at)
            SELECT id, 'aurora', now() + interval '1 hour' FROM payments WHERE request_id LIKE 'old %';
          INSERT INTO payment_events (payment_id, created_at, sequence, state, valid_until, bank_message_id)

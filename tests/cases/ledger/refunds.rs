@@ -62,7 +62,9 @@ async fn a_refund_is_held_against_one_that_is_decided_under_locks() {
         let mut connection = world.store.connect().await.unwrap();
         let mut transaction = connection.begin().await.unwrap();
         let mut known = KnownAccounts::default();
-        let loaded = load::snapshot(&mut transaction, &refund, View::Locked, &mut known).await.unwrap();
+        let loaded = load::snapshot(world.store.keys(), &mut transaction, &refund, View::Locked, &mut known)
+            .await
+            .unwrap();
         decide(loaded.snapshot, &refund, world.clock.now()).0
     };
     let release = async {

@@ -31,10 +31,10 @@ async fn world() -> World {
 /// balance must name: rows by their names, or words.
 const CHANGES: [(&str, &[&str]); 43] = [
     ("SELECT 1", &[]),
-    ("UPDATE accounts SET credits_posted = credits_posted + 1 WHERE display_name = 'Bob'", &["Bob", "currency EUR"]),
+    ("UPDATE accounts SET credits_posted = credits_posted + 1 WHERE request_id = 'Bob'", &["Bob", "currency EUR"]),
     // Balanced by itself, and yet not what the transfers say.
     ("UPDATE accounts SET debits_posted = debits_posted + 5, credits_posted = credits_posted + 5", &["Alice", "Bob"]),
-    ("UPDATE accounts SET currency = 'USD' WHERE display_name = 'Bob'", &["mixed currencies", "currency USD"]),
+    ("UPDATE accounts SET currency = 'USD' WHERE request_id = 'Bob'", &["mixed currencies", "currency USD"]),
     ("UPDATE accounts SET debits_pending = debits_pending + 1", &["Alice", "Bob"]),
     ("DELETE FROM transfers WHERE id = <paid>", &["paid", "Alice"]),
     ("UPDATE transfers SET id = gen_random_uuid() WHERE id = <paid>", &["paid", "books nothing"]),
@@ -45,9 +45,9 @@ const CHANGES: [(&str, &[&str]); 43] = [
     (
         "UPDATE transfers SET debit_account = credit_account, credit_account = debit_account WHERE id = <on us>;
          UPDATE accounts SET debits_posted = debits_posted - 20, credits_posted = credits_posted + 20
-           WHERE display_name = 'Alice';
+           WHERE request_id = 'Alice';
          UPDATE accounts SET debits_posted = debits_posted + 20, credits_posted = credits_posted - 20
-           WHERE display_name = 'Bob'",
+           WHERE request_id = 'Bob'",
         &["on us"],
     ),
     ("UPDATE payments SET payer_account = credit_account WHERE id = <on us>", &["on us"]),
@@ -64,7 +64,7 @@ const CHANGES: [(&str, &[&str]); 43] = [
     ("UPDATE payment_events SET state = 'UNKNOWN' WHERE sequence = 2 AND payment_id = <paid>", &["paid"]),
     ("UPDATE deposits SET amount = amount + 1 WHERE id = <deposit>", &["deposit"]),
     (
-        "UPDATE deposits SET account_id = (SELECT id FROM accounts WHERE display_name = 'Bob') WHERE id = <deposit>",
+        "UPDATE deposits SET account_id = (SELECT id FROM accounts WHERE request_id = 'Bob') WHERE id = <deposit>",
         &["deposit"],
     ),
     (
@@ -72,7 +72,7 @@ const CHANGES: [(&str, &[&str]); 43] = [
         &["deposit"],
     ),
     (
-        "UPDATE transfers SET debit_account = (SELECT id FROM accounts WHERE display_name = 'Bob') WHERE id = <deposit>",
+        "UPDATE transfers SET debit_account = (SELECT id FROM accounts WHERE request_id = 'Bob') WHERE id = <deposit>",
         &["deposit", "Bob"],
     ),
     ("UPDATE archived_payments SET amount = amount + 1 WHERE id = <gone>", &["gone"]),
@@ -96,7 +96,7 @@ const CHANGES: [(&str, &[&str]); 43] = [
         &["is without its original"],
     ),
     (
-        "SELECT bring_back(ARRAY[<gone>]); UPDATE archived_payments SET payee_name = 'x' WHERE id = <gone>;
+        "SELECT bring_back(ARRAY[<gone>]); UPDATE archived_payments SET personal = 'x' WHERE id = <gone>;
          UPDATE archived_payment_events SET bank_message_id = 'x' WHERE payment_id = <gone> AND sequence = 2",
         &["gone", "event 2"],
     ),
@@ -107,7 +107,7 @@ async fn every_change_by_hand_is_found_and_named() {
     let world = world().await;
     let mut connection = connect(&world.options).await;
     let rows: Vec<(String, String, Uuid)> = sqlx::query_as(
-        "SELECT request_id, 'pay_', id FROM all_payments UNION ALL SELECT display_name, 'acc_', id FROM accounts
+        "SELECT request_id, 'pay_', id FROM all_payments UNION ALL SELECT request_id, 'acc_', id FROM accounts WHERE request_id IS NOT NULL
          UNION ALL SELECT 'deposit', 'dep_', id FROM deposits WHERE participant_id = 'alice'",
     )
     .fetch_all(&mut connection)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use harness::BenchError;
-use platform::fingerprint::{fingerprint, fingerprint_of};
+use platform::fingerprint::Fingerprints;
 use prost::Message;
 use proto::{
     convert,
@@ -33,9 +33,13 @@ pub(super) fn target() -> Result<Target, BenchError> {
     })
 }
 
+fn fingerprints() -> Fingerprints {
+    Fingerprints::new([7; 32])
+}
+
 fn of(request: &CreatePaymentRequest) -> Option<[u8; 16]> {
     let order = convert::payment_order(request).ok()?;
-    Some(fingerprint(&convert::payment_order_to_wire(&order)))
+    Some(fingerprints().of(&convert::payment_order_to_wire(&order)))
 }
 
 fn check(known: &mut HashMap<[u8; 16], blake3::Hash>, message: &[u8]) -> Checked {
@@ -82,15 +86,22 @@ fn operations(request: &CreatePaymentRequest) -> Result<(), String> {
         payment: "p".to_owned(),
         amount: request.amount.clone(),
     };
-    let print = fingerprint_of("capture", &capture);
+    let print = fingerprints().of_operation("capture", &capture);
     for (what, other) in [
-        ("a refund", fingerprint_of("refund", &capture)),
-        ("a request of no operation", fingerprint(&capture)),
+        ("a refund", fingerprints().of_operation("refund", &capture)),
+        ("a request of no operation", fingerprints().of(&capture)),
         (
             "another payment",
-            fingerprint_of("capture", &CapturePaymentRequest { payment: "q".to_owned(), ..capture.clone() }),
+            fingerprints().of_operation(
+                "capture",
+                &CapturePaymentRequest { payment: "q".to_owned(), ..capture.clone() },
+            ),
         ),
-        ("no amount", fingerprint_of("capture", &CapturePaymentRequest { amount: None, ..capture.clone() })),
+        (
+            "no amount",
+            fingerprints()
+                .of_operation("capture", &CapturePaymentRequest { amount: None, ..capture.clone() }),
+        ),
     ] {
         demand(other != print, &format!("a capture has the fingerprint of {what}"))?;
     }

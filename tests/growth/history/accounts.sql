@@ -1,9 +1,8 @@
--- Up to $1 accounts, copied from the one that a caller opened, each with a deposit like its own.
+-- Accounts, each with its how-manieth it is, its time, its number and what is encrypted for it: copied from the one that a caller opened, each with a deposit like its own.
 WITH opened AS (
-    INSERT INTO accounts (id, participant_id, request_id, request_fingerprint, display_name, currency, created_at)
-    SELECT pg_temp.uuid_v7(at), a.participant_id, 'stored-' || n, gen_random_uuid(), a.display_name, a.currency, at
-    FROM accounts a, (SELECT n, now() - interval '1 year' + n * interval '10 milliseconds' AS at
-        FROM generate_series(2, $1::bigint) n) moments
+    INSERT INTO accounts (id, participant_id, request_id, request_fingerprint, personal, currency, created_at)
+    SELECT m.id, a.participant_id, 'stored-' || m.n, gen_random_uuid(), m.personal, a.currency, m.at
+    FROM accounts a, unnest($1::bigint[], $2::timestamptz[], $3::uuid[], $4::bytea[]) AS m (n, at, id, personal)
     WHERE a.bank_id IS NULL
     RETURNING *
 ), deposited AS (

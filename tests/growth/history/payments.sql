@@ -1,19 +1,15 @@
--- Payments $1 to $2 of $3 that were made one after the other until an hour ago, from $4 accounts to $5 banks; one in fifty
--- was refused by its bank.
+-- Payments, each with the how-manieth it is, its time, its number and what is encrypted for it ($1 to $4), from $5 accounts to $6 banks; one
+-- in fifty was refused by its bank.
 WITH drawn AS MATERIALIZED (
-    SELECT n, at, pg_temp.uuid_v7(at) AS id, 1 + floor(random() * $4::bigint)::bigint AS payer, n % $5::bigint AS bank,
-        n % 50 = 0 AS is_refused
-    FROM (SELECT n, now() - interval '1 hour' - ($3::bigint - n) * interval '100 milliseconds' AS at
-        FROM generate_series($1::bigint, $2::bigint) n) moments
+    SELECT n, at, id, personal, 1 + floor(random() * $5::bigint)::bigint AS payer, n % $6::bigint AS bank, n % 50 = 0 AS is_refused
+    FROM unnest($1::bigint[], $2::timestamptz[], $3::uuid[], $4::bytea[]) AS m (n, at, id, personal)
 ), stored AS (
     INSERT INTO payments (id, request_key, request_fingerprint, uetr, payer_account, credit_account, amount, created_at, updated_at,
-        sequence, state, participant_id, request_id, currency, payee_name, payee_iban, payee_account_number, payee_bank_id,
-        payee_bic, remittance_information, metadata, end_to_end_id, bank_id, reason_code, reason_iso_code, reason_message)
+        sequence, state, participant_id, request_id, currency, personal, payee_bank_id, payee_bic, bank_id, reason_code, reason_iso_code)
     SELECT d.id, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), a.id, p.credit_account, p.amount, d.at,
         d.at + (p.updated_at - p.created_at), p.sequence, CASE WHEN is_refused THEN 'FAILED' ELSE p.state END, p.participant_id,
-        'stored-' || d.n, p.currency, p.payee_name, p.payee_iban, p.payee_account_number, p.payee_bank_id, p.payee_bic,
-        p.remittance_information, p.metadata, p.end_to_end_id, p.bank_id, CASE WHEN is_refused THEN 'REJECTED_BY_BANK' END,
-        CASE WHEN is_refused THEN 'AC04' END, CASE WHEN is_refused THEN 'the bank refused' END
+        'stored-' || d.n, p.currency, d.personal, p.payee_bank_id, p.payee_bic, p.bank_id, CASE WHEN is_refused THEN 'REJECTED_BY_BANK' END,
+        CASE WHEN is_refused THEN 'AC04' END
     FROM drawn d JOIN pg_temp.payers a ON a.n = d.payer JOIN pg_temp.paid p ON p.bank = d.bank
     ORDER BY d.n
     RETURNING *

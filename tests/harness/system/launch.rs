@@ -64,6 +64,7 @@ impl System {
                 self.let_in(&mut command, service, "gateway=rialto.platform.v1.PlatformService/Exchange");
                 command.args(self.setup.is_plaintext.then_some("--insecure-channel"));
                 command.arg("--audit-key-file").arg(&self.audit_key);
+                command.arg("--data-key-file").arg(&self.data_key);
             }
             Service::Gateway => {
                 command.arg("--platform").arg(self.url(Link::GatewayToPlatform, Service::Platform)?);

@@ -158,9 +158,9 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
         20 => pay(),
         32 => orders(),
         44 => work(),
-        6 => deposits(),
-        14 => decisions(),
-        9 => (nth(), weighted(0.4)).prop_map(|(nth, changed)| Step::Repeat { nth, changed }),
+        9 => deposits(),
+        18 => decisions(),
+        12 => (nth(), weighted(0.4)).prop_map(|(nth, changed)| Step::Repeat { nth, changed }),
         3 => nth().prop_map(|nth| Step::TakeOver { nth }),
         5 => prop_oneof![9 => select(vec![1, 30, 61, 61, 700, 3_000]), 1 => Just(8 * DAY_S)]
             .prop_map(|seconds| Step::Wait { seconds }),
@@ -247,7 +247,7 @@ fn decisions() -> impl Strategy<Value = Step> {
     let amount = prop_oneof![6 => Just(0), 1 => Just(1_i64)].prop_map(|more| money(more, EUR));
     let ruling = prop_oneof![
         6 => (by(), amount).prop_map(|(by, amount)| Ruling::Approve { by, amount }),
-        2 => (by(), select(vec!["no such line", "twice"]))
+        4 => (by(), prop_oneof![9 => Just("no such line"), 1 => Just("twice")])
             .prop_map(|(by, reason)| Ruling::Reject { by, reason: reason.to_owned() }),
         3 => Just(Ruling::Lapse),
     ];

@@ -12,9 +12,13 @@ use crate::{
         deposit::{Decision, Deposit, DepositState},
         ledger::{Change, Event, QueueWrite, Writes},
         limits::Limits,
-        payment::{Authorization, Payment, State, Work, own_end_to_end_id},
+        payment::{Authorization, Payment, State, Work},
         refusal::Reason,
         transfer::{Cause, Transfer},
+    },
+    encryption::{
+        Keyring,
+        contents::{OfPayment, OfReason},
     },
     store::{StoreError, limits::subject_key, load::Guards, payments::request_key, to_micros, to_sql},
 };
@@ -23,24 +27,28 @@ use crate::{
 const LEASES_IN_A_ROW: usize = 64;
 
 /// The statement that saves `writes`, but for what is rare, if what the guards say is so.
-pub(super) fn of(writes: &Writes, guards: &Guards) -> Result<Statement, StoreError> {
+pub(super) fn of(writes: &Writes, guards: &Guards, keys: &Keyring) -> Result<Statement, StoreError> {
     let mut statement = Statement::new();
     moved(&mut statement, writes, guards);
-    changed_payments(&mut statement, writes);
+    changed_payments(&mut statement, writes, keys)?;
     used_limits(&mut statement, writes);
     ended_deposits(&mut statement, &writes.ended_deposits);
-    new_payments(&mut statement, &writes.new_payments)?;
+    new_payments(&mut statement, &writes.new_payments, keys)?;
     new_deposits(&mut statement, &writes.new_deposits);
     new_transfers(&mut statement, &writes.transfers);
     new_events(&mut statement, &writes.events);
     queue(&mut statement, writes);
-    let foreign = guards.foreign_ibans.clone();
-    statement.none("foreign_ibans", "SELECT FROM accounts WHERE iban = ANY(", foreign, ")");
+    if !guards.foreign_ibans.is_empty() {
+        let lookup = keys.lookup().ok_or(StoreError::NoDataKey)?;
+        let foreign: Vec<Uuid> = guards.foreign_ibans.iter().map(|iban| lookup.iban_hash(iban)).collect();
+        statement.none("foreign_ibans", "SELECT FROM accounts WHERE iban_hash = ANY(", foreign, ")");
+    }
     Ok(statement)
 }
 
-fn changed_payments(statement: &mut Statement, writes: &Writes) {
+fn changed_payments(statement: &mut Statement, writes: &Writes, keys: &Keyring) -> Result<(), StoreError> {
     let rows: Vec<&Change> = writes.changed_payments.values().collect();
+    let messages = messages(rows.iter().map(|change| &change.payment), keys)?;
     let closing = |sums: &Authorization| sums.closing.map(State::name);
     statement.part(
         "changed_payments",
@@ -52,7 +60,7 @@ fn changed_payments(statement: &mut Statement, writes: &Writes) {
             columns.add(&rows, |change| change.payment.id.uuid()).add(&rows, |change| change.payment.state.name());
             columns.add(&rows, |change| reason(&change.payment.reason, |reason| &reason.code));
             columns.add(&rows, |change| reason(&change.payment.reason, |reason| &reason.iso_code));
-            columns.add(&rows, |change| reason(&change.payment.reason, |reason| &reason.message));
+            columns.add(&messages, Option::as_deref);
             columns.add(&rows, |change| change.payment.sequence).add(&rows, |change| to_sql(change.payment.updated_at));
             columns.add(&rows, |change| change.payment.is_queued);
             columns.add(&rows, |change| sum(&change.payment, |sums| sums.held));
@@ -64,6 +72,7 @@ fn changed_payments(statement: &mut Statement, writes: &Writes) {
         "AS g (id, state, code, iso, message, sequence, at, is_queued, held, capturing, captured, closing, from_sequence, was_queued) \
          WHERE p.id = g.id AND p.sequence = g.from_sequence AND p.is_queued = g.was_queued",
     );
+    Ok(())
 }
 
 fn moved(statement: &mut Statement, writes: &Writes, guards: &Guards) {
@@ -107,21 +116,24 @@ fn used_limits(statement: &mut Statement, writes: &Writes) {
     );
 }
 
-fn new_payments(statement: &mut Statement, payments: &[Payment]) -> Result<(), StoreError> {
+fn new_payments(statement: &mut Statement, payments: &[Payment], keys: &Keyring) -> Result<(), StoreError> {
     let mut rows: Vec<(Uuid, &Payment)> =
         payments.iter().map(|p| (request_key(&p.participant, &p.request_id), p)).collect();
     rows.sort_unstable_by_key(|(key, _)| *key);
-    let metadata: Vec<Option<String>> = rows.iter().map(|(_, p)| metadata(p)).collect::<Result<_, _>>()?;
+    let encrypt = |(_, payment): &(Uuid, &Payment)| {
+        keys.encrypt_payment(payment.id.uuid(), &OfPayment::from(*payment)).ok_or(StoreError::NoDataKey)
+    };
+    let personal: Vec<Vec<u8>> = rows.iter().map(encrypt).collect::<Result<_, _>>()?;
+    let messages = messages(rows.iter().map(|(_, payment)| *payment), keys)?;
     statement.part(
         "new_payments",
         rows.len(),
         "INSERT INTO payments (id, uetr, request_key, request_fingerprint, participant_id, request_id, payer_account, \
-           credit_account, amount, currency, payee_name, payee_iban, payee_account_number, payee_account, payee_bank_id, \
-           payee_bic, remittance_information, end_to_end_id, metadata, bank_id, state, kind, is_queued, created_at, updated_at, \
+           credit_account, amount, currency, personal, payee_account, payee_bank_id, payee_bic, bank_id, state, kind, is_queued, created_at, updated_at, \
            sequence, reason_code, reason_iso_code, reason_message, original_id, held, capturing, captured, expires_at, \
            is_counted_on_account, is_counted_on_participant) \
-         SELECT id, uetr, request_key, fingerprint, participant_id, request_id, payer, credit, amount, currency, payee_name, \
-           payee_iban, payee_number, payee_account, payee_bank_id, payee_bic, remittance, end_to_end, metadata::jsonb, bank_id, \
+         SELECT id, uetr, request_key, fingerprint, participant_id, request_id, payer, credit, amount, currency, personal, \
+           payee_account, payee_bank_id, payee_bic, bank_id, \
            state::payment_state, kind::payment_kind, is_queued, at, at, 1, code, iso, message, original, held, capturing, \
            captured, expires, on_account, on_participant FROM",
         |columns| {
@@ -130,25 +142,23 @@ fn new_payments(statement: &mut Statement, payments: &[Payment]) -> Result<(), S
             columns.add(&rows, |(_, p)| p.participant.as_str()).add(&rows, |(_, p)| p.request_id.as_str());
             columns.add(&rows, |(_, p)| p.payer_account.uuid()).add(&rows, |(_, p)| p.credit_account.uuid());
             columns.add(&rows, |(_, p)| p.amount.minor_units()).add(&rows, |(_, p)| p.amount.currency().code());
-            columns.add(&rows, |(_, p)| p.payee.name.as_str()).add(&rows, |(_, p)| iban(&p.payee));
-            columns.add(&rows, |(_, p)| account_number(&p.payee)).add(&rows, |(_, p)| ledger_account(&p.payee));
+            columns.add(&personal, Vec::as_slice).add(&rows, |(_, p)| ledger_account(&p.payee));
             columns.add(&rows, |(_, p)| bank_id(&p.payee)).add(&rows, |(_, p)| bic(&p.payee));
-            columns.add(&rows, |(_, p)| p.remittance_information.as_str()).add(&rows, |(_, p)| end_to_end_id(p));
-            columns.add(&metadata, Option::as_deref).add(&rows, |(_, p)| p.bank_id.as_deref());
+            columns.add(&rows, |(_, p)| p.bank_id.as_deref());
             columns.add(&rows, |(_, p)| p.state.name()).add(&rows, |(_, p)| p.kind.name());
             columns.add(&rows, |(_, p)| p.is_queued).add(&rows, |(_, p)| to_sql(p.created_at));
             columns.add(&rows, |(_, p)| reason(&p.reason, |reason| &reason.code));
             columns.add(&rows, |(_, p)| reason(&p.reason, |reason| &reason.iso_code));
-            columns.add(&rows, |(_, p)| reason(&p.reason, |reason| &reason.message));
+            columns.add(&messages, Option::as_deref);
             columns.add(&rows, |(_, p)| p.original.map(PaymentId::uuid));
             columns.add(&rows, |(_, p)| sum(p, |sums| sums.held)).add(&rows, |(_, p)| sum(p, |sums| sums.capturing));
             columns.add(&rows, |(_, p)| sum(p, |sums| sums.captured));
             columns.add(&rows, |(_, p)| sum(p, |sums| to_sql(sums.expires_at)));
             columns.add(&rows, |(_, p)| p.counted.account).add(&rows, |(_, p)| p.counted.participant);
         },
-        "AS g (id, uetr, request_key, fingerprint, participant_id, request_id, payer, credit, amount, currency, payee_name, \
-           payee_iban, payee_number, payee_account, payee_bank_id, payee_bic, remittance, end_to_end, metadata, bank_id, state, \
-           kind, is_queued, at, code, iso, message, original, held, capturing, captured, expires, on_account, on_participant)",
+        "AS g (id, uetr, request_key, fingerprint, participant_id, request_id, payer, credit, amount, currency, personal, \
+           payee_account, payee_bank_id, payee_bic, bank_id, state, kind, \
+            is_queued, at, code, iso, message, original, held, capturing, captured, expires, on_account, on_participant)",
     );
     Ok(())
 }
@@ -296,6 +306,19 @@ fn first_leases(statement: &mut Statement, mut leases: Vec<(i64, Uuid)>) {
     );
 }
 
+/// Why payments are as they are, for people, encrypted.
+fn messages<'a>(
+    payments: impl Iterator<Item = &'a Payment>,
+    keys: &Keyring,
+) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    let encrypt = |payment: &Payment| {
+        let Some(reason) = &payment.reason else { return Ok(None) };
+        let contents = OfReason { message: reason.message.clone() };
+        keys.encrypt_reason(payment.id.uuid(), &contents).map(Some).ok_or(StoreError::NoDataKey)
+    };
+    payments.map(encrypt).collect()
+}
+
 /// A column that only authorizations have.
 fn sum<T>(payment: &Payment, value: impl Fn(&Authorization) -> T) -> Option<T> {
     payment.authorization.as_ref().map(value)
@@ -303,14 +326,6 @@ fn sum<T>(payment: &Payment, value: impl Fn(&Authorization) -> T) -> Option<T> {
 
 fn reason<'a>(reason: &'a Option<Reason>, part: impl Fn(&'a Reason) -> &'a String) -> Option<&'a str> {
     reason.as_ref().map(|reason| part(reason).as_str())
-}
-
-fn iban(payee: &Payee) -> Option<&str> {
-    if let PayeeAccount::Iban(iban, _) = &payee.account { Some(iban.as_str()) } else { None }
-}
-
-fn account_number(payee: &Payee) -> Option<&str> {
-    if let PayeeAccount::Number(number, _) = &payee.account { Some(number.as_str()) } else { None }
 }
 
 fn ledger_account(payee: &Payee) -> Option<Uuid> {
@@ -331,16 +346,4 @@ fn bank_id(payee: &Payee) -> Option<&str> {
 
 fn bic(payee: &Payee) -> Option<&str> {
     if let Some(BankKey::Bic(bic)) = bank_key(payee) { Some(bic.as_str()) } else { None }
-}
-
-fn end_to_end_id(payment: &Payment) -> Option<&str> {
-    Some(payment.end_to_end_id.as_str()).filter(|id| *id != own_end_to_end_id(payment.id))
-}
-
-fn metadata(payment: &Payment) -> Result<Option<String>, StoreError> {
-    if payment.metadata.is_empty() {
-        return Ok(None);
-    }
-    let json = serde_json::to_string(&payment.metadata);
-    json.map(Some).map_err(|error| StoreError::Database(sqlx::Error::Encode(error.into())))
 }
