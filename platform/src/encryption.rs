@@ -8,6 +8,7 @@
 mod cipher;
 pub mod contents;
 mod keyring;
+mod packed;
 pub mod wrapping;
 
 pub use keyring::{FIRST_NUMBER, Keyring, LOOKUP_NUMBER, LookupKey, NotDecrypted, number_of};

@@ -40,6 +40,7 @@ impl Naive {
     /// # Errors
     /// When a part does not come up.
     pub async fn start(setup: &Setup, postgres: &Postgres, api_keys: &Path) -> Result<Self, BenchError> {
+        binaries::build_programs(&["naive"], &[])?;
         let books = setup.folder.join("books");
         fs::create_dir_all(&books)?;
         postgres.create_database(DATABASE, None).await?;

@@ -27,15 +27,22 @@ pub fn target() -> Result<PathBuf, BenchError> {
     Ok(folder()?.parent().ok_or("the build folder has no parent")?.to_owned())
 }
 
-/// What a system is made of, the naive one included. The other programs are for whoever runs them, and are built then.
-const PROGRAMS: [&str; 5] = ["bank", "channel", "gateway", "naive", "platform"];
+/// What a system is made of. The other programs are for whoever runs them, and are built then.
+const SYSTEM: [&str; 4] = ["bank", "channel", "gateway", "platform"];
 
-/// Builds the programs that a system is made of, with the profile of this one and these features (`package/feature`). Where there is no cargo, those
-/// that are there must do.
+/// Builds the programs that a system is made of, with these features (`package/feature`).
 ///
 /// # Errors
 /// When the build fails.
 pub fn build(features: &[&str]) -> Result<(), BenchError> {
+    build_programs(&SYSTEM, features)
+}
+
+/// Builds programs with the profile of this one and these features. Where there is no cargo, those that are there must do.
+///
+/// # Errors
+/// When the build fails.
+pub fn build_programs(programs: &[&str], features: &[&str]) -> Result<(), BenchError> {
     let Some(cargo) = env::var_os("CARGO") else { return Ok(()) };
     let profile = match folder()?.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev".to_owned(),
@@ -45,7 +52,7 @@ pub fn build(features: &[&str]) -> Result<(), BenchError> {
     let status = Command::new(cargo)
         .args(["build", "--quiet", "--workspace", "--profile", &profile, "--manifest-path"])
         .arg(manifest)
-        .args(PROGRAMS.map(|program| format!("--bin={program}")))
+        .args(programs.iter().map(|program| format!("--bin={program}")))
         .args(["--features", &features.join(",")])
         .status()?;
     if status.success() {

@@ -9,6 +9,7 @@ use common::{
 };
 use serde::Serialize;
 
+use super::packed;
 use crate::domain::payment::{Payment, own_end_to_end_id};
 
 /// What a payment says of people, in the names of its leaf in the audit log.
@@ -18,12 +19,14 @@ pub struct OfPayment {
     /// The payee, as the request said.
     #[prost(string, tag = "1")]
     pub payee_name: String,
-    /// The payee's account, if the request named it so.
-    #[prost(string, optional, tag = "2")]
-    pub payee_iban: Option<String>,
-    /// The payee's account, if the request named it so.
-    #[prost(string, optional, tag = "3")]
-    pub payee_account_number: Option<String>,
+    /// The payee's account, if the request named it so, packed.
+    #[prost(bytes = "vec", optional, tag = "2")]
+    #[serde(serialize_with = "packed::serialize")]
+    pub payee_iban: Option<Vec<u8>>,
+    /// The payee's account, if the request named it so, packed.
+    #[prost(bytes = "vec", optional, tag = "3")]
+    #[serde(serialize_with = "packed::serialize")]
+    pub payee_account_number: Option<Vec<u8>>,
     /// What the payee reads; empty if nothing.
     #[prost(string, tag = "4")]
     pub remittance_information: String,
@@ -77,8 +80,8 @@ impl fmt::Debug for OfAccount {
 impl From<&Payment> for OfPayment {
     fn from(payment: &Payment) -> Self {
         let (iban, number) = match &payment.payee.account {
-            PayeeAccount::Iban(iban, _) => (Some(iban.as_str().to_owned()), None),
-            PayeeAccount::Number(number, _) => (None, Some(number.clone())),
+            PayeeAccount::Iban(iban, _) => (Some(packed::pack(iban.as_str())), None),
+            PayeeAccount::Number(number, _) => (None, Some(packed::pack(number))),
             PayeeAccount::Ledger(_) => (None, None),
         };
         let own_reference = payment.end_to_end_id == own_end_to_end_id(payment.id);
@@ -97,8 +100,8 @@ impl OfPayment {
     /// The payee that it speaks of, with what the row says of its account (`ledger`) and its bank. None if the two do not go together.
     pub fn payee(&self, ledger: Option<AccountId>, bank: Option<BankKey>) -> Option<Payee> {
         let account = match (&self.payee_iban, &self.payee_account_number, ledger, bank) {
-            (Some(iban), None, None, bank) => PayeeAccount::Iban(Iban::parse(iban)?, bank),
-            (None, Some(number), None, Some(bank)) => PayeeAccount::Number(number.clone(), bank),
+            (Some(iban), None, None, bank) => PayeeAccount::Iban(Iban::parse(&packed::unpack(iban)?)?, bank),
+            (None, Some(number), None, Some(bank)) => PayeeAccount::Number(packed::unpack(number)?, bank),
             (None, None, Some(account), _) => PayeeAccount::Ledger(account),
             _ => return None,
         };

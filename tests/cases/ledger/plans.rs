@@ -108,7 +108,7 @@ async fn grow(world: &World) {
     let keys = world.store.keys().current();
     let holder = OfAccount { display_name: "x".to_owned(), iban: None };
     let accounts = encrypted(|id| keys.encrypt_account(id, &holder));
-    let payee = OfPayment { payee_account_number: Some("1".to_owned()), ..OfPayment::default() };
+    let payee = OfPayment { payee_account_number: Some("1".into()), ..OfPayment::default() };
     let payments = encrypted(|id| keys.encrypt_payment(id, &payee));
     let text = format!(
         "SET session_replication_role = replica;

@@ -26,7 +26,7 @@ pub(super) fn target() -> Result<Target, BenchError> {
     }
     let payment = OfPayment {
         payee_name: "Ada".to_owned(),
-        payee_iban: Some("DE89370400440532013000".to_owned()),
+        payee_iban: Some("DE89370400440532013000".into()),
         metadata: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
         ..OfPayment::default()
     };

@@ -14,7 +14,7 @@ fn keyring(numbers: &[i16]) -> Keyring {
 fn contents() -> OfPayment {
     OfPayment {
         payee_name: "Ada Lovelace".to_owned(),
-        payee_iban: Some("DE89370400440532013000".to_owned()),
+        payee_iban: Some("DE89370400440532013000".into()),
         payee_account_number: None,
         remittance_information: "Invoice 42".to_owned(),
         metadata: BTreeMap::from([("order".to_owned(), "7".to_owned())]),
