@@ -5,13 +5,14 @@ use std::time::Duration;
 use common::tls;
 use harness::{
     BenchError,
-    load::{Load, Measured, Plan},
+    load::{Load, Plan},
     system::Service,
 };
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::{
     assault::{Attacker, attacks},
+    beside::Beside,
     figure::{Bound, Figure, median},
     say,
     stage::{EVERY_BANK, Stage},
@@ -35,8 +36,7 @@ const FLAT_MIB: f64 = 128.0;
 
 /// What was measured in one round of one attack: the others' payments, before and during, and how much the gateway grew.
 struct Round {
-    before: Measured,
-    during: Measured,
+    others: Beside,
     grown_mib: f64,
 }
 
@@ -85,23 +85,27 @@ async fn measure(
     let mut measured = Vec::new();
     for number in 1..=rounds {
         let round = round(stage, &begin).await?;
-        say(&format!("{name}, round {number} of {rounds}: {}", round.for_people()));
+        say(&format!(
+            "{name}, round {number} of {rounds}: {}; the gateway grew by {} MiB",
+            round.others.for_people(),
+            round.grown_mib
+        ));
         measured.push(round);
     }
     let of = |figure: fn(&Round) -> f64| median(measured.iter().map(figure));
     Ok([
         Figure::judged(
             format!("{name}: goodput of the others, %"),
-            of(Round::goodput_percent),
+            of(|round| round.others.goodput_percent()),
             Bound::AtLeast(99.0),
         )
         .remarked(strength),
         Figure::judged(
             format!("{name}: p99 of the others ÷ without"),
-            of(Round::p99_ratio),
+            of(|round| round.others.p99_ratio()),
             Bound::AtMost(1.5),
         )
-        .remarked(format!("{:.1} ms without", of(|round| round.before.latency_ms(99.0)))),
+        .remarked(format!("{:.1} ms without", of(|round| round.others.without.latency_ms(99.0)))),
         Figure::judged(
             format!("{name}: how much the gateway grew, MiB"),
             of(|round| round.grown_mib),
@@ -111,7 +115,7 @@ async fn measure(
 }
 
 async fn round(stage: &mut Stage, begin: impl Fn() -> JoinHandle<()>) -> Result<Round, BenchError> {
-    let before = stage.load.open_loop(PER_S, LASTS).await;
+    let without = stage.load.open_loop(PER_S, LASTS).await;
     let had_mib = stage.memory_mib(Service::Gateway)?;
     let attack = Stopped(begin().abort_handle());
     let mut most_mib = had_mib;
@@ -129,7 +133,7 @@ async fn round(stage: &mut Stage, begin: impl Fn() -> JoinHandle<()>) -> Result<
     };
     drop(attack);
     tokio::time::sleep(REST).await;
-    Ok(Round { before, during, grown_mib: (most_mib - had_mib) as f64 })
+    Ok(Round { others: Beside { without, during }, grown_mib: (most_mib - had_mib) as f64 })
 }
 
 /// An attack that ends when this is dropped.
@@ -138,29 +142,5 @@ struct Stopped(AbortHandle);
 impl Drop for Stopped {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-impl Round {
-    fn goodput_percent(&self) -> f64 {
-        self.during.goodput_per_s() * 100.0 / self.before.goodput_per_s().max(1.0)
-    }
-
-    fn p99_ratio(&self) -> f64 {
-        self.during.latency_ms(99.0) / self.before.latency_ms(99.0).max(0.001)
-    }
-
-    fn for_people(&self) -> String {
-        let one = |measured: &Measured| {
-            format!(
-                "{:.0}/s, p50 {:.1} ms, p99 {:.1} ms, others {}",
-                measured.goodput_per_s(),
-                measured.latency_ms(50.0),
-                measured.latency_ms(99.0),
-                measured.others()
-            )
-        };
-        let (before, during) = (one(&self.before), one(&self.during));
-        format!("without {before}\n  during it {during}; the gateway grew by {} MiB", self.grown_mib)
     }
 }

@@ -10,6 +10,7 @@ use harness::{
 use serde_json::{Value, json};
 
 use crate::{
+    beside::Beside,
     figure::{Bound, Figure, median},
     say,
     stage::{EVERY_BANK, Stage},
@@ -43,12 +44,6 @@ fn illnesses() -> [(&'static str, Value); 4] {
     ]
 }
 
-/// What was measured in one round of one illness: the other banks' payments, before and during.
-struct Round {
-    healthy: Measured,
-    sick: Measured,
-}
-
 /// Measures so many rounds of each illness whose name contains `only`.
 ///
 /// # Errors
@@ -72,7 +67,7 @@ async fn beside(illness: &str, script: &Value, rounds: usize) -> Result<[Figure;
         measured.push(round);
     }
     stage.close().await?;
-    let of = |figure: fn(&Round) -> f64| median(measured.iter().map(figure));
+    let of = |figure: fn(&Beside) -> f64| median(measured.iter().map(figure));
     Ok([
         Figure::told(
             format!("isolation, a bank that is {illness}: payments/s asked for, to three banks"),
@@ -80,53 +75,30 @@ async fn beside(illness: &str, script: &Value, rounds: usize) -> Result<[Figure;
         ),
         Figure::judged(
             format!("isolation, a bank that is {illness}: goodput of the others, %"),
-            of(Round::goodput_percent),
+            of(Beside::goodput_percent),
             Bound::AtLeast(99.0),
         ),
         Figure::judged(
             format!("isolation, a bank that is {illness}: p99 of the others ÷ without"),
-            of(Round::p99_ratio),
+            of(Beside::p99_ratio),
             Bound::AtMost(1.2),
         )
-        .remarked(format!("{:.0} ms without", of(|round| round.healthy.latency_ms(99.0)))),
+        .remarked(format!("{:.0} ms without", of(|round| round.without.latency_ms(99.0)))),
     ])
 }
 
-async fn round(stage: &Stage, per_s: f64, script: &Value) -> Result<Round, BenchError> {
+async fn round(stage: &Stage, per_s: f64, script: &Value) -> Result<Beside, BenchError> {
     let sick_bank = BANKS[SICK].id;
-    let healthy = of_the_others(&stage.load, per_s).await;
+    let without = of_the_others(&stage.load, per_s).await;
     stage.script(sick_bank, script).await?;
-    let sick = of_the_others(&stage.load, per_s).await;
+    let during = of_the_others(&stage.load, per_s).await;
     stage.script(sick_bank, &json!([])).await?;
     tokio::time::sleep(REST).await;
-    Ok(Round { healthy, sick })
+    Ok(Beside { without, during })
 }
 
 async fn of_the_others(load: &Load, per_s: f64) -> Measured {
     let mut by_bank = load.open_loop_by_bank(per_s, LASTS).await;
     by_bank.remove(SICK);
     together(&by_bank)
-}
-
-impl Round {
-    fn goodput_percent(&self) -> f64 {
-        self.sick.goodput_per_s() * 100.0 / self.healthy.goodput_per_s().max(1.0)
-    }
-
-    fn p99_ratio(&self) -> f64 {
-        self.sick.latency_ms(99.0) / self.healthy.latency_ms(99.0).max(0.001)
-    }
-
-    fn for_people(&self) -> String {
-        let one = |measured: &Measured| {
-            format!(
-                "{:.0}/s, p50 {:.1} ms, p99 {:.1} ms, others {}",
-                measured.goodput_per_s(),
-                measured.latency_ms(50.0),
-                measured.latency_ms(99.0),
-                measured.others()
-            )
-        };
-        format!("without {}\n  beside it {}", one(&self.healthy), one(&self.sick))
-    }
 }

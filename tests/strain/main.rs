@@ -10,6 +10,7 @@
 mod assault;
 mod attacks;
 mod backlog;
+mod beside;
 mod cores;
 mod figure;
 mod isolation;
