@@ -73,6 +73,16 @@ impl Fault {
         Self::new(Code::FailedPrecondition, reason, message)
     }
 
+    /// What is asked for lies beyond what there is.
+    pub fn out_of_range(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Code::OutOfRange, reason, message)
+    }
+
+    /// What was going on was cut off; it may be begun again.
+    pub fn aborted(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Code::Aborted, reason, message)
+    }
+
     /// The thing to create exists.
     pub fn already_exists(reason: &'static str, message: impl Into<String>) -> Self {
         Self::new(Code::AlreadyExists, reason, message)

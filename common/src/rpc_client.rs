@@ -16,6 +16,13 @@ use crate::{
 /// How long a connection and its handshake may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Bytes of a stream, and of a connection, that may come before they are read.
+const WINDOWS: [u32; 2] = [1 << 20, 1 << 21];
+/// Bytes of each of many streams that are read at their own pace.
+const STREAM_WINDOW: u32 = 1 << 16;
+/// The largest window that there is (RFC 9113, section 6.9.1).
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
 /// Where another service is, and how it is reached.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -87,13 +94,23 @@ impl Route {
 
     /// A connection that is made when first needed and again whenever it breaks, each time with the certificates that there are.
     pub fn connect(self) -> Channel {
+        self.connect_with(WINDOWS)
+    }
+
+    /// The same for so many streams at once that live long and are read at their own pace: one that nobody reads holds up no other, since
+    /// the connection's window is as large as those of all of them.
+    pub fn connect_for_streams(self, streams: u32) -> Channel {
+        self.connect_with([STREAM_WINDOW, STREAM_WINDOW.saturating_mul(streams).min(MAX_WINDOW)])
+    }
+
+    fn connect_with(self, [stream_window, connection_window]: [u32; 2]) -> Channel {
         let endpoint = Endpoint::from(self.uri)
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(Duration::from_secs(5))
             .keep_alive_timeout(Duration::from_secs(5))
             .keep_alive_while_idle(true)
-            .initial_stream_window_size(1 << 20)
-            .initial_connection_window_size(1 << 21);
+            .initial_stream_window_size(stream_window)
+            .initial_connection_window_size(connection_window);
         let tls = self.tls;
         if let Some(tls) = &tls {
             tls.keep_current();

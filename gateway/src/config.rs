@@ -16,6 +16,7 @@ use crate::{
     caller::Role,
     participant::{KeyFile, KeyHasher, KeySource, Participants, Tokens},
     quota::Quotas,
+    watch_link::WatchLimits,
 };
 
 /// Rialto's gateway: takes payments from buyers and merchants over gRPC and returns their results.
@@ -120,6 +121,12 @@ struct ServeArgs {
     /// Calls at once from one address: as many as all callers behind one address translation or load balancer may need.
     #[arg(long, env = "RIALTO_MAX_CALLS_PER_ADDRESS", default_value = "2048")]
     max_calls_per_address: String,
+    /// Watches (WatchPayments) at once, in all.
+    #[arg(long, env = "RIALTO_MAX_WATCHES", default_value = "200")]
+    max_watches: String,
+    /// Watches at once of one participant.
+    #[arg(long, env = "RIALTO_MAX_WATCHES_PER_PARTICIPANT", default_value = "20")]
+    max_watches_per_participant: String,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -175,6 +182,8 @@ pub struct Config {
     pub quotas: Quotas,
     /// Requests that may wait for the platform.
     pub max_waiting: usize,
+    /// How many watches there may be.
+    pub watches: WatchLimits,
     /// How many of 1,000 new traces are sent.
     pub traces_per_mille: u16,
     /// How to serve.
@@ -223,6 +232,9 @@ impl Args {
         let (least, most) = (Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
         let calls_per_address =
             problems.number("max-calls-per-address", &serve.max_calls_per_address, 1, 1_000_000);
+        let watches = problems.number("max-watches", &serve.max_watches, 1, 10_000);
+        let watches_per_participant =
+            problems.number("max-watches-per-participant", &serve.max_watches_per_participant, 1, 10_000);
         let age = problems.duration("max-connection-age", &serve.max_connection_age, least, most);
         let telemetry = serve.telemetry.check(&mut problems);
         problems.finish(|| {
@@ -232,6 +244,7 @@ impl Args {
                 participants: Participants::new(hasher?, key_file?, tokens, house?, Clock::system()),
                 quotas: Quotas::new(calls?, strangers?),
                 max_waiting: max_waiting?,
+                watches: WatchLimits { in_all: watches?, per_participant: watches_per_participant? },
                 traces_per_mille: telemetry.traces_per_mille(),
                 server: ServerConfig {
                     strangers: Some(Strangers {

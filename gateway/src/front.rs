@@ -11,7 +11,10 @@ use common::{
     rpc_server::Peer,
     trace::TraceParent,
 };
-use proto::platform::{Command, Signature, command::Operation, reply};
+use proto::{
+    payments::WatchPaymentsRequest,
+    platform::{Command, Signature, command::Operation, reply},
+};
 use tonic::{Request, Response, Status, metadata::MetadataValue};
 use tracing::Instrument;
 
@@ -21,6 +24,7 @@ use crate::{
     platform_link::PlatformLink,
     quota::Quotas,
     signature::{self, Content, Refused},
+    watch_link::{Watch, Watches},
 };
 
 /// The metadata of an answer that an earlier request was given already.
@@ -32,6 +36,7 @@ pub struct Front {
     participants: Arc<Participants>,
     quotas: Arc<Quotas>,
     platform: PlatformLink,
+    watches: Watches,
     clock: Clock,
 }
 
@@ -49,9 +54,10 @@ impl Front {
         participants: Arc<Participants>,
         quotas: Arc<Quotas>,
         platform: PlatformLink,
+        watches: Watches,
         clock: Clock,
     ) -> Self {
-        Self { participants, quotas, platform, clock }
+        Self { participants, quotas, platform, watches, clock }
     }
 
     /// Carries one request: `check` finds what is wrong with it, `operation` makes it a command, and `response` takes its
@@ -68,21 +74,7 @@ impl Front {
         response: impl FnOnce(reply::Result) -> Option<A>,
     ) -> Result<Response<A>, Status> {
         let deadline = Deadline::of_request(&request);
-        let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
-        let may_try = || self.quotas.may_try(address);
-        let caller = match self.participants.identify(request.metadata(), may_try).await {
-            Ok(caller) => caller,
-            Err(why) => {
-                return Err(self.quotas.turn_away(why, address).into());
-            }
-        };
-        self.quotas.admit(&caller.participant)?;
-        let is_house = self.participants.is_house(&caller);
-        if !caller.may(action, is_house) {
-            return Err(
-                Fault::permission_denied(format!("no role of this credential allows {action:?}")).into()
-            );
-        }
+        let caller = self.admit(&request, action).await?;
         let signature = self.signature(&request, &caller, action)?;
         check(request.get_ref()).map_err(Fault::invalid)?;
         if deadline.is_too_short() {
@@ -96,6 +88,31 @@ impl Front {
         let operation = operation(request.into_inner());
         let call = Call { caller: &caller, deadline, trace, signature };
         self.ask(call, operation, response).instrument(span).await
+    }
+
+    /// Begins to tell who asks of what happens.
+    ///
+    /// # Errors
+    /// What the caller is to hear when there is nothing to be told.
+    pub async fn watch(&self, request: Request<WatchPaymentsRequest>) -> Result<Response<Watch>, Status> {
+        let caller = self.admit(&request, Action::Read).await?;
+        self.signature(&request, &caller, Action::Read)?;
+        let (credential, _, request) = request.into_parts();
+        tracing::info!(participant = caller.participant, "a watch begins");
+        Ok(Response::new(self.watches.begin(&caller.participant, credential, request).await?))
+    }
+
+    /// Who asks, if they may do this.
+    async fn admit<Q>(&self, request: &Request<Q>, action: Action) -> Result<Arc<Caller>, Fault> {
+        let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
+        let may_try = || self.quotas.may_try(address);
+        let identified = self.participants.identify(request.metadata(), may_try).await;
+        let caller = identified.map_err(|why| self.quotas.turn_away(why, address))?;
+        self.quotas.admit(&caller.participant)?;
+        match caller.may(action, self.participants.is_house(&caller)) {
+            true => Ok(caller),
+            false => Err(Fault::permission_denied(format!("no role of this credential allows {action:?}"))),
+        }
     }
 
     /// The signature of a call that changes something, if it has one. One that does not hold is refused in every call, and so is a call

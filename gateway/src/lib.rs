@@ -13,6 +13,7 @@ pub mod payment_service;
 pub mod platform_link;
 pub mod quota;
 pub mod signature;
+pub mod watch_link;
 
 use std::{error::Error, sync::Arc};
 
@@ -35,6 +36,7 @@ use crate::{
     account_service::Accounts, audit_service::Audit, config::Config, front::Front, limit_service::Limits,
     operations_service::Operations, participant::Participants,
     participant_service::ParticipantAdministration, payment_service::Payments, signature::ReadSignedLayer,
+    watch_link::Watches,
 };
 
 const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
@@ -63,6 +65,8 @@ pub async fn run(
     let own_settings = operations_service::own_settings(&config);
     let participants = Arc::new(config.participants);
     tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, Arc::clone(&participants)));
+    let watched = config.platform.clone().connect_for_streams(config.watches.in_all);
+    let watches = Watches::new(watched, Arc::clone(&participants), config.watches, lifecycle.clone());
     let platform = config.platform.connect();
     let platform = platform_link::open(platform, config.max_waiting, Arc::clone(&participants));
     let hasher = participants.hasher().clone();
@@ -71,7 +75,7 @@ pub async fn run(
     }
     let quotas = Arc::new(config.quotas);
     tokio::spawn(Arc::clone(&quotas).keep_forgetting());
-    let front = Front::new(participants, quotas, platform, Clock::system());
+    let front = Front::new(participants, quotas, platform, watches, Clock::system());
     let payments = PaymentServiceServer::new(Payments::new(front.clone()));
     let accounts = AccountServiceServer::new(Accounts::new(front.clone()));
     let administration = ParticipantAdministration::new(front.clone(), hasher);

@@ -6,13 +6,14 @@ use proto::{
         CancelPaymentRequest, CancelPaymentResponse, CapturePaymentRequest, CapturePaymentResponse,
         CreatePaymentRequest, CreatePaymentResponse, GetPaymentRequest, GetPaymentResponse,
         ListPaymentsRequest, ListPaymentsResponse, RefundPaymentRequest, RefundPaymentResponse,
+        WaitPaymentRequest, WaitPaymentResponse, WatchPaymentsRequest,
         payment_service_server::PaymentService,
     },
     platform::{command::Operation, reply},
 };
 use tonic::{Request, Response, Status};
 
-use crate::{caller::Action, front::Front};
+use crate::{caller::Action, front::Front, watch_link::Watch};
 
 /// Serves payments.
 #[derive(Clone, Debug)]
@@ -96,5 +97,25 @@ impl PaymentService for Payments {
             _ => None,
         };
         self.front.carry(request, Action::Read, |_| Ok(()), Operation::ListPayments, response).await
+    }
+
+    async fn wait_payment(
+        &self,
+        request: Request<WaitPaymentRequest>,
+    ) -> Result<Response<WaitPaymentResponse>, Status> {
+        let response = |result| match result {
+            reply::Result::WaitPayment(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::Read, |_| Ok(()), Operation::WaitPayment, response).await
+    }
+
+    type WatchPaymentsStream = Watch;
+
+    async fn watch_payments(
+        &self,
+        request: Request<WatchPaymentsRequest>,
+    ) -> Result<Response<Watch>, Status> {
+        self.front.watch(request).await
     }
 }

@@ -55,6 +55,11 @@ impl Commands {
         Self { flow, callers, page_tokens, fingerprints, own_settings, signer }
     }
 
+    /// The flow that they are carried out in.
+    pub fn flow(&self) -> Arc<Flow> {
+        Arc::clone(&self.flow)
+    }
+
     /// Carries out one command.
     ///
     /// # Errors
@@ -77,6 +82,7 @@ impl Commands {
             Operation::CreatePayment(request) => self.create_payment(caller, request).await,
             Operation::GetPayment(request) => self.get_payment(caller, request).await,
             Operation::ListPayments(request) => self.list_payments(caller, request).await,
+            Operation::WaitPayment(request) => self.wait_payment(caller, request).await,
             Operation::CapturePayment(request) => self.capture_payment(caller, request).await,
             Operation::CancelPayment(request) => self.cancel_payment(caller, request).await,
             Operation::RefundPayment(request) => self.refund_payment(caller, request).await,

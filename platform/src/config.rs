@@ -169,6 +169,9 @@ struct ServeArgs {
     /// How long a deposit that one operator proposed waits for another one's approval; then it lapses.
     #[arg(long, env = "RIALTO_DEPOSITS_LAPSE_AFTER", default_value = "24h")]
     deposits_lapse_after: String,
+    /// How long events of payments are kept for those who watch them (WatchPayments): who comes back later has missed some.
+    #[arg(long, env = "RIALTO_KEEP_EVENTS", default_value = "30days")]
+    keep_events: String,
     /// The private key that checkpoints of the audit log are signed with (Ed25519, PKCS#8 in PEM; `platform new-audit-key` makes one).
     /// Without it there are no checkpoints and no receipts.
     #[arg(long, env = "RIALTO_AUDIT_KEY_FILE", value_name = "FILE")]
@@ -231,6 +234,8 @@ impl Args {
             Duration::from_secs(1),
             Duration::from_secs(30 * 24 * 3600),
         );
+        let (least, most) = (Duration::from_secs(2 * 3600), Duration::from_secs(10 * 365 * 24 * 3600));
+        let keep_events = problems.duration("keep-events", &serve.keep_events, least, most);
         let key = serve.audit_key_file.as_deref();
         let signer = key.map(|file| {
             signer(file, &serve.audit_name).map_err(|problem| problems.add("audit-key-file", problem)).ok()
@@ -268,6 +273,7 @@ impl Args {
                     archive_after: archive_after.flatten(),
                     seal_after: seal_after?,
                     deposits_lapse_after: deposits_lapse_after?,
+                    keep_events: keep_events?,
                 },
                 book: BookConfig {
                     max_waiting: max_under_way?.saturating_mul(2),

@@ -9,6 +9,7 @@ mod cipher;
 pub mod contents;
 mod keyring;
 mod packed;
+pub mod positions;
 pub mod wrapping;
 
 pub use keyring::{FIRST_NUMBER, Keyring, LOOKUP_NUMBER, LookupKey, NotDecrypted, number_of};

@@ -10,6 +10,7 @@ mod message;
 pub mod notice;
 pub mod overdue;
 mod pace;
+pub mod publish;
 pub mod recover;
 pub mod seal;
 pub mod settle;
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::{channel_link::ChannelLink, directory::Directory, store::Store};
 
 use book::{Book, ToSend};
+use publish::Published;
 use waiters::Waiters;
 
 /// What the steps share.
@@ -37,12 +39,14 @@ pub struct Flow {
     channel: ChannelLink,
     book: Book,
     waiters: Waiters,
+    published: Published,
     /// Payments being settled; they are waited for before the process ends.
     settling: TaskTracker,
     limits: Limits,
 }
 
-/// How much may be under way, how far clocks may differ, how long what is over stays, when it is sealed, and how long deposits wait.
+/// How much may be under way, how far clocks may differ, how long what is over stays, when it is sealed, how long deposits wait, and how
+/// long events are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Payments under way at once; more are refused before anything is written.
@@ -56,6 +60,8 @@ pub struct Limits {
     pub seal_after: Duration,
     /// How long a deposit waits for its approval.
     pub deposits_lapse_after: Duration,
+    /// How long events are kept for those who watch.
+    pub keep_events: Duration,
 }
 
 /// The parts that a flow is made of.
@@ -91,6 +97,7 @@ impl Flow {
             channel,
             book,
             waiters: Waiters::default(),
+            published: Published::default(),
             settling,
             limits,
         });
@@ -100,6 +107,8 @@ impl Flow {
         tokio::spawn(overdue::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(deposits::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(signatures::run(Arc::clone(&flow), lifecycle.clone()));
+        tokio::spawn(publish::run(Arc::clone(&flow), lifecycle.clone()));
+        tokio::spawn(publish::forget(Arc::clone(&flow), lifecycle.clone(), flow.limits.keep_events));
         tokio::spawn(seal::run(Arc::clone(&flow), lifecycle.clone(), flow.limits.seal_after));
         if let Some(keep) = flow.limits.archive_after {
             tokio::spawn(archive::run(Arc::clone(&flow), lifecycle.clone(), keep));
@@ -120,6 +129,11 @@ impl Flow {
     /// The banks that can be instructed.
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// What happens to payments, as it comes.
+    pub fn published(&self) -> &Published {
+        &self.published
     }
 
     /// The ledger's one writer.

@@ -29,6 +29,7 @@ use crate::{
     commands::Commands,
     config::Config,
     directory::Directory,
+    encryption::positions::Positions,
     fingerprint::Fingerprints,
     flow::{Flow, Parts, book::Book},
     page_token::PageTokens,
@@ -63,6 +64,7 @@ pub async fn run(
     tokio::spawn(store.clone().follow_data_keys());
     let page_tokens = PageTokens::new(store.page_token_key().await?);
     let fingerprints = Fingerprints::new(store.keys().lookup()?.fingerprint_key());
+    let positions = Positions::new(&store.keys().lookup()?.position_key()).ok_or("cannot show positions")?;
     let directory = Directory::default();
     let (channel, news) = channel_link::open(config.channel.connect(), config.limits.max_under_way);
     tokio::spawn(follow_directory(directory.clone(), news.directories, store.clone(), clock.clone()));
@@ -75,7 +77,8 @@ pub async fn run(
     let signer = config.signer.map(Arc::new);
     let commands =
         Commands::new(flow.clone(), callers.clone(), page_tokens, fingerprints, own_settings, signer);
-    let server = CommandServer::new(commands, callers, lifecycle.clone(), config.limits.max_under_way);
+    let server =
+        CommandServer::new(commands, callers, positions, lifecycle.clone(), config.limits.max_under_way);
     let service = PlatformServiceServer::new(server).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(service);

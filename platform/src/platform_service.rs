@@ -1,6 +1,7 @@
 //! gRPC: the stream of commands and the unary call, both through [`Commands::execute`].
 
 mod answers;
+mod watching;
 
 use std::time::Duration;
 
@@ -12,29 +13,39 @@ use common::{
     trace::TraceParent,
 };
 use proto::platform::{
-    Command, ExchangeRequest, ExchangeResponse, ExecuteRequest, ExecuteResponse, Reply,
-    platform_service_server::PlatformService, reply,
+    Command, ExchangeRequest, ExchangeResponse, ExecuteRequest, ExecuteResponse, Reply, WatchRequest,
+    WatchResponse, platform_service_server::PlatformService, reply,
 };
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
-use crate::{callers::Callers, commands::Commands, flow::intake::Caller};
+use crate::{callers::Callers, commands::Commands, encryption::positions::Positions, flow::intake::Caller};
 use answers::Answers;
+use watching::Watches;
 
 /// Serves commands.
 #[derive(Clone, Debug)]
 pub struct CommandServer {
     commands: Commands,
     callers: Callers,
+    watches: Watches,
     lifecycle: Lifecycle,
     max_under_way: usize,
 }
 
 impl CommandServer {
     /// Serves `commands` until the lifecycle drains, at most `max_under_way` at once on a stream, and tells each stream who
-    /// may call.
-    pub fn new(commands: Commands, callers: Callers, lifecycle: Lifecycle, max_under_way: usize) -> Self {
-        Self { commands, callers, lifecycle, max_under_way }
+    /// may call; and shows what happens, at these positions.
+    pub fn new(
+        commands: Commands,
+        callers: Callers,
+        positions: Positions,
+        lifecycle: Lifecycle,
+        max_under_way: usize,
+    ) -> Self {
+        let watches = Watches::new(commands.flow(), positions, lifecycle.clone());
+        Self { commands, callers, watches, lifecycle, max_under_way }
     }
 }
 
@@ -104,5 +115,13 @@ impl PlatformService for CommandServer {
             |replies| ExchangeResponse { replies, callers: None },
         );
         Ok(Response::new(Answers::new(replies, self.callers.seen())))
+    }
+
+    type WatchStream = ReceiverStream<Result<WatchResponse, Status>>;
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let WatchRequest { participant, request } = request.into_inner();
+        let watch = self.watches.begin(participant, &request.unwrap_or_default()).await?;
+        Ok(Response::new(watch))
     }
 }

@@ -45,7 +45,7 @@ pub struct CurrencySums {
 }
 
 /// Checks, each returning a line for whatever differs.
-const CHECKS: [&str; 17] = [
+const CHECKS: [&str; 20] = [
     // An account's stored sums are those of its transfers, and of what its payments hold.
     "WITH sides AS (
        SELECT debit_account AS id, 0 AS dp, amount AS d, 0 AS cp, 0 AS c FROM transfers
@@ -164,6 +164,25 @@ const CHECKS: [&str; 17] = [
        p.sequence, h.state, h.sequence)
      FROM all_payments p LEFT JOIN history h USING (id)
      WHERE (p.state, p.sequence) IS DISTINCT FROM (h.state, h.sequence) OR h.n <> p.sequence",
+    // The log of events has places without a gap, up to the last that was given.
+    "SELECT format('the log of events goes on at %s behind %s', coalesce(next, next_position), position + cardinality(payments) - 1)
+     FROM (SELECT position, payments, lead(position) OVER (ORDER BY position) AS next FROM event_log WHERE position IS NOT NULL) AS l,
+       events_placed
+     WHERE position + cardinality(payments) <> coalesce(next, next_position)",
+    // Each step is in it once, behind the steps of its payment before it,
+    "SELECT format('step %s of payment pay_%s is in the log of events behind step %s', sequence, replace(payment::text, '-', ''), before)
+     FROM (SELECT s.payment, s.sequence, lag(s.sequence) OVER (PARTITION BY s.payment ORDER BY l.position NULLS LAST, l.number, s.place)
+         AS before
+       FROM event_log l, unnest(l.payments, l.sequences) WITH ORDINALITY AS s (payment, sequence, place)) AS steps
+     WHERE sequence <> before + 1",
+    // and none is missing behind one that is there; nor, while the log is whole, of a payment that is younger than its oldest.
+    "WITH logged AS MATERIALIZED (SELECT s.payment, s.sequence FROM event_log, unnest(payments, sequences) AS s (payment, sequence)),
+       oldest AS MATERIALIZED (SELECT payment FROM logged WHERE sequence = 1
+         AND EXISTS (SELECT FROM event_log WHERE position = 1) ORDER BY payment LIMIT 1)
+     SELECT format('step %s of payment pay_%s is not in the log of events', e.sequence, replace(e.payment_id::text, '-', ''))
+     FROM all_payment_events e LEFT JOIN logged l ON (l.payment, l.sequence) = (e.payment_id, e.sequence)
+     WHERE l.payment IS NULL AND (e.payment_id >= (SELECT payment FROM oldest)
+       OR EXISTS (SELECT FROM logged b WHERE b.payment = e.payment_id AND b.sequence < e.sequence))",
     // The archive has what is over, whole families of it, with the request of each payment. What was brought back has not changed.
     "SELECT format('archived payment pay_%s is %s, and its request %s on record', replace(a.id::text, '-', ''), a.state,
        CASE WHEN r.payment_id = a.id THEN 'is' ELSE 'is not' END)

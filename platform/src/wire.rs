@@ -20,8 +20,8 @@ use crate::{
         transfer::Cause,
     },
     store::{
-        accounts::OwnAccount, api_keys::ApiKey, durability::Durability, participants::Participant,
-        transfers::Entry,
+        accounts::OwnAccount, api_keys::ApiKey, durability::Durability, event_log::LoggedEvent,
+        participants::Participant, transfers::Entry,
     },
 };
 
@@ -56,6 +56,26 @@ pub fn payment(payment: &Payment) -> payments::Payment {
             .map(|sums| amount(if sums.closing.is_none() { sums.held } else { 0 })),
         expire_time: payment.authorization.map(|sums| convert::time_to_wire(sums.expires_at)),
     }
+}
+
+/// A step of a payment, as a participant may see it; none if it does not concern them.
+pub fn event(event: &LoggedEvent, participant: &str) -> Option<payments::PaymentEvent> {
+    let side = if event.payment.participant == participant {
+        payments::PaymentSide::Payer
+    } else if event.credited == participant && event.payment.paid() > 0 {
+        payments::PaymentSide::Payee
+    } else {
+        return None;
+    };
+    let mut seen = payment(&event.payment);
+    // An event is the same whenever it is read, and these go on changing.
+    (seen.captured_amount, seen.capturable_amount) = (None, None);
+    if side == payments::PaymentSide::Payee {
+        (seen.request_id, seen.payer_account) = (String::new(), String::new());
+        seen.metadata.clear();
+    }
+    let id = format!("evt_{}_{}", event.payment.id.uuid().simple(), event.payment.sequence);
+    Some(payments::PaymentEvent { id, side: side.into(), payment: Some(seen) })
 }
 
 /// Limits, and what is used of them at a time; none if nothing was ever limited.

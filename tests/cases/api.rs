@@ -40,5 +40,7 @@ mod tokens;
 mod validate_only;
 #[path = "api/verbatim.rs"]
 mod verbatim;
+#[path = "api/watch.rs"]
+mod watch;
 #[path = "api/wire.rs"]
 mod wire;

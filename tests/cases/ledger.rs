@@ -22,6 +22,8 @@ mod deposits;
 mod differential;
 #[path = "ledger/encryption.rs"]
 mod encryption;
+#[path = "ledger/event_log.rs"]
+mod event_log;
 #[path = "ledger/faults.rs"]
 mod faults;
 #[path = "ledger/identity.rs"]

@@ -20,13 +20,40 @@ pub async fn call(
     metadata: MetadataMap,
     messages: Vec<Vec<u8>>,
 ) -> Result<Vec<u8>, Status> {
+    let (mut client, request, path) = ready(channel, path, metadata, messages).await?;
+    let answer = client.client_streaming(request, path, AsItIs).await?;
+    Ok(answer.into_inner())
+}
+
+/// The same of a call that is answered with a stream, of which it returns the first message and leaves the rest.
+///
+/// # Errors
+/// What the server answered instead, or that it could not be reached.
+pub async fn first(
+    channel: Channel,
+    path: &str,
+    metadata: MetadataMap,
+    messages: Vec<Vec<u8>>,
+) -> Result<Vec<u8>, Status> {
+    let (mut client, request, path) = ready(channel, path, metadata, messages).await?;
+    let mut answers = client.streaming(request, path, AsItIs).await?.into_inner();
+    answers.message().await?.ok_or_else(|| Status::internal("a stream without a message"))
+}
+
+type Messages = tokio_stream::Iter<std::vec::IntoIter<Vec<u8>>>;
+
+async fn ready(
+    channel: Channel,
+    path: &str,
+    metadata: MetadataMap,
+    messages: Vec<Vec<u8>>,
+) -> Result<(Grpc<Channel>, Request<Messages>, PathAndQuery), Status> {
     let mut client = Grpc::new(channel);
     client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let path = PathAndQuery::try_from(path).map_err(|error| Status::internal(error.to_string()))?;
     let mut request = Request::new(tokio_stream::iter(messages));
     *request.metadata_mut() = metadata;
-    let answer = client.client_streaming(request, path, AsItIs).await?;
-    Ok(answer.into_inner())
+    Ok((client, request, path))
 }
 
 /// Bytes are the message.

@@ -27,6 +27,7 @@ use proto::{
         CancelPaymentRequest, CancelPaymentResponse, CapturePaymentRequest, CapturePaymentResponse,
         CreatePaymentRequest, CreatePaymentResponse, GetPaymentRequest, GetPaymentResponse,
         ListPaymentsRequest, ListPaymentsResponse, RefundPaymentRequest, RefundPaymentResponse,
+        WaitPaymentRequest, WaitPaymentResponse, WatchPaymentsRequest, WatchPaymentsResponse,
         payment_service_server::{self, PaymentService, PaymentServiceServer},
     },
 };
@@ -156,6 +157,22 @@ impl PaymentService for Gateway {
         &self,
         _: Request<ListPaymentsRequest>,
     ) -> Result<Response<ListPaymentsResponse>, Status> {
+        not_here()
+    }
+
+    async fn wait_payment(
+        &self,
+        _: Request<WaitPaymentRequest>,
+    ) -> Result<Response<WaitPaymentResponse>, Status> {
+        not_here()
+    }
+
+    type WatchPaymentsStream = tokio_stream::Pending<Result<WatchPaymentsResponse, Status>>;
+
+    async fn watch_payments(
+        &self,
+        _: Request<WatchPaymentsRequest>,
+    ) -> Result<Response<Self::WatchPaymentsStream>, Status> {
         not_here()
     }
 }

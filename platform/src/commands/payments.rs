@@ -11,13 +11,14 @@ use proto::{
         CancelPaymentRequest, CancelPaymentResponse, CapturePaymentRequest, CapturePaymentResponse,
         CreatePaymentRequest, CreatePaymentResponse, GetPaymentRequest, GetPaymentResponse,
         ListPaymentsRequest, ListPaymentsResponse, RefundPaymentRequest, RefundPaymentResponse,
-        get_payment_request,
+        WaitPaymentRequest, WaitPaymentResponse, get_payment_request, wait_payment_request,
     },
     platform::reply,
 };
 
 use super::{Commands, Done, invalid, parse_id};
 use crate::{
+    domain::payment::Payment,
     flow::intake::{Caller, Paid},
     store::payments::PaymentFilter,
     wire,
@@ -41,21 +42,43 @@ impl Commands {
     }
 
     pub(super) async fn get_payment(&self, caller: &Caller, request: GetPaymentRequest) -> Done {
-        let store = self.flow.store();
         let payment = match request.key {
-            Some(get_payment_request::Key::Id(id)) => {
-                let id = parse_id("id", &id, "pay_", PaymentId::parse)?;
-                store.payment(&caller.participant, id).await
-            }
-            Some(get_payment_request::Key::RequestId(request_id)) => {
-                common::text::request_id(&request_id)
-                    .map_err(|complaint| invalid("request_id", &complaint))?;
-                store.payment_by_request(&caller.participant, &request_id).await
-            }
+            Some(get_payment_request::Key::Id(id)) => self.payment_by_id(caller, &id).await,
+            Some(get_payment_request::Key::RequestId(id)) => self.payment_by_request(caller, &id).await,
             None => return Err(invalid("key", "give id or request_id")),
         };
-        let payment = payment?.ok_or_else(|| Fault::not_found("payment"))?;
-        Ok((reply::Result::GetPayment(GetPaymentResponse { payment: Some(wire::payment(&payment)) }), false))
+        let payment = Some(wire::payment(&payment?));
+        Ok((reply::Result::GetPayment(GetPaymentResponse { payment }), false))
+    }
+
+    pub(super) async fn wait_payment(&self, caller: &Caller, request: WaitPaymentRequest) -> Done {
+        if request.after_sequence < 0 {
+            return Err(invalid("after_sequence", "must not be negative"));
+        }
+        let payment = match request.key {
+            Some(wait_payment_request::Key::Id(id)) => self.payment_by_id(caller, &id).await,
+            Some(wait_payment_request::Key::RequestId(id)) => self.payment_by_request(caller, &id).await,
+            None => return Err(invalid("key", "give id or request_id")),
+        };
+        let is_news = |payment: &Payment| match request.after_sequence {
+            0 => payment.state.is_final(),
+            known => i64::from(payment.sequence) > known || payment.state.is_final(),
+        };
+        let payment = self.flow.wait(payment?, caller, is_news).await;
+        let payment = Some(wire::payment(&payment));
+        Ok((reply::Result::WaitPayment(WaitPaymentResponse { payment }), false))
+    }
+
+    async fn payment_by_id(&self, caller: &Caller, id: &str) -> Result<Payment, Fault> {
+        let id = parse_id("id", id, "pay_", PaymentId::parse)?;
+        let payment = self.flow.store().payment(&caller.participant, id).await?;
+        payment.ok_or_else(|| Fault::not_found("payment"))
+    }
+
+    async fn payment_by_request(&self, caller: &Caller, request_id: &str) -> Result<Payment, Fault> {
+        common::text::request_id(request_id).map_err(|complaint| invalid("request_id", &complaint))?;
+        let payment = self.flow.store().payment_by_request(&caller.participant, request_id).await?;
+        payment.ok_or_else(|| Fault::not_found("payment"))
     }
 
     pub(super) async fn list_payments(&self, caller: &Caller, request: ListPaymentsRequest) -> Done {

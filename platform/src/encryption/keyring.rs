@@ -158,6 +158,7 @@ pub struct LookupKey {
     iban: Key,
     fingerprint: Key,
     salt: Key,
+    position: Key,
 }
 
 impl fmt::Debug for LookupKey {
@@ -172,6 +173,7 @@ impl LookupKey {
             iban: blake3::derive_key("rialto 2026-11-29 accounts.iban_hash", key),
             fingerprint: blake3::derive_key("rialto 2026-11-29 request_fingerprint", key),
             salt: blake3::derive_key("rialto 2026-11-29 salts of the audit log", key),
+            position: blake3::derive_key("rialto 2026-11-29 positions in the log of events", key),
         }
     }
 
@@ -183,6 +185,11 @@ impl LookupKey {
     /// The key of [`crate::fingerprint`].
     pub fn fingerprint_key(&self) -> Key {
         self.fingerprint
+    }
+
+    /// The key of [`super::positions`].
+    pub fn position_key(&self) -> Key {
+        self.position
     }
 
     /// What keeps whoever has a payment's hash in the audit log from trying out what it says of people.

@@ -14,7 +14,7 @@ use std::{
 use common::{clock::Clock, crash_point, fault::Fault, planted, trace::TraceParent};
 use sqlx::{Connection, PgConnection};
 use tokio::{
-    sync::{Mutex, mpsc, oneshot},
+    sync::{Mutex, Notify, mpsc, oneshot},
     time::timeout,
 };
 
@@ -49,6 +49,7 @@ const WARY_BATCHES: u32 = 64;
 pub struct Book {
     queue: mpsc::Sender<Job>,
     pace: Arc<Pace>,
+    committed: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -119,16 +120,27 @@ impl Book {
         let (submissions, to_send) = mpsc::unbounded_channel();
         let jobs = Arc::new(Mutex::new(jobs));
         let pace = Arc::new(Pace::new(config.max_batch.saturating_mul(config.writers)));
+        let committed = Arc::new(Notify::new());
         for _ in 0..config.writers {
             let (store, clock, pace) = (store.clone(), clock.clone(), Arc::clone(&pace));
             let (submissions, jobs) = (submissions.clone(), Arc::clone(&jobs));
+            let committed = Arc::clone(&committed);
             tokio::spawn(async move {
                 // A defect that panics costs its batch, not the writer: whoever comes next finds one.
                 loop {
                     let (store, clock, submissions) = (store.clone(), clock.clone(), submissions.clone());
-                    let pace = Arc::clone(&pace);
+                    let (pace, committed) = (Arc::clone(&pace), Arc::clone(&committed));
                     let known = KnownAccounts::default();
-                    let writer = Writer { store, clock, submissions, pace, connection: None, known, wary: 0 };
+                    let writer = Writer {
+                        store,
+                        clock,
+                        submissions,
+                        pace,
+                        committed,
+                        connection: None,
+                        known,
+                        wary: 0,
+                    };
                     let writing = tokio::spawn(writer.run(Arc::clone(&jobs), config.max_batch));
                     if writing.await.is_ok() {
                         return;
@@ -137,7 +149,12 @@ impl Book {
                 }
             });
         }
-        (Self { queue, pace }, to_send)
+        (Self { queue, pace, committed }, to_send)
+    }
+
+    /// Completes when something was committed since the last time that this completed. For one who waits.
+    pub async fn committed(&self) {
+        self.committed.notified().await;
     }
 
     /// Whether a new command would be written soon. What goes on with work that was begun needs not ask.
@@ -162,6 +179,7 @@ struct Writer {
     clock: Clock,
     submissions: mpsc::UnboundedSender<ToSend>,
     pace: Arc<Pace>,
+    committed: Arc<Notify>,
     connection: Option<PgConnection>,
     known: KnownAccounts,
     /// How many batches are to be decided on what is read.
@@ -178,6 +196,7 @@ impl Writer {
             let began = Instant::now();
             self.commit(std::mem::take(&mut batch)).await;
             self.pace.learn(began.elapsed());
+            self.committed.notify_one();
         }
     }
 

@@ -27,8 +27,9 @@ use crate::{
     gate::Place,
 };
 
-/// How often to look in the database for a payment that another process may be settling.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How soon to look in the database for a payment that another process may be settling, and how rarely at last.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Who asks, in which trace, and until when.
 #[derive(Clone, Debug)]
@@ -252,14 +253,26 @@ impl Flow {
     }
 
     /// Waits for the end of a payment that somebody else may be settling, here or in another process.
-    async fn end_of(&self, mut payment: Payment, caller: &Caller) -> Payment {
+    async fn end_of(&self, payment: Payment, caller: &Caller) -> Payment {
+        self.wait(payment, caller, |payment| payment.state.ends_waiting()).await
+    }
+
+    /// Waits, as long as the caller does, until a payment is as `is_awaited` says.
+    pub async fn wait(
+        &self,
+        mut payment: Payment,
+        caller: &Caller,
+        is_awaited: impl Fn(&Payment) -> bool,
+    ) -> Payment {
         let answer_by = caller.deadline.answer_by();
         let mut waiter = self.waiters.wait_for(payment.id);
-        while !payment.state.ends_waiting() && tokio::time::Instant::now() < answer_by {
-            let pause = LOOK_EVERY.min(caller.deadline.remaining());
-            if let Ok(finished) = timeout(pause, waiter.finished()).await {
-                return finished;
+        let mut pause = FIRST_LOOK;
+        while !is_awaited(&payment) && tokio::time::Instant::now() < answer_by {
+            let told = timeout(pause.min(caller.deadline.remaining()), waiter.told(&is_awaited)).await;
+            if let Ok(told) = told {
+                return told;
             }
+            pause = (pause * 2).min(LAST_LOOK);
             if let Ok(Some(read)) = self.store.any_payment(payment.id).await {
                 payment = read;
             }

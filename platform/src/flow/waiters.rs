@@ -44,9 +44,13 @@ impl Waiters {
 impl Waiter<'_> {
     /// Completes when the payment is told to be in a final state, or in one of which nobody knows how long it lasts.
     pub async fn finished(&mut self) -> Payment {
-        let is_over =
-            |news: &Option<Payment>| news.as_ref().is_some_and(|payment| payment.state.ends_waiting());
-        match self.news.wait_for(is_over).await.map(|news| news.clone()) {
+        self.told(|payment| payment.state.ends_waiting()).await
+    }
+
+    /// Completes when the payment is told to be as `is_awaited` says.
+    pub async fn told(&mut self, is_awaited: impl Fn(&Payment) -> bool) -> Payment {
+        let is_awaited = |news: &Option<Payment>| news.as_ref().is_some_and(&is_awaited);
+        match self.news.wait_for(is_awaited).await.map(|news| news.clone()) {
             Ok(Some(payment)) => payment,
             // The sender stays in the table as long as anyone waits.
             Ok(None) | Err(_) => std::future::pending().await,

@@ -51,6 +51,8 @@ const RULES: &[Rule] = &[
     rule("rialto.payments.v1.PaymentService.CreatePayment", PAYER, NotFound),
     rule("rialto.payments.v1.PaymentService.GetPayment", &ROLES, NotFound),
     rule("rialto.payments.v1.PaymentService.ListPayments", &ROLES, Hidden),
+    rule("rialto.payments.v1.PaymentService.WaitPayment", &ROLES, NotFound),
+    rule("rialto.payments.v1.PaymentService.WatchPayments", &ROLES, NotFound),
     rule("rialto.payments.v1.PaymentService.CapturePayment", PAYER, NotFound),
     rule("rialto.payments.v1.PaymentService.CancelPayment", PAYER, NotFound),
     rule("rialto.payments.v1.PaymentService.RefundPayment", REFUNDER, NotFound),
@@ -115,6 +117,7 @@ enum Fill {
 #[rustfmt::skip]
 const FILLS: &[(&str, &str, Fill)] = &[
     ("GetPaymentRequest", "request_id", Fill::RequestId),
+    ("WaitPaymentRequest", "request_id", Fill::RequestId),
     ("*", "request_id", Fill::Unique),
     ("*", "page_size", Fill::Number(500)),
     ("*", "page_token", Fill::Absent),
@@ -122,6 +125,10 @@ const FILLS: &[(&str, &str, Fill)] = &[
     ("*", "account", Fill::Account),
     ("GetAccountRequest", "id", Fill::Account),
     ("GetPaymentRequest", "id", Fill::Payment),
+    ("WaitPaymentRequest", "id", Fill::Payment),
+    ("*", "after_sequence", Fill::Absent),
+    ("*", "from_position", Fill::Absent),
+    ("*", "states", Fill::Absent),
     ("CapturePaymentRequest", "payment", Fill::Authorization),
     ("CancelPaymentRequest", "payment", Fill::Cancelled),
     ("*", "payment", Fill::Payment),
@@ -301,7 +308,11 @@ async fn make(
     request: &DynamicMessage,
 ) -> Result<DynamicMessage, Status> {
     let path = format!("/{}/{}", call.parent_service().full_name(), call.name());
-    let bytes = raw::call(gateway.clone(), &path, metadata, vec![request.encode_to_vec()]).await?;
+    let (gateway, messages) = (gateway.clone(), vec![request.encode_to_vec()]);
+    let bytes = match call.is_server_streaming() {
+        true => raw::first(gateway, &path, metadata, messages).await?,
+        false => raw::call(gateway, &path, metadata, messages).await?,
+    };
     Ok(DynamicMessage::decode(call.output(), bytes.as_slice()).unwrap())
 }
 

@@ -16,7 +16,8 @@ use proto::{
     operations::{GetSettingsRequest, ListAlarmsRequest, Resolution, ResolvePaymentRequest},
     payments::{
         CancelPaymentRequest, CaptureMode, CapturePaymentRequest, CreatePaymentRequest, GetPaymentRequest,
-        ListPaymentsRequest, RefundPaymentRequest, get_payment_request::Key,
+        ListPaymentsRequest, RefundPaymentRequest, WaitPaymentRequest, WatchPaymentsRequest,
+        get_payment_request::Key, wait_payment_request,
     },
 };
 use tonic::{Code, Request, Status, metadata::MetadataMap};
@@ -30,6 +31,8 @@ enum Call {
     GetPayment,
     GetPaymentByRequest,
     ListPayments,
+    WaitPayment,
+    WatchPayments,
     CreateAccount,
     GetAccount,
     ListAccounts,
@@ -50,14 +53,16 @@ enum Call {
 use Call::{
     ApproveDeposit, CancelPayment, CapturePayment, CreateAccount, CreatePayment, Deposit, GetAccount,
     GetDeposit, GetPayment, GetPaymentByRequest, GetSettings, ListAccounts, ListAlarms, ListDeposits,
-    ListEntries, ListPayments, RefundPayment, RejectDeposit, ResolvePayment,
+    ListEntries, ListPayments, RefundPayment, RejectDeposit, ResolvePayment, WaitPayment, WatchPayments,
 };
 
-const ALL: [Call; 19] = [
+const ALL: [Call; 21] = [
     CreatePayment,
     GetPayment,
     GetPaymentByRequest,
     ListPayments,
+    WaitPayment,
+    WatchPayments,
     CreateAccount,
     GetAccount,
     ListAccounts,
@@ -152,6 +157,15 @@ impl Call {
                     .await
                     .map(|page| page.into_inner().payments.len())
             }
+            WaitPayment => {
+                let key = Some(wait_payment_request::Key::Id(things.payment.clone()));
+                let message = WaitPaymentRequest { key, after_sequence: 0 };
+                payments.wait_payment(with(metadata, message)).await.map(|_| 1)
+            }
+            WatchPayments => {
+                let message = WatchPaymentsRequest { account, ..WatchPaymentsRequest::default() };
+                payments.watch_payments(with(metadata, message)).await.map(|_| 1)
+            }
             CreateAccount => {
                 let message = CreateAccountRequest {
                     request_id: unique("tenancy"),
@@ -242,9 +256,9 @@ impl Call {
         match self {
             CreateAccount | GetSettings => Ok(1),
             ListPayments | ListAccounts | ListAlarms | ListDeposits => Ok(0),
-            CreatePayment | GetPayment | GetPaymentByRequest | GetAccount | ListEntries | Deposit
-            | GetDeposit | ApproveDeposit | RejectDeposit | CapturePayment | CancelPayment
-            | RefundPayment | ResolvePayment => Err(Code::NotFound),
+            CreatePayment | GetPayment | GetPaymentByRequest | WaitPayment | WatchPayments | GetAccount
+            | ListEntries | Deposit | GetDeposit | ApproveDeposit | RejectDeposit | CapturePayment
+            | CancelPayment | RefundPayment | ResolvePayment => Err(Code::NotFound),
         }
     }
 
@@ -267,6 +281,8 @@ impl Call {
             GetPayment
                 | GetPaymentByRequest
                 | ListPayments
+                | WaitPayment
+                | WatchPayments
                 | GetAccount
                 | ListAccounts
                 | ListEntries

@@ -8,7 +8,10 @@ use proto::{
     audit::{GetConsistencyProofRequest, GetInclusionProofRequest, GetPaymentReceiptRequest},
     operations::ListAlarmsRequest,
     participants::{ListApiKeysRequest, ListParticipantsRequest},
-    payments::{GetPaymentRequest, ListPaymentsRequest, get_payment_request::Key},
+    payments::{
+        GetPaymentRequest, ListPaymentsRequest, WaitPaymentRequest, WatchPaymentsRequest,
+        get_payment_request::Key,
+    },
 };
 
 use crate::{
@@ -18,6 +21,8 @@ use crate::{
 
 const GET_PAYMENT: &str = "/rialto.payments.v1.PaymentService/GetPayment";
 const PAYMENTS: &str = "/rialto.payments.v1.PaymentService/ListPayments";
+const WAIT_PAYMENT: &str = "/rialto.payments.v1.PaymentService/WaitPayment";
+const WATCH_PAYMENTS: &str = "/rialto.payments.v1.PaymentService/WatchPayments";
 const GET_ACCOUNT: &str = "/rialto.accounts.v1.AccountService/GetAccount";
 const ACCOUNTS: &str = "/rialto.accounts.v1.AccountService/ListAccounts";
 const ENTRIES: &str = "/rialto.accounts.v1.AccountService/ListEntries";
@@ -51,6 +56,69 @@ pub fn rows(given: &Given) -> Vec<Row> {
     rows.extend(page_rows(given));
     rows.extend(filter_rows(given));
     rows.extend(audit_rows(given));
+    rows.extend(wait_rows(given));
+    rows.extend(watch_rows(given));
+    rows
+}
+
+fn wait_rows(given: &Given) -> Vec<Row> {
+    use proto::payments::wait_payment_request::Key;
+    let wait = |number, name: &str, key, after_sequence, refused| {
+        given.row(number, WAIT_PAYMENT, name, &WaitPaymentRequest { key, after_sequence }, refused)
+    };
+    let id = |id: &str| Some(Key::Id(id.to_owned()));
+    let mut rows = vec![
+        wait(73, "no key", None, 0, invalid(&["key"])),
+        wait(0, "a negative sequence", id(&given.paid), -1, invalid(&["after_sequence"])),
+        wait(0, "the smallest sequence", id(&given.paid), i64::MIN, invalid(&["after_sequence"])),
+        wait(0, "no payment", id(&nobody("pay_")), 0, not_found()),
+        wait(40, "another's payment", id(&given.foreign_paid), 0, not_found()),
+    ];
+    rows.extend(
+        values::ids("pay_")
+            .into_iter()
+            .map(|(name, id)| wait(58, name, Some(Key::Id(id)), 0, invalid(&["id"]))),
+    );
+    rows.extend(
+        values::request_ids()
+            .into_iter()
+            .map(|(name, id)| wait(85, name, Some(Key::RequestId(id)), 0, invalid(&["request_id"]))),
+    );
+    rows
+}
+
+fn watch_rows(given: &Given) -> Vec<Row> {
+    let watch = |number, name: &str, request: WatchPaymentsRequest, refused| {
+        given.row(number, WATCH_PAYMENTS, name, &request, refused)
+    };
+    let all = WatchPaymentsRequest::default;
+    let mut rows = Vec::new();
+    let positions =
+        ["x", "Earliest", "earliest ", "0", "-1", "AAAA", "';--", &"A".repeat(32), &"A".repeat(60_000)];
+    let tokens = given.tokens.values().map(String::as_str);
+    for from in positions.into_iter().chain(tokens) {
+        let request = WatchPaymentsRequest { from_position: from.to_owned(), ..all() };
+        rows.push(watch(110, &format!("position {from:.40}"), request, invalid(&["from_position"])));
+    }
+    for state in [0, -1, 10, i32::MAX] {
+        let request = WatchPaymentsRequest { states: vec![3, state], ..all() };
+        rows.push(watch(0, &format!("state {state}"), request, invalid(&["states[1]"])));
+    }
+    for count in [17, 10_000] {
+        let request = WatchPaymentsRequest { states: vec![3; count], ..all() };
+        rows.push(watch(76, &format!("{count} states"), request, invalid(&["states"])));
+    }
+    for (name, account) in values::ids("acc_").into_iter().filter(|(_, id)| !id.is_empty()) {
+        rows.push(watch(58, name, WatchPaymentsRequest { account, ..all() }, invalid(&["account"])));
+    }
+    for (number, name, account) in
+        [(40, "another's account", given.foreign.clone()), (59, "no account", nobody("acc_"))]
+    {
+        rows.push(watch(number, name, WatchPaymentsRequest { account, ..all() }, not_found()));
+    }
+    let everything =
+        WatchPaymentsRequest { from_position: "x".to_owned(), states: vec![99], account: "y".to_owned() };
+    rows.push(watch(0, "everything", everything, invalid(&["account", "states[0]", "from_position"])));
     rows
 }
 

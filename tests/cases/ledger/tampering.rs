@@ -1,7 +1,7 @@
 //! The trial balance finds what somebody with all rights on the database changed, and names it.
 
 use common::order::LimitRules;
-use platform::trial_balance::TrialBalance;
+use platform::{flow::publish, trial_balance::TrialBalance};
 use sqlx::Connection;
 use uuid::Uuid;
 
@@ -23,13 +23,14 @@ async fn world() -> World {
         let made = submission(write(&book, command(world.pay_bank(request, 30))).await);
         write(&book, world.conclude(made.payment.id, 1, evidence)).await;
     }
+    publish::place(&world.store).await.unwrap();
     world.store.pool().close().await;
     world
 }
 
 /// Changes, in which `<paid>` stands for that payment's number and `<deposit>` for Alice's deposit's, and what the trial
 /// balance must name: rows by their names, or words.
-const CHANGES: [(&str, &[&str]); 43] = [
+const CHANGES: [(&str, &[&str]); 48] = [
     ("SELECT 1", &[]),
     ("UPDATE accounts SET credits_posted = credits_posted + 1 WHERE request_id = 'Bob'", &["Bob", "currency EUR"]),
     // Balanced by itself, and yet not what the transfers say.
@@ -89,6 +90,14 @@ const CHANGES: [(&str, &[&str]); 43] = [
     ("DELETE FROM archived_payments WHERE id = <gone>", &["gone"]),
     ("DELETE FROM archived_requests WHERE payment_id = <gone>", &["gone"]),
     ("DELETE FROM archived_payment_events WHERE sequence = 1 AND payment_id = <gone>", &["gone"]),
+    ("DELETE FROM event_log WHERE payments[1] = <on us>", &["on us", "the log of events goes on"]),
+    ("DELETE FROM event_log WHERE payments[1] = <paid> AND sequences[1] = 2", &["paid"]),
+    ("UPDATE event_log SET position = 99 WHERE position = 3", &["the log of events goes on"]),
+    (
+        "UPDATE event_log SET sequences = ARRAY[3 - sequences[1]] WHERE payments[1] = <paid>",
+        &["paid"],
+    ),
+    ("INSERT INTO event_log (payments, sequences) VALUES (ARRAY[<paid>], '{2}')", &["paid"]),
     // Half of a family is here, and what is here is not what it was.
     (
         "INSERT INTO payments SELECT * FROM archived_payments WHERE id = <gone>;

@@ -61,7 +61,7 @@ impl System {
                 command
                     .env("RIALTO_DATABASE_URL", self.postgres.url_at(&database, DATABASE))
                     .arg("--insecure-database");
-                self.let_in(&mut command, service, "gateway=rialto.platform.v1.PlatformService/Exchange");
+                self.let_in(&mut command, service, "gateway=rialto.platform.v1.PlatformService/Exchange,rialto.platform.v1.PlatformService/Watch");
                 command.args(self.setup.is_plaintext.then_some("--insecure-channel"));
                 command.arg("--audit-key-file").arg(&self.audit_key);
                 command.arg("--data-key-file").arg(&self.data_key);

@@ -23,8 +23,9 @@ use crate::{
     store::{StoreError, limits::subject_key, load::Guards, payments::request_key, to_micros, to_sql},
 };
 
-/// First leases in one row: few enough that the row stays in one piece.
+/// First leases in one row, or steps: few enough that the row stays in one piece.
 const LEASES_IN_A_ROW: usize = 64;
+const STEPS_IN_A_ROW: usize = 64;
 
 /// The statement that saves `writes`, but for what is rare, if what the guards say is so.
 pub(super) fn of(writes: &Writes, guards: &Guards, keys: &Keyring) -> Result<Statement, StoreError> {
@@ -43,6 +44,7 @@ pub(super) fn of(writes: &Writes, guards: &Guards, keys: &Keyring) -> Result<Sta
         let foreign: Vec<Uuid> = guards.foreign_ibans.iter().map(|iban| lookup.iban_hash(iban)).collect();
         statement.none("foreign_ibans", "SELECT FROM accounts WHERE iban_hash = ANY(", foreign, ")");
     }
+    logged(&mut statement, &writes.events);
     Ok(statement)
 }
 
@@ -302,6 +304,23 @@ fn first_leases(statement: &mut Statement, mut leases: Vec<(i64, Uuid)>) {
         |sql, (lease, payments)| {
             sql.push("(clock_timestamp() + interval '1 microsecond' * ").push_bind(lease);
             sql.push(", ").push_bind(payments).push(")");
+        },
+    );
+}
+
+/// The steps once more, as the commit's rows of the log of events. The last part, since the numbers of these rows say which of two commits
+/// waited for the other's locks.
+fn logged(statement: &mut Statement, events: &[Event]) {
+    let rows: Vec<(Vec<Uuid>, Vec<i32>)> = events
+        .chunks(STEPS_IN_A_ROW)
+        .map(|steps| steps.iter().map(|step| (step.payment.uuid(), step.sequence)).unzip())
+        .collect();
+    statement.few(
+        "logged",
+        "INSERT INTO event_log (payments, sequences) VALUES ",
+        rows,
+        |sql, (payments, sequences)| {
+            sql.push("(").push_bind(payments).push(", ").push_bind(sequences).push(")");
         },
     );
 }

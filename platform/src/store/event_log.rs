@@ -1,0 +1,190 @@
+//! The log of events: every step of every payment, at a place of its own, in the order of commits.
+//!
+//! A commit adds its steps without a place. [`Store::place_events`] gives what has committed its places, one caller at a time, so that
+//! whoever has read the log up to a place has missed nothing before it. Three round trips to place, two to read.
+
+use std::time::Duration;
+
+use sqlx::{Connection, Row, postgres::PgRow};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Store, StoreError, payments, to_micros};
+use crate::{
+    domain::{
+        payment::{Payment, State},
+        refusal::Reason,
+    },
+    encryption::Keyring,
+};
+
+/// Commits that are placed at once.
+const MAX_ROWS: i64 = 1_000;
+
+/// A step of a payment, at its place.
+#[derive(Clone, Debug)]
+pub struct LoggedEvent {
+    /// Where it stands.
+    pub position: i64,
+    /// The payment as the step left it, but for the sums of an authorization, which are those of now; its reason has no message.
+    pub payment: Payment,
+    /// Whose account it credits.
+    pub credited: String,
+}
+
+/// Steps that follow each other in the log: which, and up to where.
+#[derive(Clone, Debug, Default)]
+pub struct Stretch {
+    positions: Vec<i64>,
+    payments: Vec<Uuid>,
+    sequences: Vec<i32>,
+}
+
+impl Stretch {
+    /// The place of the last step; none without any.
+    pub fn end(&self) -> Option<i64> {
+        self.positions.last().copied()
+    }
+}
+
+impl Store {
+    /// Gives places to what has committed and has none. Returns how many steps got one; none if somebody else is at it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn place_events(&self) -> Result<Option<i64>, StoreError> {
+        let mut connection = self.pool().acquire().await?;
+        let mut transaction = connection.begin().await?;
+        // A statement of its own: what was placed while this one waited for the lock, the next one sees.
+        let lock = "SELECT next_position FROM events_placed WHERE singleton FOR UPDATE SKIP LOCKED";
+        let Some(next) = sqlx::query_scalar::<_, i64>(lock).fetch_optional(&mut *transaction).await? else {
+            return Ok(None);
+        };
+        let place = "WITH waiting AS MATERIALIZED ( \
+               SELECT number, cardinality(payments) AS steps FROM event_log WHERE position IS NULL ORDER BY number LIMIT $2), \
+             places AS (SELECT number, $1 + sum(steps) OVER (ORDER BY number) - steps AS position FROM waiting), \
+             placed AS (UPDATE event_log l SET position = p.position, placed_at = clock_timestamp() FROM places p \
+               WHERE l.number = p.number AND l.position IS NULL RETURNING cardinality(l.payments) AS steps) \
+             UPDATE events_placed SET next_position = next_position + s.steps \
+             FROM (SELECT sum(steps)::bigint AS steps FROM placed) s WHERE singleton AND s.steps > 0 RETURNING next_position";
+        let placed: Option<i64> =
+            sqlx::query_scalar(place).bind(next).bind(MAX_ROWS).fetch_optional(&mut *transaction).await?;
+        let Some(placed) = placed else { return Ok(Some(0)) };
+        transaction.commit().await?;
+        Ok(Some(placed - next))
+    }
+
+    /// The place of the newest step that has one; 0 before the first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn last_position(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT next_position - 1 FROM events_placed WHERE singleton";
+        Ok(sqlx::query_scalar(sql).fetch_one(self.pool()).await?)
+    }
+
+    /// The place behind which the log is kept.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn first_position(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT coalesce((SELECT position FROM event_log WHERE position IS NOT NULL ORDER BY position LIMIT 1), \
+             next_position) - 1 FROM events_placed WHERE singleton";
+        Ok(sqlx::query_scalar(sql).fetch_one(self.pool()).await?)
+    }
+
+    /// The next steps behind a place: some `limit` of them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn stretch_behind(&self, position: i64, limit: i64) -> Result<Stretch, StoreError> {
+        let sql = "SELECT position, payments, sequences FROM ( \
+               SELECT *, sum(cardinality(payments)) OVER (ORDER BY position) - cardinality(payments) AS before \
+               FROM (SELECT position, payments, sequences FROM event_log \
+                 WHERE position IS NOT NULL AND position >= coalesce((SELECT position FROM event_log \
+                   WHERE position IS NOT NULL AND position <= $1 + 1 ORDER BY position DESC LIMIT 1), 0) \
+                 ORDER BY position LIMIT $2) AS next) AS counted \
+             WHERE before < $2 ORDER BY position";
+        let rows: Vec<(i64, Vec<Uuid>, Vec<i32>)> =
+            sqlx::query_as(sql).bind(position).bind(limit).fetch_all(self.pool()).await?;
+        let mut stretch = Stretch::default();
+        for (first, payments, sequences) in rows {
+            for ((payment, sequence), place) in payments.into_iter().zip(sequences).zip(first..) {
+                if place > position {
+                    stretch.positions.push(place);
+                    stretch.payments.push(payment);
+                    stretch.sequences.push(sequence);
+                }
+            }
+        }
+        Ok(stretch)
+    }
+
+    /// The steps of a stretch, as they were; only those that concern a participant, if one is named.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn events(
+        &self,
+        stretch: &Stretch,
+        participant: Option<&str>,
+    ) -> Result<Vec<LoggedEvent>, StoreError> {
+        let rows = sqlx::query(EVENTS)
+            .bind(&stretch.positions)
+            .bind(&stretch.payments)
+            .bind(&stretch.sequences)
+            .bind(participant)
+            .fetch_all(self.pool())
+            .await?;
+        let keys = payments::keys_of(self.keys(), self.pool(), &rows, &payments::ENCRYPTED).await?;
+        let mut events = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match event(row, &keys) {
+                // All others must still hear of theirs.
+                Err(StoreError::Corrupt(column)) => {
+                    let payment = common::id::PaymentId::from_uuid(row.try_get("id")?);
+                    tracing::error!(%payment, column, "ALARM: a payment can't be read, and nobody hears of its step");
+                }
+                read => events.push(read?),
+            }
+        }
+        Ok(events)
+    }
+
+    /// Forgets what was placed longer ago than `keep`, but for the newest. Returns how many rows.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_events(&self, keep: Duration, limit: i64) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM event_log WHERE position IN ( \
+               SELECT position FROM event_log WHERE position IS NOT NULL ORDER BY position LIMIT $2) \
+             AND position IS NOT NULL AND placed_at < statement_timestamp() - $1 * interval '1 microsecond'";
+        let forgotten = sqlx::query(sql).bind(to_micros(keep)).bind(limit).execute(self.pool()).await?;
+        Ok(forgotten.rows_affected())
+    }
+}
+
+/// Each payment and each step is looked up, which OFFSET makes sure of, in both places where it may be.
+const EVENTS: &str = const_format::concatcp!(
+    "SELECT ",
+    payments::COLUMNS,
+    ", g.position, e.sequence AS step, e.state::text AS stepped_to, e.reason_code AS why, e.reason_iso_code AS iso_why, \
+       e.created_at AS stepped_at, c.participant_id AS credited \
+     FROM (SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::integer[]) LIMIT cardinality($1)) AS g (position, payment, sequence) \
+     CROSS JOIN LATERAL (SELECT * FROM all_payments a WHERE a.id = g.payment OFFSET 0) AS p \
+     CROSS JOIN LATERAL (SELECT * FROM all_payment_events a WHERE a.payment_id = g.payment AND a.sequence = g.sequence OFFSET 0) AS e \
+     CROSS JOIN LATERAL (SELECT participant_id FROM accounts a WHERE a.id = p.credit_account OFFSET 0) AS c \
+     WHERE $4::text IS NULL OR p.participant_id = $4 OR c.participant_id = $4 ORDER BY g.position"
+);
+
+fn event(row: &PgRow, keys: &Keyring) -> Result<LoggedEvent, StoreError> {
+    let mut payment = payments::from_row(row, keys)?;
+    let state: &str = row.try_get("stepped_to")?;
+    payment.state = State::from_name(state).ok_or(StoreError::Corrupt("payment_events.state"))?;
+    payment.sequence = row.try_get("step")?;
+    payment.updated_at = row.try_get::<OffsetDateTime, _>("stepped_at")?.into();
+    let iso_code = row.try_get::<Option<String>, _>("iso_why")?.unwrap_or_default();
+    let code: Option<String> = row.try_get("why")?;
+    payment.reason = code.map(|code| Reason { code, iso_code, message: String::new() });
+    Ok(LoggedEvent { position: row.try_get("position")?, payment, credited: row.try_get("credited")? })
+}
