@@ -25,6 +25,9 @@ use crate::participant::Participants;
 
 /// How often to look whether the credential still holds.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long why a watch ended may stay unread; and while the server is going.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(60);
+const LONGEST_LEAVING: Duration = Duration::from_secs(1);
 /// How long the platform may take to begin.
 const LONGEST_BEGINNING: Duration = Duration::from_secs(5);
 
@@ -114,8 +117,9 @@ impl Passing {
             () = to.closed() => return,
         };
         if let Err(status) = end {
-            // Who does not read it sees the stream's end.
-            let _ = to.try_send(Err(status));
+            // Behind what is unread; who does not read it in time sees the stream's end.
+            let patience = if lifecycle.is_draining() { LONGEST_LEAVING } else { LONGEST_FAREWELL };
+            let _ = to.send_timeout(Err(status), patience).await;
         }
     }
 

@@ -37,6 +37,9 @@ const EARLIEST: &str = "earliest";
 const RESPONSES_AHEAD: usize = 64;
 /// How long whoever watches may leave all of them unread.
 const LONGEST_UNREAD: Duration = Duration::from_secs(10);
+/// How long why a watch ended may stay unread; and while the server is going.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(60);
+const LONGEST_LEAVING: Duration = Duration::from_secs(1);
 /// How long nothing may be said.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a watch lasts; then it is made anew, perhaps elsewhere.
@@ -191,8 +194,9 @@ impl Watcher {
                 "this server is going: call again with the last position",
             ),
         };
-        // Who does not read it sees the stream's end.
-        let _ = self.responses.try_send(Err(fault.into()));
+        // Behind what is unread; who does not read it in time sees the stream's end.
+        let patience = if lifecycle.is_draining() { LONGEST_LEAVING } else { LONGEST_FAREWELL };
+        let _ = self.responses.send_timeout(Err(fault.into()), patience).await;
     }
 
     async fn watch(&mut self, coming: &mut Receiver<Reading>) -> End {
