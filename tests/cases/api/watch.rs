@@ -174,13 +174,16 @@ fn a_watch_ends_with_its_credential() {
         begins_at(&mut watch).await?;
         let began = Instant::now();
         disable(&bench.house(), &name).await?;
-        let end = loop {
-            match watch.message().await {
-                Ok(Some(said)) => assert_eq!(said.event, None),
-                Ok(None) => return Err("the watch ended without a word".into()),
-                Err(status) => break Refused::of(&status),
+        let ended = async {
+            loop {
+                match watch.message().await {
+                    Ok(Some(said)) => assert_eq!(said.event, None),
+                    Ok(None) => return Err("the watch ended without a word".into()),
+                    Err(status) => return Ok::<_, BenchError>(Refused::of(&status)),
+                }
             }
         };
+        let end = tokio::time::timeout(Duration::from_secs(20), ended).await??;
         assert_eq!(end, Refused::new(Code::Unauthenticated, "UNAUTHENTICATED"));
         assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
         Ok(())
