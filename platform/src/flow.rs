@@ -42,7 +42,7 @@ pub struct Flow {
     limits: Limits,
 }
 
-/// How much may be under way, how far clocks may differ, how long what is over stays, when it is sealed, and how long deposits wait.
+/// How much may be under way, how far clocks may differ, how long what is over stays, when it is sealed, and how long and how many deposits wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Payments under way at once; more are refused before anything is written.
@@ -56,6 +56,8 @@ pub struct Limits {
     pub seal_after: Duration,
     /// How long a deposit waits for its approval.
     pub deposits_lapse_after: Duration,
+    /// How many deposits of one participant wait for their approval.
+    pub max_pending_deposits: usize,
 }
 
 /// The parts that a flow is made of.
