@@ -13,6 +13,7 @@ pub mod listener;
 pub mod money;
 pub mod order;
 pub mod planted;
+pub mod private_file;
 pub mod role;
 pub mod rpc_client;
 pub mod rpc_server;

@@ -146,7 +146,8 @@ struct TokenArgs {
     #[arg(long, env = "RIALTO_JWT_AUDIENCE")]
     jwt_audience: Option<String>,
     /// The provider's public keys (JWKS): a file, or a URL, read again every five minutes, on SIGHUP, and for a token with a key
-    /// that is not among them; https:// unless it is on this machine. Each has a `kid`, and is for ES256, EdDSA or RS256.
+    /// that is not among them; https:// unless it is on this machine, with a certificate of a CA that the machine trusts (or one of
+    /// SSL_CERT_FILE). Each has a `kid`, and is for ES256, EdDSA or RS256.
     #[arg(long, env = "RIALTO_JWT_JWKS")]
     jwt_jwks: Option<String>,
 }

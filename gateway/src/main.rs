@@ -4,14 +4,16 @@ use std::{
     error::Error,
     fs,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
     process::ExitCode,
     time::UNIX_EPOCH,
 };
 
 use clap::Parser;
-use common::{clock::Clock, lifecycle::Lifecycle, rpc_server, telemetry, verification_key::VerificationKey};
+use common::{
+    clock::Clock, lifecycle::Lifecycle, private_file, rpc_server, telemetry,
+    verification_key::VerificationKey,
+};
 use gateway::{
     config::{Args, Job, role_names},
     participant,
@@ -68,9 +70,7 @@ fn new_key(args: &Args, participant: &str, roles: &[String], verification_key: O
 fn new_signing_key(out: &Path) -> Done {
     let key = Signer::new_key().ok_or("the system gives no randomness")?;
     let public = *Signer::new(key.as_bytes())?.verification_key();
-    let mut options = fs::OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0o600).open(out);
-    file.and_then(|mut file| file.write_all(key.as_bytes())).map_err(|error| about("write", out, &error))?;
+    private_file::create(out, key.as_bytes()).map_err(|error| about("write", out, &error))?;
     Ok(writeln!(io::stdout(), "{public}")?)
 }
 

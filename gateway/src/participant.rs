@@ -236,9 +236,11 @@ mod tests {
     }
 
     fn participants(text: &str) -> Result<Participants, String> {
-        let file = std::env::temp_dir().join(format!("rialto-keys-{}.toml", blake3::hash(text.as_bytes())));
+        let file = std::env::temp_dir().join(format!("rialto-keys-{}.toml", uuid::Uuid::new_v4()));
         std::fs::write(&file, text).expect("write");
-        let keys = KeyFile::read(file)?;
+        let keys = KeyFile::read(file.clone());
+        std::fs::remove_file(&file).expect("removed");
+        let keys = keys?;
         Ok(Participants::new(hasher(), keys, None, "house".to_owned(), Clock::system()))
     }
 

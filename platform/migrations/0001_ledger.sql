@@ -678,6 +678,16 @@ COMMENT ON FUNCTION changed_meanwhile(text) IS 'Undoes a statement a part of whi
 -- never deleted and never change their ids (see their triggers), so that one look for all rows of a statement is as good.
 -- Looks that give a value: what could be a join is planned as one, and what could be hashed is, which reads all of a table that was
 -- small when a connection first asked.
+-- Asked only of payments by limited accounts. Those that come back from the archive say what was so when they were made.
+CREATE FUNCTION is_counted(payment payments) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN payment.kind NOT IN ('PAYMENT', 'AUTHORIZATION')
+        OR (payment.is_counted_on_account OR NOT EXISTS (SELECT FROM limits l WHERE l.subject = payment.payer_account))
+            AND (payment.is_counted_on_participant OR NOT EXISTS (SELECT FROM limits l
+                WHERE l.participant_id = payment.participant_id AND l.currency = payment.currency AND l.account_id IS NULL))
+        OR EXISTS (SELECT FROM archived_payments a WHERE a.id = payment.id);
+END $$;
+COMMENT ON FUNCTION is_counted(payments) IS 'Whether a payment is counted in all the limits that its payer has.';
 CREATE FUNCTION refuse_strays() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE strays boolean;
 BEGIN
@@ -706,12 +716,13 @@ BEGIN
                             AND (SELECT a.is_suspense FROM accounts a WHERE a.id = f.debit_account) END
                     FROM payments p WHERE p.id = f.id) IS NOT TRUE END);
         WHEN 'payment_events' THEN
-            -- A payment comes with its first event, so that this is the look at its accounts too, and at whether its number is sealed
-            -- already (0002_audit.sql), which only those from the archive may have.
+            -- A payment comes with its first event, so that this is the look at its accounts too, at whether it is counted if its payer is
+            -- limited, and at whether its number is sealed already (0002_audit.sql), which only those from the archive may have.
             strays := EXISTS (SELECT FROM fresh f WHERE (SELECT f.sequence > 1
                     OR (f.payment_id > (SELECT h.sealed_up_to FROM audit_horizon h)
                         OR (SELECT true FROM archived_payments a WHERE a.id = f.payment_id))
-                    AND (SELECT count(*) FROM accounts a WHERE a.id IN (p.payer_account, p.credit_account)) = 2
+                    AND (SELECT count(*) FROM accounts a WHERE a.id IN (p.payer_account, p.credit_account)
+                        AND (NOT a.is_limited OR a.id <> p.payer_account OR is_counted(p))) = 2
                     AND (SELECT r.payment_id <> p.id FROM archived_requests r WHERE r.request_key = p.request_key) IS NOT TRUE
                 FROM payments p WHERE p.id = f.payment_id) IS NOT TRUE);
             -- The request of a new payment may have made one that is in the archive. The look comes behind the unique key of payments and
@@ -720,6 +731,10 @@ BEGIN
                     (SELECT (SELECT r.payment_id <> p.id FROM archived_requests r WHERE r.request_key = p.request_key)
                     FROM payments p WHERE p.id = f.payment_id)) THEN
                 PERFORM changed_meanwhile('archived_requests');
+            END IF;
+            IF strays AND EXISTS (SELECT FROM fresh f WHERE f.sequence = 1
+                    AND NOT (SELECT is_counted(p) FROM payments p WHERE p.id = f.payment_id)) THEN
+                PERFORM changed_meanwhile('limits');
             END IF;
     END CASE;
     IF strays THEN

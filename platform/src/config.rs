@@ -172,6 +172,9 @@ struct ServeArgs {
     /// How long events of payments are kept for those who watch them (WatchPayments): who comes back later has missed some.
     #[arg(long, env = "RIALTO_KEEP_EVENTS", default_value = "30days")]
     keep_events: String,
+    /// Deposits of one participant that wait for approval at once; more are refused until some are decided on.
+    #[arg(long, env = "RIALTO_MAX_PENDING_DEPOSITS", default_value = "1000")]
+    max_pending_deposits: String,
     /// The private key that checkpoints of the audit log are signed with (Ed25519, PKCS#8 in PEM; `platform new-audit-key` makes one).
     /// Without it there are no checkpoints and no receipts.
     #[arg(long, env = "RIALTO_AUDIT_KEY_FILE", value_name = "FILE")]
@@ -240,6 +243,8 @@ impl Args {
         let signer = key.map(|file| {
             signer(file, &serve.audit_name).map_err(|problem| problems.add("audit-key-file", problem)).ok()
         });
+        let max_pending_deposits =
+            problems.number("max-pending-deposits", &serve.max_pending_deposits, 1, 100_000);
         let identity = serve.identity.check(&mut problems);
         let (channel, insecure) = (serve.channel.as_deref(), serve.insecure_channel);
         let channel = Route::check("channel", channel, insecure, identity.as_ref(), &mut problems);
@@ -274,6 +279,7 @@ impl Args {
                     seal_after: seal_after?,
                     deposits_lapse_after: deposits_lapse_after?,
                     keep_events: keep_events?,
+                    max_pending_deposits: max_pending_deposits?,
                 },
                 book: BookConfig {
                     max_waiting: max_under_way?.saturating_mul(2),

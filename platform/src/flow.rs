@@ -45,8 +45,8 @@ pub struct Flow {
     limits: Limits,
 }
 
-/// How much may be under way, how far clocks may differ, how long what is over stays, when it is sealed, how long deposits wait, and how
-/// long events are kept.
+/// How much may be under way, how far clocks may differ, how long what is over stays, when it is sealed, how long and how many deposits
+/// wait, and how long events are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Payments under way at once; more are refused before anything is written.
@@ -62,6 +62,8 @@ pub struct Limits {
     pub deposits_lapse_after: Duration,
     /// How long events are kept for those who watch.
     pub keep_events: Duration,
+    /// How many deposits of one participant wait for their approval.
+    pub max_pending_deposits: usize,
 }
 
 /// The parts that a flow is made of.

@@ -4,14 +4,13 @@ use std::{
     error::Error,
     fs,
     io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use clap::Parser;
-use common::{clock::Clock, lifecycle::Lifecycle, rpc_server, telemetry};
+use common::{clock::Clock, lifecycle::Lifecycle, private_file, rpc_server, telemetry};
 use platform::{
     audit::{
         note::{self, PublicKey, Signer},
@@ -111,11 +110,8 @@ fn new_data_key(out: &Path) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a secret to a new file that nobody else may read.
 fn write_secret(out: &Path, secret: &str) -> Result<(), String> {
-    let mut options = fs::OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0o600).open(out);
-    file.and_then(|mut file| file.write_all(secret.as_bytes()))
+    private_file::create(out, secret.as_bytes())
         .map_err(|error| format!("cannot write {}: {error}", out.display()))
 }
 

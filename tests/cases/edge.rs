@@ -18,6 +18,8 @@ mod encryption;
 mod floods;
 #[path = "edge/http2.rs"]
 mod http2;
+#[path = "edge/key_server.rs"]
+mod key_server;
 #[path = "edge/keys.rs"]
 mod keys;
 #[path = "edge/load.rs"]

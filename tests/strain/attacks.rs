@@ -5,14 +5,14 @@ use std::time::Duration;
 use common::tls;
 use harness::{
     BenchError,
-    load::{Load, Plan},
+    load::{Load, Measured, Plan},
     system::Service,
 };
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::{
     assault::{Attacker, attacks},
-    beside::Beside,
+    beside::{Beside, for_people},
     figure::{Bound, Figure, median},
     say,
     stage::{EVERY_BANK, Stage},
@@ -24,6 +24,7 @@ const PER_S: f64 = 150.0;
 const QUOTA_PER_S: f64 = 250.0;
 /// How many times its quota a noisy participant tries to make.
 const NOISE: f64 = 20.0;
+const NOISY: &str = "a noisy participant";
 const LASTS: Duration = Duration::from_secs(8);
 /// How long an attack is under way before it is looked at what others feel.
 const UNDER_WAY: Duration = Duration::from_secs(3);
@@ -38,6 +39,12 @@ const FLAT_MIB: f64 = 128.0;
 struct Round {
     others: Beside,
     grown_mib: f64,
+}
+
+/// What was measured in one round of a noisy participant: against nothing, and against what it may make, which is load like any other.
+struct NoisyRound {
+    attack: Round,
+    beside_quota: Beside,
 }
 
 /// Measures so many rounds of each attack whose name contains `only`.
@@ -61,18 +68,49 @@ pub async fn run(only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
         let begin = || tokio::spawn((attack.begin)(attacker.clone()));
         figures.extend(measure(&mut stage, name, attack.strength, rounds, begin).await?);
     }
-    let name = "a noisy participant";
-    if name.contains(only) {
-        let begin = || {
-            let noisy = noisy.clone();
-            tokio::spawn(async move {
-                noisy.open_loop(NOISE * QUOTA_PER_S, UNDER_WAY + LASTS).await;
-            })
-        };
-        figures.extend(measure(&mut stage, name, "20 times its quota", rounds, begin).await?);
+    if NOISY.contains(only) {
+        figures.extend(measure_noise(&mut stage, &noisy, rounds).await?);
     }
     stage.close().await?;
     Ok(figures)
+}
+
+async fn measure_noise(stage: &mut Stage, noisy: &Load, rounds: usize) -> Result<Vec<Figure>, BenchError> {
+    let calls = |per_s: f64| {
+        let noisy = noisy.clone();
+        tokio::spawn(async move {
+            noisy.open_loop(per_s, UNDER_WAY + LASTS).await;
+        })
+    };
+    let mut measured = Vec::new();
+    for number in 1..=rounds {
+        let without = stage.load.open_loop(PER_S, LASTS).await;
+        let (at_quota, _) = during(stage, calls(QUOTA_PER_S)).await?;
+        let (beyond, grown_mib) = during(stage, calls(NOISE * QUOTA_PER_S)).await?;
+        let round = NoisyRound {
+            attack: Round { others: Beside { without, during: beyond.clone() }, grown_mib },
+            beside_quota: Beside { without: at_quota, during: beyond },
+        };
+        say(&format!(
+            "{NOISY}, round {number} of {rounds}: {}\n  at its quota {}; the gateway grew by {} MiB",
+            round.attack.others.for_people(),
+            for_people(&round.beside_quota.without),
+            grown_mib
+        ));
+        measured.push(round);
+    }
+    let of = |figure: fn(&NoisyRound) -> f64| median(measured.iter().map(figure));
+    let at_quota = Figure::judged(
+        format!("{NOISY}: p99 of the others ÷ with it at its quota"),
+        of(|round| round.beside_quota.p99_ratio()),
+        Bound::AtMost(1.5),
+    )
+    .remarked(format!(
+        "{:.1} ms with it at its quota",
+        of(|round| round.beside_quota.without.latency_ms(99.0))
+    ));
+    let attacks: Vec<Round> = measured.into_iter().map(|round| round.attack).collect();
+    Ok(figures(NOISY, "20 times its quota", &attacks).into_iter().chain([at_quota]).collect())
 }
 
 async fn measure(
@@ -92,8 +130,12 @@ async fn measure(
         ));
         measured.push(round);
     }
+    Ok(figures(name, strength, &measured))
+}
+
+fn figures(name: &str, strength: &str, measured: &[Round]) -> [Figure; 3] {
     let of = |figure: fn(&Round) -> f64| median(measured.iter().map(figure));
-    Ok([
+    [
         Figure::judged(
             format!("{name}: goodput of the others, %"),
             of(|round| round.others.goodput_percent()),
@@ -111,13 +153,19 @@ async fn measure(
             of(|round| round.grown_mib),
             Bound::AtMost(FLAT_MIB),
         ),
-    ])
+    ]
 }
 
 async fn round(stage: &mut Stage, begin: impl Fn() -> JoinHandle<()>) -> Result<Round, BenchError> {
     let without = stage.load.open_loop(PER_S, LASTS).await;
+    let (during, grown_mib) = during(stage, begin()).await?;
+    Ok(Round { others: Beside { without, during }, grown_mib })
+}
+
+/// What the others felt during an attack that has just begun and ends with this, and by how many MiB the gateway grew.
+async fn during(stage: &mut Stage, attack: JoinHandle<()>) -> Result<(Measured, f64), BenchError> {
     let had_mib = stage.memory_mib(Service::Gateway)?;
-    let attack = Stopped(begin().abort_handle());
+    let attack = Stopped(attack.abort_handle());
     let mut most_mib = had_mib;
     let load = stage.load.clone();
     let during = async {
@@ -133,7 +181,7 @@ async fn round(stage: &mut Stage, begin: impl Fn() -> JoinHandle<()>) -> Result<
     };
     drop(attack);
     tokio::time::sleep(REST).await;
-    Ok(Round { others: Beside { without, during }, grown_mib: (most_mib - had_mib) as f64 })
+    Ok((during, (most_mib - had_mib) as f64))
 }
 
 /// An attack that ends when this is dropped.

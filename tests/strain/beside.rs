@@ -23,15 +23,17 @@ impl Beside {
 
     /// Both, for people.
     pub fn for_people(&self) -> String {
-        let one = |measured: &Measured| {
-            format!(
-                "{:.0}/s, p50 {:.1} ms, p99 {:.1} ms, others {}",
-                measured.goodput_per_s(),
-                measured.latency_ms(50.0),
-                measured.latency_ms(99.0),
-                measured.others()
-            )
-        };
-        format!("without {}\n  during it {}", one(&self.without), one(&self.during))
+        format!("without {}\n  during it {}", for_people(&self.without), for_people(&self.during))
     }
+}
+
+/// What was felt once, for people.
+pub fn for_people(measured: &Measured) -> String {
+    format!(
+        "{:.0}/s, p50 {:.1} ms, p99 {:.1} ms, others {}",
+        measured.goodput_per_s(),
+        measured.latency_ms(50.0),
+        measured.latency_ms(99.0),
+        measured.others()
+    )
 }

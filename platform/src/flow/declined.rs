@@ -48,6 +48,12 @@ impl From<Declined> for Fault {
                 };
                 Fault::precondition(code, reason.message)
             }
+            Declined::TooManyPendingDeposits(most) => Fault::precondition(
+                "TOO_MANY_PENDING_DEPOSITS",
+                format!(
+                    "this participant has {most} deposits that wait for approval: decide on some of them first"
+                ),
+            ),
             Declined::DepositNotFound => Fault::not_found("deposit"),
             Declined::DepositNotPending(state) => Fault::precondition(
                 "DEPOSIT_NOT_PENDING",

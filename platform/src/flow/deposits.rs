@@ -46,6 +46,7 @@ impl Flow {
             fingerprint,
             settlement_account,
             lapses_after: self.limits.deposits_lapse_after,
+            max_pending: self.limits.max_pending_deposits,
         };
         deposit_of(self.write(caller, Command::Deposit(Box::new(arrival)), None).await?)
     }

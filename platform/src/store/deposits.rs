@@ -1,6 +1,9 @@
 //! Deposits: their rows, by their numbers, by their requests, and as lists. One round trip each.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
 use common::{
     id::{AccountId, DecisionId, DepositId},
@@ -100,6 +103,24 @@ pub(super) async fn by_request(
     .fetch_all(connection)
     .await?;
     rows.into_iter().map(Deposit::try_from).collect()
+}
+
+/// How many deposits of the participants of `arrivals` are pending. Those that others write meanwhile are not seen.
+pub(super) async fn pending(
+    connection: &mut PgConnection,
+    arrivals: &[&Arrival],
+) -> Result<BTreeMap<String, usize>, StoreError> {
+    let participants: BTreeSet<&str> = arrivals.iter().map(|arrival| arrival.participant.as_str()).collect();
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT k.id, (SELECT count(*) FROM deposits WHERE participant_id COLLATE \"C\" = k.id AND state = $2::deposit_state) \
+         FROM unnest($1::text[]) AS k (id)",
+    )
+    .bind(participants.into_iter().collect::<Vec<_>>())
+    .bind(DepositState::PendingApproval.name())
+    .fetch_all(connection)
+    .await?;
+    let count = |count: i64| usize::try_from(count).unwrap_or_default();
+    Ok(rows.into_iter().map(|(participant, pending)| (participant, count(pending))).collect())
 }
 
 /// The deposits with these numbers.

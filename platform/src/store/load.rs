@@ -201,6 +201,7 @@ pub async fn snapshot(
             snapshot.deposit_requests.insert(key, earlier.id);
             snapshot.deposits.insert(earlier.id, earlier);
         }
+        snapshot.pending_deposits = deposits::pending(connection, &named.arrivals).await?;
     }
     rare(keys, connection, commands, &named, &mut snapshot).await?;
     let recalled = (view == View::Known && commands.iter().all(Command::may_rest_on_known_accounts))

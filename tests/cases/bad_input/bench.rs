@@ -260,6 +260,8 @@ fn bench() -> &'static Bench {
         setup.times = BankTimes { answer_timeout_ms: 3_000, enquire_after_ms: 3_200, valid_for_ms: 60_000 };
         setup.notice_listen = Some("127.0.0.1:0".to_owned());
         setup.flags.push((Service::Platform, "--seal-after=1h".to_owned()));
+        // The one that rows speak of.
+        setup.flags.push((Service::Platform, "--max-pending-deposits=1".to_owned()));
         // One address tries many credentials.
         setup.flags.push((Service::Gateway, "--max-bad-credentials-per-min=1000000".to_owned()));
         let made = runtime.block_on(async {

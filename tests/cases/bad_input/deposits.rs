@@ -101,6 +101,8 @@ fn proposal_rows(given: &Given) -> Vec<Row> {
             Refused { reason: "BANK_NOT_IN_DIRECTORY", ..invalid(&["bank_id"]) },
         ),
     ];
+    let one_more = precondition("TOO_MANY_PENDING_DEPOSITS");
+    rows.push(given.row(0, DEPOSIT, "one more than may be pending", &good(), one_more));
     for (number, name, account, bank, currency, expected) in [
         (40, "another's account", &given.foreign, "aurora", "EUR", not_found()),
         (59, "no account", &nobody("acc_"), "aurora", "EUR", not_found()),

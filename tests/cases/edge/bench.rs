@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::OnceLock,
     time::{Duration, Instant},
@@ -115,6 +115,11 @@ pub struct Alone {
 impl Alone {
     /// Starts a gateway that has no platform.
     pub fn gateway(flags: &[&str]) -> Result<Self, BenchError> {
+        Self::gateway_trusting(flags, None)
+    }
+
+    /// The same, as on a machine that trusts this CA and no other.
+    pub fn gateway_trusting(flags: &[&str], ca: Option<&Path>) -> Result<Self, BenchError> {
         let folder = own_folder("gateway")?;
         let (key, entry) = new_key("demo-shop", &["payer-app", "operator"])?;
         std::fs::write(folder.join("keys"), entry)?;
@@ -123,6 +128,7 @@ impl Alone {
         command.arg("--address-file").arg(folder.join("address")).args(flags);
         command.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
         command.env("RIALTO_MAX_BAD_CREDENTIALS_PER_MIN", "1000000");
+        command.envs(ca.map(|ca| ("SSL_CERT_FILE", ca)));
         let mut process = Process::start("gateway", command, KILLED_WITH_PARENT, &folder.join("log"))?;
         let address = process.wait_for_file(&folder.join("address"))?;
         Ok(Self { process, address, folder, key })

@@ -1,16 +1,11 @@
 //! Tokens of an identity provider: what a gateway takes for one, and where it has the provider's keys from. The gateway is alone:
 //! whoever has a valid token hears that nothing is known yet of who is disabled, and everybody else hears who they are not.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use harness::{
     BenchError,
+    certificates::Authority,
     client::Client,
     provider::{AUDIENCE, ISSUER, SigningKey, claims, jwks, message, seconds},
     wait,
@@ -18,20 +13,28 @@ use harness::{
 use serde_json::{Value, json};
 use tonic_types::StatusExt;
 
-use crate::bench::{Alone, finish, program, run};
+use crate::{
+    bench::{Alone, finish, program, run},
+    key_server::KeyServer,
+};
 
 const VALID: &str = "IDENTITY_UNAVAILABLE";
 const REFUSED: &str = "UNAUTHENTICATED";
 
 /// A gateway that takes tokens, with keys from `source`.
 fn gateway(source: &str) -> Result<Alone, BenchError> {
+    gateway_trusting(source, None)
+}
+
+/// The same, on a machine that trusts this CA and no other.
+fn gateway_trusting(source: &str, ca: Option<&Path>) -> Result<Alone, BenchError> {
     let flags = [
         format!("--jwt-issuer={ISSUER}"),
         format!("--jwt-audience={AUDIENCE}"),
         format!("--jwt-jwks={source}"),
         "--log=info,gateway=debug".to_owned(),
     ];
-    Alone::gateway(&flags.each_ref().map(String::as_str))
+    Alone::gateway_trusting(&flags.each_ref().map(String::as_str), ca)
 }
 
 /// What the gateway says to a token: its reason and its text.
@@ -176,39 +179,6 @@ fn a_valid_token_is_let_in_and_every_other_hears_the_same() {
     });
 }
 
-/// A server of keys, and how often it was asked.
-struct KeyServer {
-    document: Arc<Mutex<String>>,
-    asked: Arc<AtomicUsize>,
-    url: String,
-}
-
-impl KeyServer {
-    async fn start(document: String) -> Result<Self, BenchError> {
-        let document = Arc::new(Mutex::new(document));
-        let asked = Arc::new(AtomicUsize::new(0));
-        let (shown, count) = (Arc::clone(&document), Arc::clone(&asked));
-        let answer = move || {
-            count.fetch_add(1, Ordering::SeqCst);
-            let document = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            async move { document }
-        };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}/keys", listener.local_addr()?);
-        let routes = axum::Router::new().route("/keys", axum::routing::get(answer));
-        tokio::spawn(async move { axum::serve(listener, routes).await });
-        Ok(Self { document, asked, url })
-    }
-
-    fn show(&self, document: String) {
-        *self.document.lock().unwrap_or_else(PoisonError::into_inner) = document;
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
-    }
-}
-
 #[test]
 fn keys_from_a_url_are_kept_and_looked_up_again_but_not_for_everybody() {
     run(async || {
@@ -244,6 +214,42 @@ fn keys_from_a_url_are_kept_and_looked_up_again_but_not_for_everybody() {
         })
         .await?;
         assert_eq!(said(&gateway, &new.token(&ours())?).await.0, VALID);
+        Ok(())
+    });
+}
+
+/// The machine's CAs are those that the provider's certificate must be from.
+#[test]
+fn keys_are_taken_over_tls_from_whom_the_machine_trusts_and_from_nobody_else() {
+    run(async || {
+        let (trusted, other) = (Authority::new("trusted")?, Authority::new("other")?);
+        let ca = harness::postgres::own_folder("jwks-tls")?.join("ca.pem");
+        std::fs::write(&ca, trusted.pem())?;
+        let (old, new) = (SigningKey::es256("old")?, SigningKey::eddsa("new")?);
+        let server = KeyServer::start_with_tls(jwks(&[old.jwk()]), &trusted).await?;
+        let gateway = gateway_trusting(&server.url, Some(&ca))?;
+        let logs = async |what: &str| {
+            wait::until(what, Duration::from_secs(5), || async { gateway.log().contains(what).then_some(()) })
+                .await
+        };
+        logs("the identity provider's keys are read").await?;
+        assert_eq!(said(&gateway, &old.token(&ours())?).await.0, VALID);
+        // Somebody stands in between, and has keys of their own.
+        server.show(jwks(&[new.jwk()]));
+        server.show_certificate_of(&other)?;
+        gateway.process.signal("HUP")?;
+        logs("those from before stay").await?;
+        assert_eq!(server.asked(), 1, "whoever is not trusted is asked nothing");
+        assert_eq!(said(&gateway, &new.token(&ours())?).await.0, REFUSED);
+        assert_eq!(said(&gateway, &old.token(&ours())?).await.0, VALID);
+        server.show_certificate_of(&trusted)?;
+        gateway.process.signal("HUP")?;
+        wait::until("the new key is known", Duration::from_secs(5), || async {
+            let token = new.token(&ours()).ok()?;
+            (said(&gateway, &token).await.0 == VALID).then_some(())
+        })
+        .await?;
+        assert_eq!(said(&gateway, &old.token(&ours())?).await.0, REFUSED);
         Ok(())
     });
 }

@@ -45,8 +45,18 @@ struct Begun {
 }
 
 async fn begin(client: &mut SendRequest<Bytes>, url: &str) -> Result<Begun, BenchError> {
+    begin_with(client, url, HeaderMap::new()).await
+}
+
+async fn begin_with(
+    client: &mut SendRequest<Bytes>,
+    url: &str,
+    headers: HeaderMap,
+) -> Result<Begun, BenchError> {
     let request = Request::post(url).header("content-type", "application/grpc").header("te", "trailers");
-    let (answer, request) = client.clone().ready().await?.send_request(request.body(())?, false)?;
+    let mut request = request.body(())?;
+    request.headers_mut().extend(headers);
+    let (answer, request) = client.clone().ready().await?.send_request(request, false)?;
     Ok(Begun { answer, request })
 }
 
@@ -95,7 +105,9 @@ async fn comes_to(client: &SendRequest<Bytes>, status: &str, message: &str) -> R
     .await
 }
 
+const INVALID_ARGUMENT: &str = "3";
 const RESOURCE_EXHAUSTED: &str = "8";
+const OUT_OF_RANGE: &str = "11";
 const UNAUTHENTICATED: &str = "16";
 
 #[test]
@@ -165,6 +177,32 @@ fn one_address_may_leave_eight_mebibytes_of_requests_open_and_no_more() {
         assert_eq!(status, RESOURCE_EXHAUSTED, "{message}");
         assert!(message.contains("not%20whole%20yet"), "{message}");
         drop(open);
+        Ok(())
+    });
+}
+
+/// A signed call is read to its end before anybody knows who is calling.
+#[test]
+fn of_a_signed_call_no_more_is_kept_than_the_largest_message() {
+    const LARGEST: usize = 64 << 10;
+    run(async || {
+        let gateway = Alone::gateway(&[])?;
+        let mut client = connect(&gateway, 66).await?;
+        let mut signed = HeaderMap::new();
+        signed.insert("signature", "call=:AAAA:".parse()?);
+        let mut message = [&[0, 0, 1, 0, 0][..], &[0; LARGEST]].concat();
+        let mut fits = begin_with(&mut client, CALL, signed.clone()).await?;
+        fits.send(message.clone()).await?;
+        fits.request.send_data(Bytes::new(), true)?;
+        assert_eq!(fits.end().await?.0, INVALID_ARGUMENT, "so many zeros are read, and no message");
+        let mut endless = begin_with(&mut client, CALL, signed).await?;
+        // As if the largest number of bytes followed.
+        message[1..5].fill(0xff);
+        message.push(0);
+        endless.send(message).await?;
+        let answer = tokio::time::timeout(Duration::from_secs(5), endless.end()).await;
+        let (status, said) = answer.map_err(|_| "what does not end is read on and on")??;
+        assert_eq!(status, OUT_OF_RANGE, "{said}");
         Ok(())
     });
 }

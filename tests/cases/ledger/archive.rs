@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::id::PaymentId;
+use common::{id::PaymentId, order::LimitRules};
 use platform::{
     domain::{
         ledger::{Declined, Outcome, Witness},
@@ -215,6 +215,20 @@ async fn what_somebody_has_to_do_with_again_comes_back_with_its_family() {
     world.assert_balanced().await;
     let unknown = write(&book, world.refund("alice", "x", PaymentId::new(&world.clock), None)).await;
     assert_eq!(unknown, Outcome::Declined(Declined::PaymentNotFound));
+}
+
+/// What was made before there were limits is counted in none, wherever it was meanwhile.
+#[tokio::test]
+async fn what_was_made_before_its_payer_was_limited_comes_back_too() {
+    let world = World::new().await;
+    let book = world.book(1);
+    let paid = world.paid(&book, "paid").await;
+    assert_eq!(world.archive().await, 1);
+    world.limit(world.alice, LimitRules::default()).await;
+    let back = write(&book, world.refund("alice", "back", paid.id, Some(60))).await;
+    world.end_of(&book, back).await;
+    assert_eq!(world.requests("payments").await, ["back", "paid"]);
+    world.assert_balanced().await;
 }
 
 #[tokio::test]

@@ -234,6 +234,7 @@ impl World {
             fingerprint: hash(&format!("{account} {amount}")),
             settlement_account: self.settlement,
             lapses_after,
+            max_pending: 1_000,
         }))
     }
 

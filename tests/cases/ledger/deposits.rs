@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use platform::domain::{
     deposit::{Deposit, DepositState},
-    ledger::{Declined, Outcome, Ruling},
+    ledger::{Command, Declined, Outcome, Ruling},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -107,6 +107,33 @@ async fn what_nobody_decided_on_lapses_for_good() {
     assert!(world.store.deposits_past_their_time(world.clock.now(), 10).await.unwrap().is_empty());
     assert_eq!(world.alice().await, (10_000, 0));
     world.assert_balanced().await;
+}
+
+#[tokio::test]
+async fn a_participant_has_so_many_deposits_pending_and_no_more() {
+    const MOST: usize = 3;
+    let world = World::new().await;
+    let book = world.book(1);
+    let propose = |participant: &str, request: &str| {
+        let account = if participant == "alice" { world.alice } else { world.bob };
+        let Command::Deposit(mut arrival) = world.deposit(participant, request, account, 1) else { panic!() };
+        arrival.max_pending = MOST;
+        Command::Deposit(arrival)
+    };
+    let full = Outcome::Declined(Declined::TooManyPendingDeposits(MOST));
+    let first = deposit(write(&book, propose("alice", "1")).await);
+    for request in ["2", "3"] {
+        assert!(is_done(&write(&book, propose("alice", request)).await), "{request}");
+    }
+    for request in ["4", "5"] {
+        assert_eq!(write(&book, propose("alice", request)).await, full);
+    }
+    let repeated = write(&book, propose("alice", "1")).await;
+    assert!(matches!(repeated, Outcome::Deposit(same, true) if same.id == first.id));
+    assert!(is_done(&write(&book, propose("bob", "1")).await), "others have their own");
+    write(&book, world.approve(&first, "bea")).await;
+    assert!(is_done(&write(&book, propose("alice", "4")).await), "there is room again");
+    assert_eq!(write(&book, propose("alice", "5")).await, full);
 }
 
 #[tokio::test]

@@ -267,3 +267,33 @@ async fn the_database_refuses_what_goes_beyond_limits_and_what_would_hide_it() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_database_takes_no_payment_of_a_limited_account_that_is_not_counted() {
+    let world = World::new().await;
+    write(&world.book(1), command(world.pay_bank("model", 1))).await;
+    let mut platform = connect(&world.options).await;
+    sqlx::raw_sql("SET ROLE rialto_platform").execute(&mut platform).await.unwrap();
+    let pay = |on_account: bool, on_participant: bool| {
+        format!(
+            "WITH made AS (INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account,
+               credit_account, personal, payee_account, payee_bank_id, payee_bic, amount, currency, bank_id, uetr, state, sequence,
+               created_at, updated_at, kind, is_counted_on_account, is_counted_on_participant)
+             SELECT gen_random_uuid(), participant_id, 'new', gen_random_uuid(), request_fingerprint, payer_account, credit_account,
+               personal, payee_account, payee_bank_id, payee_bic, amount, currency, bank_id, gen_random_uuid(), state, 1,
+               now(), now(), kind, {on_account}, {on_participant} FROM payments WHERE request_id = 'model' RETURNING id)
+             INSERT INTO payment_events (payment_id, created_at, sequence, state, valid_until, bank_message_id)
+             SELECT id, now(), 1, 'SUBMITTED', now() + interval '1 hour', '' FROM made"
+        )
+    };
+    let mut takes = async |on_account, on_participant| {
+        let found = sqlstate(&mut platform, &pay(on_account, on_participant)).await;
+        assert!([None, Some("40001")].contains(&found.as_deref()), "{found:?}");
+        found.is_none()
+    };
+    assert!(takes(false, false).await, "nobody is limited");
+    world.limit(world.alice, LimitRules::default()).await;
+    assert!(!takes(false, false).await && !takes(false, true).await && takes(true, false).await);
+    world.limit_all("alice", LimitRules::default()).await;
+    assert!(!takes(true, false).await && !takes(false, true).await && takes(true, true).await);
+}

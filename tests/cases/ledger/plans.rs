@@ -102,7 +102,7 @@ fn encrypted(encrypt: impl Fn(Uuid) -> Option<Vec<u8>>) -> String {
     format!("unnest('{{{ids}}}'::uuid[], '{{{personal}}}'::bytea[]) WITH ORDINALITY AS s (id, personal, n)")
 }
 
-/// Adds accounts, payments that are over, and as many that wait for their bank with a lease that runs.
+/// Adds accounts, payments that wait for their bank with a lease that runs, and deposits, of which others' are pending.
 async fn grow(world: &World) {
     let (alice, settlement) = (world.alice.uuid(), world.settlement.uuid());
     let keys = world.store.keys().current();
@@ -124,7 +124,7 @@ async fn grow(world: &World) {
            SELECT id, 'aurora', now() + interval '1 hour' FROM payments WHERE request_id LIKE 'old %';
          INSERT INTO payment_events (payment_id, created_at, sequence, state, valid_until, bank_message_id)
            SELECT id, now(), 1, 'SUBMITTED', now() + interval '1 hour', '' FROM payments WHERE request_id LIKE 'old %';
-         INSERT INTO deposits SELECT gen_random_uuid(), 'alice', 'old ' || n, gen_random_uuid(), '{alice}', '{settlement}', 1, 'EUR',
+         INSERT INTO deposits SELECT gen_random_uuid(), CASE WHEN s = 'BOOKED' THEN 'alice' ELSE 'other-' || n END, 'old ' || n, gen_random_uuid(), '{alice}', '{settlement}', 1, 'EUR',
            'aurora', '', 'ada', now(), now() + interval '1 day', s, CASE WHEN s <> 'PENDING_APPROVAL' THEN gen_random_uuid() END,
            CASE WHEN s = 'BOOKED' THEN 'bea' END, CASE WHEN s = 'BOOKED' THEN now() END
            FROM (SELECT n, CASE WHEN n % 2 = 0 THEN 'BOOKED' ELSE 'PENDING_APPROVAL' END::deposit_state AS s

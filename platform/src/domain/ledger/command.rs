@@ -337,6 +337,8 @@ pub enum Declined {
     SignatureRequired,
     /// The rules refuse a deposit.
     DepositRefused(Refusal),
+    /// So many of the participant's deposits are pending, as many as may be.
+    TooManyPendingDeposits(usize),
     /// There is no such deposit.
     DepositNotFound,
     /// It was decided on the deposit already.

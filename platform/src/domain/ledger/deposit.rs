@@ -33,6 +33,8 @@ pub struct Arrival {
     pub settlement_account: AccountId,
     /// How long others have to approve it.
     pub lapses_after: Duration,
+    /// How many of the participant's deposits may be pending.
+    pub max_pending: usize,
 }
 
 /// Decide on a deposit that was proposed.
@@ -94,6 +96,11 @@ impl Ledger {
             decision: None,
         };
         self.check_deposit(&deposit)?;
+        let pending = self.snapshot.pending_deposits.entry(deposit.participant.clone()).or_default();
+        if *pending >= arrival.max_pending {
+            return Err(Declined::TooManyPendingDeposits(arrival.max_pending));
+        }
+        *pending += 1;
         self.writes.new_deposits.push(deposit.clone());
         self.snapshot.deposit_requests.insert(key, deposit.id);
         self.snapshot.deposits.insert(deposit.id, deposit.clone());
@@ -162,6 +169,9 @@ impl Ledger {
     fn end_deposit(&mut self, deposit: Deposit, decide: &DecideDeposit, verdict: Verdict) -> Outcome {
         let decision = Some(Decision { id: decide.id, verdict, at: self.now });
         let ended = Deposit { decision, ..deposit };
+        if let Some(pending) = self.snapshot.pending_deposits.get_mut(&ended.participant) {
+            *pending = pending.saturating_sub(1);
+        }
         self.writes.ended_deposits.push(ended.clone());
         self.snapshot.deposits.insert(ended.id, ended.clone());
         Outcome::Deposit(Box::new(ended), false)

@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub deposits: BTreeMap<DepositId, Deposit>,
     /// Which deposits have the request ids of [`super::Arrival`] commands.
     pub deposit_requests: BTreeMap<RequestKey, DepositId>,
+    /// How many deposits are pending of the participants of [`super::Arrival`] commands.
+    pub pending_deposits: BTreeMap<String, usize>,
 }
 
 impl Snapshot {

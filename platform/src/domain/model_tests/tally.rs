@@ -134,6 +134,7 @@ const REPLIES: [(&str, &[&str]); 10] = [
             "AccountNotFound",
             "CurrencyMismatch",
             "DepositRefused",
+            "TooManyPendingDeposits",
         ],
     ),
     (

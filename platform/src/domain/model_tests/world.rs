@@ -156,6 +156,7 @@ pub fn deposit(number: u128, participant: &str, request: &str, to: u128, amount:
         fingerprint: fingerprint(&format!("{to} {amount}")),
         settlement_account: settlement(amount.currency().code()),
         lapses_after: Duration::from_secs(600),
+        max_pending: 3,
     }))
 }
 

@@ -26,6 +26,10 @@ impl Model {
         if self.closed.contains(&order.account) {
             return Err(Declined::DepositRefused(Refusal::PayeeAccountClosed));
         }
+        let pending = self.deposits.values().filter(|one| one.is_pending() && one.participant == *caller);
+        if pending.count() >= arrival.max_pending {
+            return Err(Declined::TooManyPendingDeposits(arrival.max_pending));
+        }
         let arrived = Arrived {
             id: arrival.id,
             participant: caller.clone(),

@@ -78,6 +78,29 @@ fn deposits_are_proposed_once_and_only_on_ones_own_open_account() {
 }
 
 #[test]
+fn a_participant_has_so_many_deposits_pending_and_no_more() {
+    let mut twin = accounts();
+    let propose = |number: u128, request: &str| deposit(number, "alice", request, ALICE, eur(5));
+    let is_made = |outcome: Outcome| state(outcome) == (PendingApproval, false);
+    let full = Outcome::Declined(Declined::TooManyPendingDeposits(3));
+    assert!(is_made(twin.commit_one(propose(1, "d"))));
+    // The third and a fourth in one batch.
+    let (outcomes, _) = twin.commit(&[propose(2, "e"), propose(3, "f"), propose(4, "g")]);
+    let [second, third, fourth] = outcomes.try_into().unwrap();
+    assert!(is_made(second) && is_made(third));
+    assert_eq!(fourth, full);
+    assert_eq!(twin.commit_one(propose(4, "g")), full);
+    assert_eq!(state(twin.commit_one(propose(4, "e"))), (PendingApproval, true), "a repeat takes no room");
+    assert!(is_made(twin.commit_one(deposit(5, "bob", "d", BOB, eur(5)))), "others have their own");
+    // One is decided on, and there is room for one, in the same batch.
+    let (outcomes, _) = twin.commit(&[reject(1, "bea"), propose(4, "g"), propose(6, "h")]);
+    let [rejected, made, refused] = outcomes.try_into().unwrap();
+    assert_eq!(state(rejected), (Rejected, false));
+    assert!(is_made(made));
+    assert_eq!(refused, full);
+}
+
+#[test]
 fn a_deposit_is_booked_when_another_operator_approves_its_amount_and_once() {
     let mut twin = proposed();
     for (what, command, expected) in [

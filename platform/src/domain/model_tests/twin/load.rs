@@ -10,6 +10,7 @@ use common::{
 
 use super::{Twin, request_key};
 use crate::domain::{
+    deposit::Deposit,
     ledger::{Command, RequestKey, Snapshot, return_request_id},
     payment::{Evidence, Kind, Lease, State},
 };
@@ -94,6 +95,11 @@ impl Twin {
         {
             snapshot.deposit_requests.insert(key.clone(), deposit.id);
             snapshot.deposits.insert(deposit.id, deposit.clone());
+        }
+        for (participant, _) in &named.arrivals {
+            let pending = |one: &&Deposit| one.participant == *participant && one.decision.is_none();
+            let pending = self.deposits.values().filter(pending).count();
+            snapshot.pending_deposits.insert(participant.clone(), pending);
         }
         for payment in named.payments.iter().filter_map(|id| self.payments.get(id)) {
             let queued = self.queue.get(&payment.id).map(|queued| queued.lease);
