@@ -27,6 +27,8 @@ expected=(
     'DIRECTION_DEBIT'
     '"field": "payee"'
     'PAYMENT_STATE_AUTHORIZED'
+    '"requestId": "order-1"'
+    '"side": "PAYMENT_SIDE_PAYER"'
     '"paymentMinorUnits": "500000"'
     'DEPOSIT_STATE_PENDING_APPROVAL'
     'DEPOSIT_STATE_BOOKED'
