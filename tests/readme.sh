@@ -29,6 +29,7 @@ expected=(
     'PAYMENT_STATE_AUTHORIZED'
     '"requestId": "order-1"'
     '"side": "PAYMENT_SIDE_PAYER"'
+    '"speedupPermille"'
     '"paymentMinorUnits": "500000"'
     'DEPOSIT_STATE_PENDING_APPROVAL'
     'DEPOSIT_STATE_BOOKED'

@@ -13,6 +13,7 @@ pub mod payment_service;
 pub mod platform_link;
 pub mod quota;
 pub mod signature;
+pub mod stats_service;
 pub mod watch_link;
 
 use std::{error::Error, sync::Arc};
@@ -25,6 +26,7 @@ use proto::{
     operations::operations_service_server::{self, OperationsServiceServer},
     participants::participant_service_server::{self, ParticipantServiceServer},
     payments::payment_service_server::{self, PaymentServiceServer},
+    stats::stats_service_server::{self, StatsServiceServer},
 };
 use tokio::{
     net::TcpListener,
@@ -36,7 +38,7 @@ use crate::{
     account_service::Accounts, audit_service::Audit, config::Config, front::Front, limit_service::Limits,
     operations_service::Operations, participant::Participants,
     participant_service::ParticipantAdministration, payment_service::Payments, signature::ReadSignedLayer,
-    watch_link::Watches,
+    stats_service::Stats, watch_link::Watches,
 };
 
 const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
@@ -48,6 +50,7 @@ const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
         operations_service_server::SERVICE_NAME,
         participant_service_server::SERVICE_NAME,
         audit_service_server::SERVICE_NAME,
+        stats_service_server::SERVICE_NAME,
     ],
 };
 /// The largest request that is read.
@@ -82,6 +85,7 @@ pub async fn run(
     let administration = ParticipantServiceServer::new(administration);
     let operations = OperationsServiceServer::new(Operations::new(front.clone(), own_settings));
     let limits = LimitServiceServer::new(Limits::new(front.clone()));
+    let stats = StatsServiceServer::new(Stats::new(front.clone(), Clock::system()));
     let audit = AuditServiceServer::new(Audit::new(front));
     let signed = ReadSignedLayer { max_message_bytes: MAX_REQUEST_BYTES };
     let add = |routes: &mut tonic::service::RoutesBuilder| {
@@ -90,6 +94,7 @@ pub async fn run(
         routes.add_service(signed.named_layer(administration.max_decoding_message_size(MAX_REQUEST_BYTES)));
         routes.add_service(signed.named_layer(operations.max_decoding_message_size(MAX_REQUEST_BYTES)));
         routes.add_service(signed.named_layer(limits.max_decoding_message_size(MAX_REQUEST_BYTES)));
+        routes.add_service(signed.named_layer(stats.max_decoding_message_size(MAX_REQUEST_BYTES)));
         routes.add_service(signed.named_layer(audit.max_decoding_message_size(MAX_REQUEST_BYTES)));
     };
     rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await

@@ -7,6 +7,7 @@ mod limits;
 mod operations;
 mod participants;
 mod payments;
+mod statistics;
 
 use std::sync::Arc;
 
@@ -109,6 +110,7 @@ impl Commands {
             Operation::GetAccountLimits(request) => self.get_account_limits(caller, request).await,
             Operation::SetParticipantLimits(request) => self.set_participant_limits(caller, request).await,
             Operation::GetParticipantLimits(request) => self.get_participant_limits(caller, request).await,
+            Operation::GetStatistics(request) => self.get_statistics(caller, request).await,
             Operation::GetCheckpoint(_) => self.get_checkpoint().await,
             Operation::GetInclusionProof(request) => self.get_inclusion_proof(request).await,
             Operation::GetConsistencyProof(request) => self.get_consistency_proof(request).await,

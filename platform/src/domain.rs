@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod limits;
 pub mod payment;
 pub mod refusal;
+pub mod statistics;
 pub mod transfer;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod request_nonces;
 pub mod resolutions;
 pub mod save;
 pub mod schema;
+pub mod statistics;
 pub mod transfers;
 
 use std::{

@@ -32,6 +32,8 @@ mod paging;
 mod settings;
 #[path = "api/states.rs"]
 mod states;
+#[path = "api/statistics.rs"]
+mod statistics;
 #[path = "api/tenancy.rs"]
 mod tenancy;
 #[path = "api/tokens.rs"]

@@ -20,6 +20,7 @@ use proto::{
         CreatePaymentRequest, GetPaymentRequest, Payee, Payment, get_payment_request::Key, payee,
         payment_service_client::PaymentServiceClient,
     },
+    stats::stats_service_client::StatsServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -47,6 +48,8 @@ pub struct Client {
     pub limits: LimitServiceClient<Channel>,
     /// The audit log's service.
     pub audit: AuditServiceClient<Channel>,
+    /// The statistics' service.
+    pub stats: StatsServiceClient<Channel>,
     authorization: Option<MetadataValue<Ascii>>,
     /// Of another operator, who approves the deposits that this one proposes.
     approver: Option<MetadataValue<Ascii>>,
@@ -75,7 +78,8 @@ impl Client {
             operations: OperationsServiceClient::new(channel.clone()),
             participants: ParticipantServiceClient::new(channel.clone()),
             limits: LimitServiceClient::new(channel.clone()),
-            audit: AuditServiceClient::new(channel),
+            audit: AuditServiceClient::new(channel.clone()),
+            stats: StatsServiceClient::new(channel),
             authorization,
             approver: None,
         })

@@ -15,8 +15,13 @@ use common::{
     order::{BankKey, PayeeAccount},
 };
 use platform::{
+    domain::statistics::Statistics,
     flow::{book::Book, publish},
-    store::{Store, event_log::LoggedEvent},
+    store::{
+        Store,
+        event_log::LoggedEvent,
+        statistics::{GroupBy, Window},
+    },
     wire,
 };
 use sqlx::Connection;
@@ -215,12 +220,29 @@ async fn an_event_is_the_same_whenever_it_is_read() {
     assert_eq!(own_told, proto::payments::Payment { request_id, payer_account, metadata, ..told });
     assert_eq!(seen(&all, "carol"), []);
 
-    // Nor does it change when the payment is in the archive.
+    // Nor does it change when the payment is in the archive. Neither do figures.
+    let hour = Duration::from_secs(3_600);
+    let window = Window {
+        start: world.clock.now() - hour,
+        end: world.clock.now() + hour,
+        participant: Some("alice".to_owned()),
+        bank_id: None,
+    };
+    let figures = async || {
+        let courses = world.store.courses(&window, GroupBy::Bank, 10).await.unwrap();
+        Statistics::by_key(&courses)
+    };
+    let before = figures().await;
+    assert_eq!(
+        before.iter().map(|(key, own)| (key.as_str(), own.payments)).collect::<Vec<_>>(),
+        [("", 2), ("aurora", 1)]
+    );
     tokio::time::sleep(Duration::from_millis(5)).await;
     world.archive().await;
     assert_eq!(number(&world.options, "SELECT count(*) FROM payments").await, 0);
     let archived = read_behind(&world.store, 0).await;
     assert_eq!((seen(&archived, "alice"), seen(&archived, "bob")), (own, others));
+    assert_eq!(figures().await, before);
     world.assert_balanced().await;
 }
 

@@ -6,7 +6,7 @@ use platform::{
     audit::hex,
     domain::deposit::DepositState,
     encryption::contents::{OfAccount, OfPayment},
-    flow::{book::Book, seal},
+    flow::{book::Book, publish, seal},
 };
 use uuid::Uuid;
 
@@ -46,6 +46,12 @@ async fn work(world: &World, book: &Book, name: &str) {
         seal::round(&world.store, Duration::ZERO, || true).await.unwrap();
         world.store.payment_by_request("alice", &request(0)).await.unwrap();
         world.store.payments("alice", &Default::default(), None, 10).await.unwrap();
+        publish::place(&world.store).await.unwrap();
+        let last = world.store.last_position().await.unwrap();
+        let stretch = world.store.stretch_behind(last - 10, 10).await.unwrap();
+        world.store.events(&stretch, Some("alice")).await.unwrap();
+        world.store.events(&stretch, None).await.unwrap();
+        world.store.forget_events(Duration::from_secs(86_400), 10).await.unwrap();
         world.store.accounts("alice", None, 10).await.unwrap();
         world.store.entries(world.alice, None, 10).await.unwrap();
     }
