@@ -36,6 +36,17 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// What it is called, in logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CreditTransfer(_) => "credit_transfer",
+            Self::ReturnRequest(_) => "return_request",
+            Self::StatusEnquiry { .. } => "status_enquiry",
+        }
+    }
+}
+
 /// Asks a bank to give back (part of) what it credited. The instruction's references and amount are the request's own.
 pub struct ReturnRequest {
     original: Original,

@@ -26,7 +26,7 @@ use tracing::Instrument;
 use crate::{
     bulkhead::Bulkhead,
     directory::Directory,
-    instruction::{Instruction, Message},
+    instruction::Instruction,
     notices::{Connection, Notices},
     rails::not_sent,
 };
@@ -46,21 +46,15 @@ pub struct Instructions {
 }
 
 impl Instructions {
-    /// Carries instructions to the banks of the directory as it is at the time, `max_in_flight` payments and return
-    /// requests at once, and an eighth as many enquiries; platforms get `notices`.
+    /// Carries instructions to the banks of the directory as it is at the time, as many at once as `bulkhead` has places
+    /// for; platforms get `notices`.
     pub fn new(
         directory: watch::Receiver<Arc<Directory>>,
         notices: Notices,
-        max_in_flight: usize,
+        bulkhead: Bulkhead,
         lifecycle: Lifecycle,
     ) -> Self {
-        Self {
-            directory,
-            notices,
-            bulkhead: Bulkhead::new(max_in_flight),
-            lifecycle,
-            under_way: TaskTracker::new(),
-        }
+        Self { directory, notices, bulkhead, lifecycle, under_way: TaskTracker::new() }
     }
 
     /// Waits until nothing is under way, or the lifecycle stops.
@@ -161,11 +155,7 @@ impl Instructions {
 
 /// What the log says with everything that happens to an instruction: its trace and references, no personal data.
 fn span(instruction: &Instruction) -> tracing::Span {
-    let message = match instruction.message() {
-        Message::CreditTransfer(_) => "credit_transfer",
-        Message::ReturnRequest(_) => "return_request",
-        Message::StatusEnquiry { .. } => "status_enquiry",
-    };
+    let message = instruction.message().name();
     let span = tracing::info_span!(
         "instruction",
         trace_id = instruction.trace().trace_id(),

@@ -8,6 +8,7 @@ pub mod deposits;
 pub mod intake;
 mod message;
 pub mod notice;
+pub mod observe;
 pub mod overdue;
 mod pace;
 pub mod recover;
@@ -23,7 +24,7 @@ use proto::channel::Notice;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use crate::{channel_link::ChannelLink, directory::Directory, store::Store};
+use crate::{channel_link::ChannelLink, directory::Directory, metrics, store::Store};
 
 use book::{Book, ToSend};
 use waiters::Waiters;
@@ -84,6 +85,9 @@ impl Flow {
     pub fn start(parts: Parts, lifecycle: &Lifecycle) -> Arc<Self> {
         let Parts { store, clock, directory, channel, book, submissions, notices, limits } = parts;
         let settling = TaskTracker::new();
+        let (waiting, under_way) = (book.clone(), settling.clone());
+        metrics::observe_flow(move || waiting.waiting(), move || under_way.len());
+        metrics::observe_pool(store.pool());
         let flow = Arc::new(Self {
             store,
             clock,
@@ -100,6 +104,7 @@ impl Flow {
         tokio::spawn(overdue::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(deposits::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(signatures::run(Arc::clone(&flow), lifecycle.clone()));
+        tokio::spawn(observe::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(seal::run(Arc::clone(&flow), lifecycle.clone(), flow.limits.seal_after));
         if let Some(keep) = flow.limits.archive_after {
             tokio::spawn(archive::run(Arc::clone(&flow), lifecycle.clone(), keep));

@@ -2,7 +2,7 @@
 
 mod answers;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{
     deadline::Deadline,
@@ -15,10 +15,10 @@ use proto::platform::{
     Command, ExchangeRequest, ExchangeResponse, ExecuteRequest, ExecuteResponse, Reply,
     platform_service_server::PlatformService, reply,
 };
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tracing::Instrument;
 
-use crate::{callers::Callers, commands::Commands, flow::intake::Caller};
+use crate::{callers::Callers, commands::Commands, flow::intake::Caller, metrics};
 use answers::Answers;
 
 /// Serves commands.
@@ -40,6 +40,7 @@ impl CommandServer {
 
 async fn execute(commands: Commands, command: Command) -> Reply {
     let correlation_id = command.correlation_id;
+    let (began, name) = (Instant::now(), command.operation.as_ref().map_or("", metrics::name_of));
     let done = async {
         let operation = command.operation.ok_or_else(|| {
             Fault::invalid(vec![Violation::new("command.operation", "give one of the operations")])
@@ -57,7 +58,9 @@ async fn execute(commands: Commands, command: Command) -> Reply {
         };
         commands.execute(&caller, operation).instrument(span).await
     };
-    let (result, idempotent_replayed) = match done.await {
+    let done = done.await;
+    metrics::command_done(name, done.as_ref().map_or_else(Fault::code, |_| Code::Ok), began.elapsed());
+    let (result, idempotent_replayed) = match done {
         Ok((result, replayed)) => (result, replayed),
         Err(fault) => (reply::Result::Fault(Status::from(fault).into()), false),
     };

@@ -10,6 +10,7 @@ pub mod data_keys;
 pub mod deposits;
 pub mod dispatches;
 pub mod durability;
+pub mod figures;
 pub mod known;
 pub mod limits;
 pub mod load;

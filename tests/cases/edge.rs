@@ -24,6 +24,8 @@ mod keys;
 mod load;
 #[path = "edge/logs.rs"]
 mod logs;
+#[path = "edge/metrics.rs"]
+mod metrics;
 #[path = "edge/notices.rs"]
 mod notices;
 #[path = "edge/offline.rs"]

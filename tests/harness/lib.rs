@@ -17,6 +17,7 @@ pub mod process;
 pub mod provider;
 pub mod raw;
 pub mod sample;
+pub mod scrape;
 pub mod signing;
 pub mod system;
 pub mod usage;

@@ -6,6 +6,7 @@ use proto::channel::NoticeReceipt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     task::JoinHandle,
+    time::sleep,
 };
 
 use super::*;

@@ -21,10 +21,11 @@ use tokio::{
 use super::pace::Pace;
 use crate::{
     domain::{
-        ledger::{self, Command, Outcome},
+        ledger::{self, Command, Outcome, Writes},
         payment::{State, Submission},
     },
     gate::Place,
+    metrics,
     store::{
         Store, StoreError,
         known::KnownAccounts,
@@ -142,7 +143,12 @@ impl Book {
 
     /// Whether a new command would be written soon. What goes on with work that was begun needs not ask.
     pub fn has_room(&self) -> bool {
-        self.queue.max_capacity() - self.queue.capacity() < self.pace.room()
+        self.waiting() < self.pace.room()
+    }
+
+    /// Commands that wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Has a command carried out. Dropping the future does not take the command back.
@@ -227,9 +233,13 @@ impl Writer {
     async fn commit_with_retries(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, NotWritten> {
         let (mut failed, mut lost_races) = (0, 0);
         let mut view = self.first_view(commands);
+        let began = Instant::now();
         while failed < MAX_TRIES {
             let error = match timeout(LONGEST_TRY, self.try_commit(commands, view)).await {
-                Ok(Ok(Some(outcomes))) => return Ok(outcomes),
+                Ok(Ok(Some(outcomes))) => {
+                    metrics::batch_done(commands.len(), began.elapsed());
+                    return Ok(outcomes);
+                }
                 Ok(Ok(None)) => {
                     view = View::Read;
                     continue;
@@ -238,6 +248,7 @@ impl Writer {
                 Err(_) => sqlx::Error::from(std::io::Error::from(std::io::ErrorKind::TimedOut)).into(),
             };
             self.known = KnownAccounts::default();
+            metrics::batch_repeated(error.is_refused());
             let refused = view;
             view = if refused == View::Known && error.is_refused() { View::Read } else { View::Locked };
             if refused != View::Locked && error.is_refused() {
@@ -295,7 +306,7 @@ impl Writer {
             if !writes.is_empty() {
                 before_commit(&self.submissions, &outcomes).await;
                 after_commit(save::at_once(connection, &writes, &guards, &keys.current()).await)?;
-                self.known.follow(&writes);
+                self.written(&writes);
             }
             return Ok(Some(outcomes));
         }
@@ -308,9 +319,15 @@ impl Writer {
             save::writes(&mut transaction, &writes, &keys.current()).await?;
             before_commit(&self.submissions, &outcomes).await;
             after_commit(transaction.commit().await.map_err(StoreError::from))?;
-            self.known.follow(&writes);
+            self.written(&writes);
         }
         Ok(Some(outcomes))
+    }
+
+    /// These writes are committed.
+    fn written(&mut self, writes: &Writes) {
+        self.known.follow(writes);
+        metrics::written(writes);
     }
 }
 
