@@ -12,6 +12,7 @@ use common::{
     crash_point,
     fault::{Fault, Violation},
     lifecycle::Lifecycle,
+    trace::SpanKind,
 };
 use proto::channel::{
     ExchangeRequest, ExecuteRequest, ExecuteResponse, GetDirectoryRequest, GetDirectoryResponse,
@@ -27,6 +28,7 @@ use crate::{
     bulkhead::Bulkhead,
     directory::Directory,
     instruction::Instruction,
+    metrics,
     notices::{Connection, Notices},
     rails::not_sent,
 };
@@ -91,15 +93,20 @@ impl Instructions {
         match place {
             Ok(place) => {
                 let directory = Arc::clone(&self.directory.borrow());
-                let span = span(&instruction);
+                let logged = log_span(&instruction);
+                let mut span = instruction.trace().span(instruction.message().name(), SpanKind::Server);
+                span.set("rialto.bank.id", instruction.bank_id().to_owned());
+                let instruction = instruction.traced(span.context());
                 let carried = async move {
                     crash_point::here("channel.before_bank");
                     let verdict = directory.carry(&instruction).await;
                     crash_point::here("channel.after_bank");
+                    span.set("rialto.bank.verdict", metrics::name_of(&verdict));
+                    drop(span);
                     answer(&outcomes, correlation_id, verdict).await;
                     drop(place);
                 };
-                tasks.spawn(carried.instrument(span));
+                tasks.spawn(carried.instrument(logged));
             }
             Err(verdict) => answer(&outcomes, correlation_id, verdict).await,
         }
@@ -154,17 +161,15 @@ impl Instructions {
 }
 
 /// What the log says with everything that happens to an instruction: its trace and references, no personal data.
-fn span(instruction: &Instruction) -> tracing::Span {
+fn log_span(instruction: &Instruction) -> tracing::Span {
     let message = instruction.message().name();
-    let span = tracing::info_span!(
+    tracing::info_span!(
         "instruction",
         trace_id = instruction.trace().trace_id(),
         uetr = instruction.uetr(),
         bank = instruction.bank_id(),
         message,
-    );
-    instruction.trace().adopt(&span);
-    span
+    )
 }
 
 async fn answer(outcomes: &mpsc::Sender<Outcome>, correlation_id: u64, verdict: Verdict) {

@@ -29,21 +29,30 @@ static NOTICES: LazyLock<Counter<u64>> = LazyLock::new(|| {
     metrics::counter("rialto.bank.notices", "{notice}", "What banks said unasked, by what became of it.")
 });
 
+/// What a verdict is called.
+pub fn name_of(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepted(_) => "accepted",
+        Verdict::Rejected(_) => "rejected",
+        Verdict::NotFound(_) => "not_found",
+        Verdict::NotSent(_) => "not_sent",
+        Verdict::Unknown(_) => "unknown",
+    }
+}
+
 /// An instruction to a bank came to this.
 pub fn carried(bank: &Arc<str>, message: &'static str, verdict: &Verdict) {
-    let (name, reason) = match verdict {
-        Verdict::Accepted(_) => ("accepted", ""),
-        Verdict::Rejected(_) => ("rejected", ""),
-        Verdict::NotFound(_) => ("not_found", ""),
-        Verdict::NotSent(not_sent) => ("not_sent", not_sent.reason.as_str()),
-        Verdict::Unknown(unknown) => ("unknown", unknown.reason.as_str()),
+    let reason = match verdict {
+        Verdict::Accepted(_) | Verdict::Rejected(_) | Verdict::NotFound(_) => "",
+        Verdict::NotSent(not_sent) => not_sent.reason.as_str(),
+        Verdict::Unknown(unknown) => unknown.reason.as_str(),
     };
     INSTRUCTIONS.add(
         1,
         &[
             label(BANK, Arc::clone(bank)),
             label(MESSAGE, message),
-            label("rialto.bank.verdict", name),
+            label("rialto.bank.verdict", name_of(verdict)),
             label("rialto.reason", reason.to_owned()),
         ],
     );

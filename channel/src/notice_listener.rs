@@ -20,7 +20,7 @@ use common::{
     http_server::{self, Limits},
     lifecycle::Lifecycle,
     tls::Wire,
-    trace::TraceParent,
+    trace::{Span, SpanKind},
 };
 use door::Caller;
 pub use door::Door;
@@ -133,12 +133,16 @@ impl NoticeDesk {
         let Ok(_place) = self.places.try_acquire() else {
             return Err(Refusal::Later("too many notices are under way".to_owned()));
         };
+        let begun = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+        let begun = begun.unwrap_or_default().to_owned();
         let notice = read(&bank, request).await?;
-        let trace = TraceParent::new_root();
-        let span =
+        // Whoever is not known to be the bank continues nobody's trace.
+        let mut span = Span::begin(&begun, "POST /banks/{id}/pacs.002", SpanKind::Server);
+        span.set("rialto.bank.id", bank_id.to_owned());
+        let trace = span.context();
+        let logged =
             tracing::info_span!("notice", trace_id = trace.trace_id(), bank = bank_id, uetr = notice.uetr);
-        let traceparent = trace.adopt(&span).to_string();
-        self.deliver(Notice { traceparent, ..notice }).instrument(span).await
+        self.deliver(Notice { traceparent: trace.to_string(), ..notice }).instrument(logged).await
     }
 
     async fn deliver(&self, notice: Notice) -> Result<(), Refusal> {

@@ -40,7 +40,7 @@ use connection::Connection;
 pub use connection::Peer;
 pub use door::{Door, PeersArgs, PublicArgs};
 use measured::MeasuredLayer;
-pub use measured::code_name;
+pub use measured::{Called, code_name};
 use only_calls::OnlyCallsLayer;
 use under_way::{BoundedLayer, UnderWay};
 

@@ -124,7 +124,7 @@ pub fn start(service: &'static str, config: TelemetryConfig) -> Result<Telemetry
     // Exporters take the runtime that they are made on.
     let entered = exporting.as_ref().map(Runtime::enter);
     let resource = resource(service);
-    let traces = collector.map(|url| tracer(url, config.traces_per_mille, resource.clone())).transpose()?;
+    let traces = collector.map(|url| tracer(url, resource.clone())).transpose()?;
     let metrics = match (collector, &config.admin) {
         (None, None) => None,
         _ => Some(meter(collector, resource)?),
@@ -134,15 +134,13 @@ pub fn start(service: &'static str, config: TelemetryConfig) -> Result<Telemetry
         global::set_meter_provider(metrics.clone());
         crate::metrics::set_read();
     }
-    let spans = traces.as_ref().map(|provider| {
-        crate::trace::set_exporting();
-        tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).boxed()
-    });
-    let layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = std::iter::once(format).chain(spans).collect();
+    if let Some(traces) = &traces {
+        crate::trace::export(traces.tracer("rialto"), config.traces_per_mille);
+    }
     // The filter is of the whole, not of a layer: a layer's own filter keeps its last answer per thread, and whoever only
     // asks whether a level is enabled (as sqlx does with every statement) would silence the thread's next line or span.
     tracing_subscriber::registry()
-        .with(layers)
+        .with(format)
         .with(config.filter)
         .try_init()
         .map_err(|error| format!("cannot start logging: {error}"))?;
@@ -170,18 +168,16 @@ fn resource(service: &'static str) -> Resource {
         .build()
 }
 
-fn tracer(endpoint: &str, per_mille: u16, resource: Resource) -> Result<SdkTracerProvider, String> {
+fn tracer(endpoint: &str, resource: Resource) -> Result<SdkTracerProvider, String> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_tonic()
         .with_endpoint(endpoint)
         .build()
         .map_err(|error| format!("cannot send traces to {endpoint}: {error}"))?;
-    #[expect(clippy::float_arithmetic, reason = "the sampler takes a ratio; no money is near")]
-    let ratio = f64::from(per_mille) / 1000.0;
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio)));
+    // What is not sampled never comes to it: see `trace`.
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_sampler(sampler)
+        .with_sampler(Sampler::AlwaysOn)
         .with_resource(resource)
         .build())
 }

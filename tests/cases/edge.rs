@@ -52,5 +52,7 @@ mod tcp;
 mod tls;
 #[path = "edge/tokens.rs"]
 mod tokens;
+#[path = "edge/traces.rs"]
+mod traces;
 #[path = "edge/under_way.rs"]
 mod under_way;

@@ -4,6 +4,7 @@ pub mod binaries;
 pub mod books;
 pub mod certificates;
 pub mod client;
+pub mod collector;
 pub mod data_keys;
 pub mod detour;
 pub mod figure;

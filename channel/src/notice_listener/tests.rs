@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Instant};
 
+use common::trace::TraceParent;
 use proto::channel::NoticeReceipt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

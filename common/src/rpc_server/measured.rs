@@ -69,6 +69,18 @@ impl Labels {
     }
 }
 
+/// Which method is called; every request carries this in its extensions.
+#[derive(Clone, Debug)]
+pub struct Called(Arc<Labels>);
+
+impl Called {
+    /// The method, e.g. `rialto.payments.v1.PaymentService/CreatePayment`.
+    pub fn method(&self) -> String {
+        let Labels([[_, method, _], ..]) = &*self.0;
+        method.value.to_string()
+    }
+}
+
 /// Puts [`Measured`] in front of a service.
 #[derive(Clone, Debug)]
 pub(super) struct MeasuredLayer {
@@ -128,8 +140,9 @@ impl<S: Service<Request<Body>, Response = Response<Body>, Error = BoxError>> Ser
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let labels = self.known.methods.get(request.uri().path()).unwrap_or(&self.known.other);
+        request.extensions_mut().insert(Called(Arc::clone(labels)));
         // Whoever goes away before the answer's end has cancelled the call.
         let call = Call { labels: Arc::clone(labels), began: Instant::now(), code: Code::Cancelled };
         Answering { call: Some(call), answer: self.inner.call(request) }
