@@ -72,6 +72,8 @@ pub struct Setup {
     pub features: Vec<&'static str>,
     /// Whether nothing is encrypted, to see what that would save.
     pub is_plaintext: bool,
+    /// Whether services have admin servers, and so measure what they do.
+    pub is_measured: bool,
     /// Where calls between the parts are led; nowhere else if there are none.
     pub detours: Option<Arc<dyn Detours>>,
 }
@@ -95,6 +97,7 @@ impl Setup {
             database_settings: vec!["shared_buffers=256MB".to_owned()],
             features: Vec::new(),
             is_plaintext: false,
+            is_measured: true,
             detours: None,
         }
     }

@@ -1,18 +1,27 @@
 //! Metrics: what the running services say of themselves is what was done, and nothing of whom it was done for.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use harness::{
     BenchError,
     client::{Client, order, payee_by_iban},
+    http2::{END_HEADERS, PREFACE, call, frame, kind},
+    postgres::own_folder,
     scrape::Scrape,
     system::{BANKS, Service, System},
     wait,
 };
 use sqlx::{Connection, PgConnection};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tonic::metadata::MetadataMap;
 
-use crate::bench::{HANGS_UP, funded, run, setup, shop};
+use crate::bench::{Alone, HANGS_UP, funded, run, setup, shop};
 
 const MEASURED: [Service; 3] = [Service::Gateway, Service::Platform, Service::Channel];
 /// An account at the first bank that is credited less than was instructed.
@@ -132,6 +141,52 @@ fn metrics_tell_what_was_done() {
     });
 }
 
+#[test]
+fn the_admin_server_is_a_door_with_limits() {
+    const MAX_FROM_HERE: usize = 32;
+    run(async || {
+        let file = own_folder("admin")?.join("admin-address");
+        let told = format!("--admin-address-file={}", file.display());
+        let mut gateway = Alone::gateway(&["--admin-listen=127.0.0.1:0", &told, "--drain-timeout=20s"])?;
+        let address = gateway.process.wait_for_file(&file)?.trim().to_owned();
+        let status = async |path: &str| {
+            Ok::<_, BenchError>(reqwest::get(format!("http://{address}{path}")).await?.status())
+        };
+        assert_eq!(status("/readyz").await?, 200);
+        let posted = reqwest::Client::new().post(format!("http://{address}/metrics")).send().await?;
+        assert_eq!(posted.status(), 405);
+        // Connections of those calls may be kept.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let began = Instant::now();
+        let mut silent = Vec::new();
+        for _ in 0..MAX_FROM_HERE + 1 {
+            silent.push(TcpStream::connect(&address).await?);
+        }
+        let mut byte = [0];
+        let last = silent.last_mut().ok_or("none")?;
+        let closed = tokio::time::timeout(Duration::from_secs(2), last.read(&mut byte)).await;
+        assert!(closed.is_ok(), "one too many from here, and it stays");
+        assert!(status("/readyz").await.is_err(), "so is whoever comes next");
+        let closed = tokio::time::timeout(Duration::from_secs(8), silent[0].read(&mut byte)).await;
+        assert!(closed.is_ok_and(|read| read.is_ok_and(|count| count == 0)), "whoever says nothing stays");
+        assert!(began.elapsed() > Duration::from_secs(4), "it was closed too soon to have said anything");
+        drop(silent);
+
+        // A drain shows, and can be watched: a call that never ends keeps it going.
+        let mut held = TcpStream::connect(&gateway.address).await?;
+        let headers = call("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &[]);
+        let (settings, headers) =
+            (frame(kind::SETTINGS, 0, 0, &[]), frame(kind::HEADERS, END_HEADERS, 1, &headers));
+        held.write_all(&[PREFACE, &settings, &headers].concat()).await?;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        gateway.process.signal("TERM")?;
+        let drains = || async { (status("/readyz").await.ok()? == 503).then_some(()) };
+        wait::until("the drain shows", Duration::from_secs(5), drains).await?;
+        assert_eq!(status("/metrics").await?, 200);
+        Ok(())
+    });
+}
+
 async fn a_ledger_that_does_not_add_up_shows(system: &System) -> Result<(), BenchError> {
     let mut database = PgConnection::connect_with(&system.database()).await?;
     for (what, column, invariants) in [
@@ -188,7 +243,8 @@ fn document_says_so(scrapes: &[Scrape]) -> Result<(), BenchError> {
 fn documented() -> Result<BTreeMap<String, (String, Vec<String>)>, BenchError> {
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/telemetry.md");
     let text = std::fs::read_to_string(document)?;
-    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let metrics = text.split("## Traces").next().unwrap_or_default();
+    let rows = metrics.lines().filter_map(|line| line.strip_prefix("| `"));
     let mut told = BTreeMap::new();
     for row in rows {
         let cells: Vec<&str> = row.split(" | ").collect();

@@ -26,7 +26,7 @@ impl System {
             (_, None) => "127.0.0.1:0",
         };
         command.args(["--listen", listen]).arg("--address-file").arg(&address_file);
-        if service != Service::Bank {
+        if self.setup.is_measured && service != Service::Bank {
             let admin = self.admin_address_file(service);
             let _ = fs::remove_file(&admin);
             command.args(["--admin-listen", "127.0.0.1:0"]).arg("--admin-address-file").arg(admin);
