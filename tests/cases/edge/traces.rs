@@ -89,7 +89,7 @@ fn lines(system: &System, kind: &str) -> Vec<Value> {
 fn one_trace_runs_from_the_buyer_to_the_bank() {
     run(async || {
         let collector = Collector::start().await?;
-        let system = System::start(traced("traces", &collector.url(), 0)?).await?;
+        let mut system = System::start(traced("traces", &collector.url(), 0)?).await?;
         let payer = funded(&shop(&system), "traces").await?;
         assert_eq!(pay(shop(&system), &payer, 1, 1).await?, PaymentState::Succeeded);
         let call = format!("gateway {CALL}");
@@ -126,6 +126,14 @@ fn one_trace_runs_from_the_buyer_to_the_bank() {
         {
             let sent = || async { collector.has_metric(service, metric).then_some(()) };
             wait::until(&format!("{metric} of {service}"), PATIENCE, sent).await?;
+        }
+        // What there is still to tell at the end is told at once: nobody waits for himself.
+        for service in TRACING {
+            let began = Instant::now();
+            system.process(service).signal("TERM")?;
+            system.process(service).wait(Duration::from_secs(10))?;
+            let took = began.elapsed();
+            assert!(took < Duration::from_millis(1_800), "{} took {took:?} to end", service.name());
         }
         Ok(())
     });
