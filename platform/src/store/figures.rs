@@ -1,7 +1,7 @@
 //! What the database as a whole looks like, for whoever watches over it: the queue of work, payments under way, and whether what
 //! always holds does. One snapshot; everything is found from what is under way and the accounts, however many payments are over.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Connection, PgConnection};
 
@@ -48,7 +48,7 @@ pub struct Lane {
 }
 
 /// The payments at one bank that are in one state.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct UnderWay {
     /// The bank; empty for what goes to none.
     pub bank_id: String,
@@ -75,13 +75,14 @@ impl Store {
         sqlx::raw_sql("SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on")
             .execute(&mut *snapshot)
             .await?;
+        let (under_way, holds) = under_way(&mut snapshot).await?;
         let found = Figures {
             lanes: lanes(&mut snapshot).await?,
-            under_way: under_way(&mut snapshot).await?,
+            under_way,
             alarms: sqlx::query_as("SELECT kind, count(*) FROM alarms GROUP BY kind")
                 .fetch_all(&mut *snapshot)
                 .await?,
-            violations: violations(&mut snapshot).await?,
+            violations: violations(&mut snapshot, &holds).await?,
             waited,
         };
         snapshot.rollback().await?;
@@ -99,38 +100,63 @@ async fn lanes(connection: &mut PgConnection) -> Result<Vec<Lane>, StoreError> {
     Ok(lanes.bind(MAX_FRUITLESS).fetch_all(connection).await?)
 }
 
-async fn under_way(connection: &mut PgConnection) -> Result<Vec<UnderWay>, StoreError> {
+/// Payments under way by bank and state, and what they hold in all of each currency: read once, since there may be many.
+async fn under_way(
+    connection: &mut PgConnection,
+) -> Result<(Vec<UnderWay>, HashMap<String, i128>), StoreError> {
     let sql = const_format::concatcp!(
-        "SELECT COALESCE(bank_id, '') AS bank_id, state::text AS state, count(*) AS count, \
-           GREATEST(0, (EXTRACT(EPOCH FROM statement_timestamp() - min(created_at)) * 1000)::bigint) AS oldest_ms \
+        "SELECT COALESCE(bank_id, ''), state::text, currency, count(*), \
+           GREATEST(0, (EXTRACT(EPOCH FROM statement_timestamp() - min(created_at)) * 1000)::bigint), \
+           sum(CASE kind WHEN 'AUTHORIZATION' THEN held ELSE amount END)::text \
          FROM (",
         UNDER_WAY,
-        ") o GROUP BY 1, 2"
+        ") o GROUP BY 1, 2, 3 ORDER BY 1, 2"
     );
-    Ok(sqlx::query_as(sql).fetch_all(connection).await?)
+    let rows: Vec<(String, String, String, i64, i64, String)> =
+        sqlx::query_as(sql).fetch_all(connection).await?;
+    let mut found: Vec<UnderWay> = Vec::new();
+    let mut holds = HashMap::new();
+    for (bank_id, state, currency, count, oldest_ms, held) in rows {
+        *holds.entry(currency).or_default() += sum(&held)?;
+        match found.last_mut().filter(|last| last.bank_id == bank_id && last.state == state) {
+            Some(last) => {
+                last.count += count;
+                last.oldest_ms = last.oldest_ms.max(oldest_ms);
+            }
+            None => found.push(UnderWay { bank_id, state, count, oldest_ms }),
+        }
+    }
+    Ok((found, holds))
 }
 
 /// Sums that are equal whenever nothing has gone wrong. The trial balance recomputes them from the transfers, which takes as long as
 /// there are payments; this takes the accounts as they are.
-async fn violations(connection: &mut PgConnection) -> Result<Vec<(&'static str, i64)>, StoreError> {
-    let sql = const_format::concatcp!(
-        "WITH sums AS ( \
-           SELECT currency, sum(debits_posted) AS d, sum(credits_posted) AS c, sum(debits_pending) AS dp, \
-             sum(credits_pending) AS cp, \
-             count(*) FILTER (WHERE NOT may_overdraw AND debits_pending > credits_posted - debits_posted) AS overdrawn \
-           FROM accounts GROUP BY currency \
-         ), holds AS ( \
-           SELECT currency, sum(CASE kind WHEN 'AUTHORIZATION' THEN held ELSE amount END) AS held FROM (",
-        UNDER_WAY,
-        ") o GROUP BY currency) \
-         SELECT count(*) FILTER (WHERE d <> c OR dp <> cp), count(*) FILTER (WHERE dp <> COALESCE(held, 0)), \
-           COALESCE(sum(overdrawn), 0)::bigint \
-         FROM sums LEFT JOIN holds USING (currency)"
-    );
-    let (unequal, holds, overdrawn) = sqlx::query_as(sql).fetch_one(connection).await?;
+async fn violations(
+    connection: &mut PgConnection,
+    holds: &HashMap<String, i128>,
+) -> Result<Vec<(&'static str, i64)>, StoreError> {
+    let rows: Vec<(String, bool, String, i64)> = sqlx::query_as(
+        "SELECT currency, sum(debits_posted) = sum(credits_posted) AND sum(debits_pending) = sum(credits_pending), \
+           sum(debits_pending)::text, \
+           count(*) FILTER (WHERE NOT may_overdraw AND debits_pending > credits_posted - debits_posted) \
+         FROM accounts GROUP BY currency",
+    )
+    .fetch_all(connection)
+    .await?;
+    let (mut unequal, mut unheld, mut overdrawn) = (0, 0, 0);
+    for (currency, is_equal, held, beyond) in rows {
+        unequal += i64::from(!is_equal);
+        unheld += i64::from(sum(&held)? != holds.get(&currency).copied().unwrap_or_default());
+        overdrawn += beyond;
+    }
     Ok(vec![
         ("debits_equal_credits", unequal),
-        ("holds_equal_payments_under_way", holds),
+        ("holds_equal_payments_under_way", unheld),
         ("no_account_overdrawn", overdrawn),
     ])
+}
+
+/// A sum of minor units, which may exceed 64 bits and comes as text.
+fn sum(text: &str) -> Result<i128, StoreError> {
+    text.parse().map_err(|_| StoreError::Corrupt("sum"))
 }
