@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -179,6 +180,34 @@ fn contracts_have_no_floats_and_explain_every_field() {
 }
 
 #[test]
+fn every_metric_is_explained() {
+    let text = fs::read_to_string(root().join("docs/telemetry.md")).unwrap();
+    let metrics = text.split("## Traces").next().unwrap();
+    let rows = metrics.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let told: BTreeSet<&str> = rows.collect();
+    let sources = sources("rs");
+    let code: Vec<String> =
+        sources.iter().filter(|source| !source.is_test()).map(|source| source.code()).collect();
+    let makers = ["duration(", "size(", "counter(", "observed(", "show("];
+    // The name is the first argument, on the same line or the next.
+    let made: BTreeSet<&str> = code
+        .iter()
+        .flat_map(|code| makers.iter().flat_map(|maker| code.split(maker).skip(1)))
+        .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
+        .filter(|name| name.contains('.') && !name.contains(' '))
+        .collect();
+    assert!(made.len() > 20, "{made:?}");
+    none(
+        "made and not in docs/telemetry.md",
+        made.difference(&told).map(|name| (*name).to_owned()).collect(),
+    );
+    none(
+        "in docs/telemetry.md and not made",
+        told.difference(&made).map(|name| (*name).to_owned()).collect(),
+    );
+}
+
+#[test]
 fn documents_point_to_what_there_is() {
     let mut offences = Vec::new();
     for document in [
@@ -189,6 +218,7 @@ fn documents_point_to_what_there_is() {
         "docs/performance.md",
         "docs/reliability.md",
         "docs/security.md",
+        "docs/telemetry.md",
     ] {
         let text =
             fs::read_to_string(root().join(document)).unwrap_or_else(|_| panic!("{document} is missing"));

@@ -14,6 +14,7 @@ use crate::{
     bulkhead::Bulkhead,
     directory::entry::BankEntry,
     instruction::{Instruction, Message},
+    metrics,
     rails::{Carried, Rail, iso20022::jws::Verifier, not_sent},
 };
 
@@ -21,6 +22,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Bank {
     entry: BankEntry,
+    /// Its id, as metrics show it.
+    label: Arc<str>,
     rail: Rail,
     /// Who it is where it speaks unasked, over TLS.
     speaker: Option<Holder>,
@@ -43,6 +46,7 @@ impl Bank {
     ) -> Self {
         let bulkhead = Bulkhead::new(usize::try_from(entry.limits.max_in_flight).unwrap_or(usize::MAX));
         Self {
+            label: Arc::from(entry.id.as_str()),
             entry,
             rail,
             speaker,
@@ -58,6 +62,21 @@ impl Bank {
         &self.entry
     }
 
+    /// Its id, as metrics show it.
+    pub fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    /// What is under way to it.
+    pub fn bulkhead(&self) -> &Bulkhead {
+        &self.bulkhead
+    }
+
+    /// Whether it can be reached, as far as its messages show.
+    pub fn is_online(&self) -> bool {
+        self.breaker().is_closed()
+    }
+
     /// Who it is where it speaks unasked, over TLS; none if it may not.
     pub fn speaker(&self) -> Option<&Holder> {
         self.speaker.as_ref()
@@ -70,6 +89,12 @@ impl Bank {
 
     /// Carries an instruction and says what is known of the result.
     pub async fn carry(self: &Arc<Self>, instruction: &Instruction) -> Verdict {
+        let verdict = self.admit_and_carry(instruction).await;
+        metrics::carried(&self.label, instruction.message().name(), &verdict);
+        verdict
+    }
+
+    async fn admit_and_carry(self: &Arc<Self>, instruction: &Instruction) -> Verdict {
         if matches!(instruction.message(), Message::ReturnRequest(_)) && !self.entry.takes_return_requests {
             return not_sent("RETURN_NOT_SUPPORTED", "the bank takes no return requests");
         }
@@ -79,7 +104,9 @@ impl Bank {
         let Some(_place) = self.bulkhead.enter(instruction) else {
             return not_sent("BANK_BUSY", "as much is under way to it as its directory entry allows");
         };
+        let began = Instant::now();
         let Carried { verdict, contact } = self.rail.carry(instruction).await;
+        metrics::asked(&self.label, instruction.message().name(), began.elapsed());
         if self.breaker().learn(epoch, contact, Instant::now()) {
             tracing::warn!(bank = self.entry.id, "offline: too many failures; probing until it answers");
             self.changes.notify_one();
@@ -103,7 +130,7 @@ impl Bank {
             max_in_flight: limits.max_in_flight,
             max_instructions_per_s: limits.max_instructions_per_s,
             max_enquiries_per_s: limits.max_enquiries_per_s,
-            online: self.breaker().is_closed(),
+            online: self.is_online(),
             offline_policy: self.entry.offline_policy.into(),
             takes_return_requests: self.entry.takes_return_requests,
             overdue_after_ms: times.overdue_after_ms,

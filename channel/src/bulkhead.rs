@@ -16,6 +16,8 @@ const MIN_ENQUIRY_PLACES: usize = 4;
 pub struct Bulkhead {
     instructions: Arc<Semaphore>,
     enquiries: Arc<Semaphore>,
+    /// How many there are of either.
+    places: [usize; 2],
 }
 
 /// A place that is taken until this is dropped.
@@ -27,9 +29,23 @@ pub struct Place {
 impl Bulkhead {
     /// Lets `places` payments and return requests be under way at once, and an eighth as many enquiries, at least 4.
     pub fn new(places: usize) -> Self {
-        let semaphore = |places: usize| Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        let places = places.min(Semaphore::MAX_PERMITS);
         let enquiries = (places / ENQUIRY_PART).max(MIN_ENQUIRY_PLACES);
-        Self { instructions: semaphore(places), enquiries: semaphore(enquiries) }
+        let semaphore = |places: usize| Arc::new(Semaphore::new(places));
+        Self { instructions: semaphore(places), enquiries: semaphore(enquiries), places: [places, enquiries] }
+    }
+
+    /// Of either kind: its name, how many places are taken, and how many there are.
+    pub fn in_use(&self) -> [(&'static str, u64, u64); 2] {
+        let [instructions, enquiries] = self.places;
+        let count = |name, room: &Semaphore, places: usize| {
+            let number = |places| u64::try_from(places).unwrap_or(u64::MAX);
+            (name, number(places.saturating_sub(room.available_permits())), number(places))
+        };
+        [
+            count("instructions", &self.instructions, instructions),
+            count("enquiries", &self.enquiries, enquiries),
+        ]
     }
 
     /// Takes a place for the instruction, if one is free.

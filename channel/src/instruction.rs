@@ -36,6 +36,17 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// What it is called, in logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CreditTransfer(_) => "credit_transfer",
+            Self::ReturnRequest(_) => "return_request",
+            Self::StatusEnquiry { .. } => "status_enquiry",
+        }
+    }
+}
+
 /// Asks a bank to give back (part of) what it credited. The instruction's references and amount are the request's own.
 pub struct ReturnRequest {
     original: Original,
@@ -80,7 +91,7 @@ impl Instruction {
     /// Every field that can't be carried, with what is wrong with it.
     pub fn parse(instruction: wire::Instruction) -> Result<Self, Vec<Violation>> {
         let mut fields = Fields::default();
-        let trace = TraceParent::parse_or_new(&instruction.traceparent);
+        let trace = TraceParent::parse_or_unsampled(&instruction.traceparent);
         let bank_id = fields.reference("bank_id", instruction.bank_id);
         let uetr = fields.uetr("uetr", instruction.uetr);
         let message_id = fields.reference("message_id", instruction.message_id);
@@ -106,6 +117,12 @@ impl Instruction {
     /// The payment's trace.
     pub fn trace(&self) -> TraceParent {
         self.trace
+    }
+
+    /// The same instruction, further down in its trace.
+    #[must_use]
+    pub fn traced(self, trace: TraceParent) -> Self {
+        Self { trace, ..self }
     }
 
     /// The bank's id in the directory.

@@ -12,6 +12,7 @@ use common::{
     crash_point,
     fault::{Fault, Violation},
     lifecycle::Lifecycle,
+    trace::SpanKind,
 };
 use proto::channel::{
     ExchangeRequest, ExecuteRequest, ExecuteResponse, GetDirectoryRequest, GetDirectoryResponse,
@@ -26,7 +27,8 @@ use tracing::Instrument;
 use crate::{
     bulkhead::Bulkhead,
     directory::Directory,
-    instruction::{Instruction, Message},
+    instruction::Instruction,
+    metrics,
     notices::{Connection, Notices},
     rails::not_sent,
 };
@@ -46,21 +48,15 @@ pub struct Instructions {
 }
 
 impl Instructions {
-    /// Carries instructions to the banks of the directory as it is at the time, `max_in_flight` payments and return
-    /// requests at once, and an eighth as many enquiries; platforms get `notices`.
+    /// Carries instructions to the banks of the directory as it is at the time, as many at once as `bulkhead` has places
+    /// for; platforms get `notices`.
     pub fn new(
         directory: watch::Receiver<Arc<Directory>>,
         notices: Notices,
-        max_in_flight: usize,
+        bulkhead: Bulkhead,
         lifecycle: Lifecycle,
     ) -> Self {
-        Self {
-            directory,
-            notices,
-            bulkhead: Bulkhead::new(max_in_flight),
-            lifecycle,
-            under_way: TaskTracker::new(),
-        }
+        Self { directory, notices, bulkhead, lifecycle, under_way: TaskTracker::new() }
     }
 
     /// Waits until nothing is under way, or the lifecycle stops.
@@ -97,15 +93,20 @@ impl Instructions {
         match place {
             Ok(place) => {
                 let directory = Arc::clone(&self.directory.borrow());
-                let span = span(&instruction);
+                let logged = log_span(&instruction);
+                let mut span = instruction.trace().span(instruction.message().name(), SpanKind::Server);
+                span.set("rialto.bank.id", instruction.bank_id().to_owned());
+                let instruction = instruction.traced(span.context());
                 let carried = async move {
                     crash_point::here("channel.before_bank");
                     let verdict = directory.carry(&instruction).await;
                     crash_point::here("channel.after_bank");
+                    span.set("rialto.bank.verdict", metrics::name_of(&verdict));
+                    drop(span);
                     answer(&outcomes, correlation_id, verdict).await;
                     drop(place);
                 };
-                tasks.spawn(carried.instrument(span));
+                tasks.spawn(carried.instrument(logged));
             }
             Err(verdict) => answer(&outcomes, correlation_id, verdict).await,
         }
@@ -160,21 +161,15 @@ impl Instructions {
 }
 
 /// What the log says with everything that happens to an instruction: its trace and references, no personal data.
-fn span(instruction: &Instruction) -> tracing::Span {
-    let message = match instruction.message() {
-        Message::CreditTransfer(_) => "credit_transfer",
-        Message::ReturnRequest(_) => "return_request",
-        Message::StatusEnquiry { .. } => "status_enquiry",
-    };
-    let span = tracing::info_span!(
+fn log_span(instruction: &Instruction) -> tracing::Span {
+    let message = instruction.message().name();
+    tracing::info_span!(
         "instruction",
         trace_id = instruction.trace().trace_id(),
         uetr = instruction.uetr(),
         bank = instruction.bank_id(),
         message,
-    );
-    instruction.trace().adopt(&span);
-    span
+    )
 }
 
 async fn answer(outcomes: &mpsc::Sender<Outcome>, correlation_id: u64, verdict: Verdict) {

@@ -9,6 +9,7 @@ pub mod config;
 pub mod directory;
 pub mod instruction;
 pub mod instruction_service;
+pub mod metrics;
 pub mod notice_listener;
 pub mod notices;
 pub mod rails;
@@ -19,6 +20,7 @@ use common::{lifecycle::Lifecycle, rpc_server};
 use proto::channel::instruction_service_server::{self, InstructionServiceServer};
 use tokio::{net::TcpListener, sync::watch};
 
+use bulkhead::Bulkhead;
 use config::Config;
 use instruction_service::Instructions;
 use notice_listener::NoticeDesk;
@@ -45,7 +47,9 @@ pub async fn run(
     let (published, directory) = watch::channel(directory);
     let notices = Notices::default();
     let desk = NoticeDesk::new(directory.clone(), notices.clone(), lifecycle.clone());
-    let instructions = Instructions::new(directory, notices, max_in_flight, lifecycle.clone());
+    let bulkhead = Bulkhead::new(max_in_flight);
+    metrics::observe(&directory, bulkhead.clone());
+    let instructions = Instructions::new(directory, notices, bulkhead, lifecycle.clone());
     let service = InstructionServiceServer::new(instructions.clone());
     let served = rpc_server::serve(
         &server,

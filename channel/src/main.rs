@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use channel::config::Args;
 use clap::Parser;
-use common::{lifecycle::Lifecycle, listener, rpc_server, telemetry};
+use common::{admin, lifecycle::Lifecycle, listener, rpc_server, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,6 +27,7 @@ async fn main() -> ExitCode {
 
 async fn start() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (config, telemetry_config) = Args::parse().config()?;
+    let admin = telemetry_config.admin();
     let _telemetry = telemetry::start("channel", telemetry_config)?;
     let lifecycle = Lifecycle::on_signals(config.server.drain_timeout)?;
     let listener = rpc_server::bind(&config.server).await?;
@@ -34,5 +35,6 @@ async fn start() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         Some(notices) => Some(listener::bind(notices.listen, notices.address_file.as_deref()).await?),
         None => None,
     };
+    admin::serve(admin, admin::Router::new(), &lifecycle).await?;
     channel::run(config, listener, notice_listener, lifecycle).await
 }

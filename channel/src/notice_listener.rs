@@ -2,8 +2,6 @@
 //! (`docs/bank-profile.md`).
 //!
 //! Over TLS a bank is believed by its own certificate, and only at its own path.
-//!
-//! Connections are accepted here, as for gRPC, since axum's own accept loop has no deadline for headers and no cap.
 
 mod door;
 
@@ -17,27 +15,28 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use common::{crash_point, lifecycle::Lifecycle, rpc_server::Count, tls::Wire, trace::TraceParent};
+use common::{
+    crash_point,
+    http_server::{self, Limits},
+    lifecycle::Lifecycle,
+    tls::Wire,
+    trace::{Span, SpanKind},
+};
 use door::Caller;
 pub use door::Door;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use proto::channel::{Notice, NoticeResult};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
-use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::{
     bank::Bank,
     directory::Directory,
+    metrics,
     notices::Notices,
     rails::iso20022::{
         gate,
@@ -49,11 +48,8 @@ use crate::{
 
 /// How long hands may be shaken.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the head of a request may take, from when the connection is there or the last answer was given.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
-const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Connections at once from one address; more than [`MAX_UNDER_WAY`], so that whoever comes too many is told so.
 const MAX_CONNECTIONS_PER_ADDRESS: usize = 384;
 /// Connections at once, in all: whoever fills his places leaves the other banks theirs.
@@ -62,8 +58,6 @@ const MAX_CONNECTIONS: usize = 1_536;
 const MAX_UNDER_WAY: usize = 256;
 /// When to come back, in seconds.
 const RETRY_AFTER_S: &str = "1";
-/// How long accepting pauses when the system has no more file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes notices from banks of the directory, and passes them on.
 #[derive(Debug, Clone)]
@@ -106,40 +100,24 @@ impl NoticeDesk {
         tracing::info!(address = %listener.local_addr()?, is_encrypted = tls.is_some(), "taking notices");
         let lifecycle = self.lifecycle.clone();
         let app = Router::new().route("/banks/{id}/pacs.002", post(take)).with_state(self);
-        let connections = Arc::new(Count::default());
-        let open = TaskTracker::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = lifecycle.draining() => break,
-            };
-            let (stream, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a bank's connection; pausing");
-                    sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let place = Count::take(&connections, peer.ip(), MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS);
-            let Some(place) = place else {
-                tracing::debug!(%peer, "a bank's connection refused: too many");
-                continue;
-            };
+        let limits = Limits {
+            max_connections: MAX_CONNECTIONS,
+            max_connections_per_address: MAX_CONNECTIONS_PER_ADDRESS,
+        };
+        let begin = |stream, peer| {
             let (app, lifecycle) = (app.clone(), lifecycle.clone());
             let tls = tls.as_ref().map(|tls| tls.fresh());
-            open.spawn(async move {
+            async move {
                 match timeout(HANDSHAKE_TIMEOUT, shake_hands(stream, tls)).await {
-                    Ok(Ok((wire, caller))) => converse(wire, app.layer(Extension(caller)), lifecycle).await,
+                    Ok(Ok((wire, caller))) => {
+                        http_server::converse(wire, app.layer(Extension(caller)), lifecycle).await;
+                    }
                     Ok(Err(error)) => tracing::warn!(%peer, %error, "a bank's connection refused"),
                     Err(_) => tracing::debug!(%peer, "a bank's connection closed: no hands shaken in time"),
                 }
-                drop(place);
-            });
-        }
-        drop(listener);
-        open.close();
-        open.wait().await;
+            }
+        };
+        http_server::accept(listener, limits, lifecycle.draining(), begin).await;
         Ok(())
     }
 
@@ -155,12 +133,16 @@ impl NoticeDesk {
         let Ok(_place) = self.places.try_acquire() else {
             return Err(Refusal::Later("too many notices are under way".to_owned()));
         };
+        let begun = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+        let begun = begun.unwrap_or_default().to_owned();
         let notice = read(&bank, request).await?;
-        let trace = TraceParent::new_root();
-        let span =
+        // Whoever is not known to be the bank continues nobody's trace.
+        let mut span = Span::begin(&begun, "POST /banks/{id}/pacs.002", SpanKind::Server);
+        span.set("rialto.bank.id", bank_id.to_owned());
+        let trace = span.context();
+        let logged =
             tracing::info_span!("notice", trace_id = trace.trace_id(), bank = bank_id, uetr = notice.uetr);
-        let traceparent = trace.adopt(&span).to_string();
-        self.deliver(Notice { traceparent, ..notice }).instrument(span).await
+        self.deliver(Notice { traceparent: trace.to_string(), ..notice }).instrument(logged).await
     }
 
     async fn deliver(&self, notice: Notice) -> Result<(), Refusal> {
@@ -210,11 +192,28 @@ async fn take(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    match desk.pass_on(&bank_id, &caller, request).await {
+    let taken = desk.pass_on(&bank_id, &caller, request).await;
+    let bank = desk.directory.borrow().bank(&bank_id);
+    let result = taken.as_ref().map_or_else(Refusal::name, |()| "taken");
+    metrics::noticed(bank.as_ref().map(|bank| bank.label()), result);
+    match taken {
         Ok(()) => StatusCode::OK.into_response(),
         Err(refusal) => {
             tracing::warn!(bank = bank_id, reason = %refusal, "a notice that is not on record");
             refusal.into_response()
+        }
+    }
+}
+
+impl Refusal {
+    /// What it is called in metrics.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::NoSuchBank | Self::NotThisBank => "not_let_in",
+            Self::BadSignature(_) => "bad_signature",
+            Self::Unreadable(_) => "unreadable",
+            Self::Contradiction(_) => "contradiction",
+            Self::Later(_) => "later",
         }
     }
 }
@@ -245,29 +244,6 @@ async fn shake_hands(
     let stream = TlsAcceptor::from(tls).accept(stream).await?;
     let shown = stream.get_ref().1.peer_certificates().unwrap_or_default().into();
     Ok((Box::new(stream), Caller::Shown(shown)))
-}
-
-/// Answers one request after the other; a drain ends the connection after the one under way.
-async fn converse(wire: Box<dyn Wire>, app: Router, lifecycle: Lifecycle) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(wire), TowerToHyperService::new(app));
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = lifecycle.draining() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection => ended,
-                () = lifecycle.stopped() => Ok(()),
-            }
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a bank's connection ended");
-    }
 }
 
 #[cfg(test)]

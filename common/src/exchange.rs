@@ -6,6 +6,7 @@
 
 mod answer;
 mod ask;
+mod measured;
 
 pub use answer::{Answering, answer};
 pub use ask::{Asker, Hop, Lost, NotAsked, ask};

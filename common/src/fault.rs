@@ -1,10 +1,13 @@
 //! The one error that crosses the services, with its gRPC form: `google.rpc.Status` with `ErrorInfo`, `BadRequest` and
 //! `RetryInfo`. A fault means that what was asked did not come to be.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
+use opentelemetry::metrics::Counter;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::metrics::{self, label};
 
 /// The `ErrorInfo.domain` of every fault.
 pub const DOMAIN: &str = "rialto";
@@ -183,8 +186,12 @@ impl std::fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+static FAULTS: LazyLock<Counter<u64>> =
+    LazyLock::new(|| metrics::counter("rialto.faults", "{fault}", "What was not carried out, by why."));
+
 impl From<Fault> for Status {
     fn from(fault: Fault) -> Self {
+        FAULTS.add(1, &[label("rialto.fault.reason", fault.reason)]);
         let mut details = ErrorDetails::with_error_info(fault.reason, DOMAIN, HashMap::new());
         for violation in fault.violations {
             details.add_bad_request_violation(violation.field, violation.description);

@@ -1,15 +1,18 @@
 //! What at least two of Rialto's services need: nouns, faults, settings, and the one way to serve and to call.
 
+pub mod admin;
 pub mod bic;
 pub mod clock;
 pub mod crash_point;
 pub mod deadline;
 pub mod exchange;
 pub mod fault;
+pub mod http_server;
 pub mod iban;
 pub mod id;
 pub mod lifecycle;
 pub mod listener;
+pub mod metrics;
 pub mod money;
 pub mod order;
 pub mod planted;

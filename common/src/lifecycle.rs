@@ -1,4 +1,4 @@
-//! From serving to stopped: not ready → drain → hard stop.
+//! From started to stopped: not ready → ready → drain → hard stop.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 /// Says when to begin to stop, and when to have stopped.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
+    serving: CancellationToken,
     draining: CancellationToken,
     stopped: CancellationToken,
 }
@@ -44,6 +45,16 @@ impl Lifecycle {
             handle.stopped.cancel();
         });
         Ok(lifecycle)
+    }
+
+    /// Notes that the service serves.
+    pub fn serve(&self) {
+        self.serving.cancel();
+    }
+
+    /// Whether new work is welcome: the service serves, and does not drain.
+    pub fn is_ready(&self) -> bool {
+        self.serving.is_cancelled() && !self.is_draining()
     }
 
     /// Begins the drain.

@@ -6,6 +6,7 @@
 
 mod connection;
 mod door;
+mod measured;
 mod one_message;
 mod only_calls;
 mod under_way;
@@ -15,10 +16,11 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
+use opentelemetry::metrics::Counter;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
@@ -32,11 +34,13 @@ use tower::{
     util::{MapResponseLayer, option_layer},
 };
 
-use crate::{fault::Fault, lifecycle::Lifecycle, listener, settings::Problems};
+use crate::{fault::Fault, lifecycle::Lifecycle, listener, metrics, settings::Problems};
 
 use connection::Connection;
 pub use connection::Peer;
 pub use door::{Door, PeersArgs, PublicArgs};
+use measured::MeasuredLayer;
+pub use measured::{Called, code_name};
 use only_calls::OnlyCallsLayer;
 use under_way::{BoundedLayer, UnderWay};
 
@@ -190,6 +194,7 @@ pub async fn serve(
     }
     add_services(&mut routes);
     contracts.know(&config.door)?;
+    let measured = contracts.measured()?;
     if let Some(tls) = config.door.tls() {
         tls.keep_current();
     }
@@ -217,11 +222,13 @@ pub async fn serve(
         .initial_stream_window_size(stream_window)
         .initial_connection_window_size(connection_window)
         .layer(OnlyCallsLayer)
+        .layer(measured)
         .layer(option_layer(bounded))
         .layer(MapResponseLayer::new(blame_the_sender))
         .layer(FilterLayer::new(move |request| door.admit(request)))
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(ReceiverStream::new(accepted), lifecycle.draining());
+    lifecycle.serve();
     tracing::info!(%address, "serving");
     let drain = async {
         lifecycle.draining().await;
@@ -250,6 +257,17 @@ impl Contracts {
             Some(service) => Err(format!("--allow-client speaks of {service}, which is not served here")),
             None => Ok(()),
         }
+    }
+
+    /// Measures the calls to what is served.
+    fn measured(self) -> Result<MeasuredLayer, prost::DecodeError> {
+        let besides = [
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ];
+        let all = std::iter::once(self.descriptors).chain(besides);
+        MeasuredLayer::new(all, |service| self.services.contains(&service) || service.starts_with("grpc."))
     }
 
     fn reflection(self) -> tonic_reflection::server::Builder<'static> {
@@ -313,6 +331,11 @@ async fn accept(
     }
 }
 
+static REFUSED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    let what = "Connections that were one too many, in all or from their address.";
+    metrics::counter("rialto.server.connection.refused", "{connection}", what)
+});
+
 /// How many connections are open, in all and from each address.
 #[derive(Debug, Default)]
 pub struct Count(Mutex<HashMap<IpAddr, Callers>>);
@@ -339,6 +362,7 @@ impl Count {
         let all: usize = by_address.values().map(|callers| callers.connections).sum();
         let here = by_address.get(&address).map_or(0, |callers| callers.connections);
         if all >= max || here >= max_per_address {
+            REFUSED.add(1, &[]);
             return None;
         }
         let callers = by_address.entry(address).or_default();

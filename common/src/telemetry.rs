@@ -1,23 +1,31 @@
-//! Logs as lines of JSON or text, and traces over OTLP when an endpoint is set.
+//! Logs as lines of JSON or text, traces and metrics over OTLP when an endpoint is set, and metrics for whoever reads `/metrics`.
 
 mod gathering_writer;
 mod json_line;
 
-use opentelemetry::{KeyValue, trace::TracerProvider};
+use std::time::Duration;
+
+use opentelemetry::{KeyValue, global, trace::TracerProvider};
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{
     Resource,
+    metrics::SdkMeterProvider,
     trace::{Sampler, SdkTracerProvider},
 };
+use tokio::runtime::Runtime;
 use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
+use uuid::Uuid;
 
-use crate::settings::Problems;
+use crate::{
+    admin::{AdminArgs, AdminConfig},
+    settings::Problems,
+};
 use gathering_writer::GatheringWriter;
 use json_line::{JsonFields, JsonLine};
 
-/// The settings of logs and traces, shared by every service.
+/// The settings of logs, traces and metrics, shared by every service.
 #[derive(clap::Args, Debug, Clone)]
-#[command(next_help_heading = "Logs and traces")]
+#[command(next_help_heading = "Telemetry")]
 pub struct TelemetryArgs {
     /// What to log: a level, or levels by module such as `info,platform=debug`.
     #[arg(long, env = "RIALTO_LOG", default_value = "info")]
@@ -25,27 +33,35 @@ pub struct TelemetryArgs {
     /// How to log: `json` for programs, `text` for people.
     #[arg(long, env = "RIALTO_LOG_FORMAT", default_value = "json")]
     log_format: String,
-    /// Where to send traces, e.g. `http://127.0.0.1:4317` (OTLP over gRPC). Absent: nowhere.
+    /// Where to send traces and metrics, e.g. `http://127.0.0.1:4317` (OTLP over gRPC). Absent: nowhere.
     #[arg(long, env = "RIALTO_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
     /// How many of 1,000 new traces are sent; a trace that the caller sampled always is.
     #[arg(long, env = "RIALTO_TRACES_PER_MILLE", default_value = "10")]
     traces_per_mille: String,
+    #[command(flatten)]
+    admin: AdminArgs,
 }
 
-/// Checked settings of logs and traces.
+/// Checked settings of logs, traces and metrics.
 #[derive(Debug)]
 pub struct TelemetryConfig {
     filter: EnvFilter,
     json: bool,
     otlp_endpoint: Option<String>,
     traces_per_mille: u16,
+    admin: Option<AdminConfig>,
 }
 
 impl TelemetryConfig {
     /// How many of 1,000 new traces are sent; 0 when there is nowhere to send them.
     pub fn traces_per_mille(&self) -> u16 {
         if self.otlp_endpoint.is_some() { self.traces_per_mille } else { 0 }
+    }
+
+    /// Where operators' programs read; none if nowhere.
+    pub fn admin(&self) -> Option<AdminConfig> {
+        self.admin.clone()
     }
 }
 
@@ -65,7 +81,9 @@ impl TelemetryArgs {
         };
         let endpoint = self.otlp_endpoint.as_deref().map(|url| problems.url("otlp-endpoint", url));
         let traces_per_mille = problems.number("traces-per-mille", &self.traces_per_mille, 0, 1000);
+        let admin = self.admin.check(problems);
         Some(TelemetryConfig {
+            admin,
             filter: filter.ok()?,
             json: json?,
             otlp_endpoint: endpoint.flatten(),
@@ -77,15 +95,22 @@ impl TelemetryArgs {
 /// Keeps telemetry alive; dropping it writes out what is still buffered.
 #[derive(Debug)]
 pub struct Telemetry {
-    provider: Option<SdkTracerProvider>,
+    traces: Option<SdkTracerProvider>,
+    metrics: Option<SdkMeterProvider>,
+    /// Where exporters speak to the collector: not on the service's one thread, which must not wait for them, nor they for it.
+    exporting: Option<Runtime>,
     _log_writer: tracing_appender::non_blocking::WorkerGuard,
 }
 
-/// Starts logging and tracing for the whole process. Logs go to standard error through a bounded queue that drops lines
-/// rather than hold up a payment when nobody reads them; a process that is killed loses those of its last 10 ms.
+/// How long the end of the process waits for a collector to take the last that there is to tell.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Starts logging, tracing and measuring for the whole process. Logs go to standard error through a bounded queue that drops lines
+/// rather than hold up a payment when nobody reads them; a process that is killed loses those of its last 10 ms. Spans wait for the
+/// collector in a bounded queue of the same kind.
 ///
 /// # Errors
-/// When the OTLP exporter can't be made or telemetry was started before.
+/// When an exporter can't be made or telemetry was started before.
 pub fn start(service: &'static str, config: TelemetryConfig) -> Result<Telemetry, String> {
     let (writer, guard) = tracing_appender::non_blocking(GatheringWriter::new(std::io::stderr()));
     let format = tracing_subscriber::fmt::layer().with_writer(writer);
@@ -94,47 +119,95 @@ pub fn start(service: &'static str, config: TelemetryConfig) -> Result<Telemetry
     } else {
         format.with_ansi(false).boxed()
     };
-    let provider =
-        config.otlp_endpoint.map(|url| exporter(service, &url, config.traces_per_mille)).transpose()?;
-    let traces = provider.as_ref().map(|provider| {
-        crate::trace::set_exporting();
-        tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).boxed()
-    });
-    let layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = std::iter::once(format).chain(traces).collect();
+    let collector = config.otlp_endpoint.as_deref();
+    let exporting = collector.map(|_| runtime()).transpose()?;
+    // Exporters take the runtime that they are made on.
+    let entered = exporting.as_ref().map(Runtime::enter);
+    let resource = resource(service);
+    let traces = collector.map(|url| tracer(url, resource.clone())).transpose()?;
+    let metrics = match (collector, &config.admin) {
+        (None, None) => None,
+        _ => Some(meter(collector, resource)?),
+    };
+    drop(entered);
+    if let Some(metrics) = &metrics {
+        global::set_meter_provider(metrics.clone());
+        crate::metrics::set_read();
+    }
+    if let Some(traces) = &traces {
+        crate::trace::export(traces.tracer("rialto"), config.traces_per_mille);
+    }
     // The filter is of the whole, not of a layer: a layer's own filter keeps its last answer per thread, and whoever only
     // asks whether a level is enabled (as sqlx does with every statement) would silence the thread's next line or span.
     tracing_subscriber::registry()
-        .with(layers)
+        .with(format)
         .with(config.filter)
         .try_init()
         .map_err(|error| format!("cannot start logging: {error}"))?;
-    Ok(Telemetry { provider, _log_writer: guard })
+    Ok(Telemetry { traces, metrics, exporting, _log_writer: guard })
 }
 
-fn exporter(service: &'static str, endpoint: &str, per_mille: u16) -> Result<SdkTracerProvider, String> {
+fn runtime() -> Result<Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("telemetry")
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start exporting: {error}"))
+}
+
+/// What all telemetry of this process says of it.
+fn resource(service: &'static str) -> Resource {
+    Resource::builder()
+        .with_service_name(service)
+        .with_attributes([
+            KeyValue::new("service.namespace", "rialto"),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", Uuid::new_v4().to_string()),
+        ])
+        .build()
+}
+
+fn tracer(endpoint: &str, resource: Resource) -> Result<SdkTracerProvider, String> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_tonic()
         .with_endpoint(endpoint)
         .build()
         .map_err(|error| format!("cannot send traces to {endpoint}: {error}"))?;
-    #[expect(clippy::float_arithmetic, reason = "the sampler takes a ratio; no money is near")]
-    let ratio = f64::from(per_mille) / 1000.0;
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio)));
-    let resource = Resource::builder()
-        .with_service_name(service)
-        .with_attribute(KeyValue::new("service.namespace", "rialto"))
-        .build();
+    // What is not sampled never comes to it: see `trace`.
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_sampler(sampler)
+        .with_sampler(Sampler::AlwaysOn)
         .with_resource(resource)
         .build())
 }
 
+/// One set of instruments with two readers: whoever scrapes, and the collector if there is one.
+fn meter(endpoint: Option<&str>, resource: Resource) -> Result<SdkMeterProvider, String> {
+    let scraped = opentelemetry_prometheus::exporter()
+        .with_registry(prometheus::default_registry().clone())
+        .scope_info_enabled(false)
+        .build()
+        .map_err(|error| format!("cannot show metrics: {error}"))?;
+    let provider = SdkMeterProvider::builder().with_resource(resource).with_reader(scraped);
+    let Some(endpoint) = endpoint else { return Ok(provider.build()) };
+    let exporter = opentelemetry_otlp::MetricExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()
+        .map_err(|error| format!("cannot send metrics to {endpoint}: {error}"))?;
+    Ok(provider.with_periodic_exporter(exporter).build())
+}
+
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        if let Some(Err(error)) = self.provider.as_ref().map(SdkTracerProvider::shutdown) {
-            tracing::warn!(%error, "the last traces were not sent");
+        let traces = self.traces.as_ref().map(|traces| traces.shutdown_with_timeout(LAST_WORDS));
+        let metrics = self.metrics.as_ref().map(|metrics| metrics.shutdown_with_timeout(LAST_WORDS));
+        for error in [traces, metrics].into_iter().flatten().filter_map(Result::err) {
+            tracing::warn!(%error, "the last traces or metrics were not sent");
+        }
+        if let Some(exporting) = self.exporting.take() {
+            exporting.shutdown_background();
         }
     }
 }

@@ -8,14 +8,14 @@ use common::{
     deadline::Deadline,
     exchange::NotAsked,
     fault::{Fault, Violation},
-    rpc_server::Peer,
-    trace::TraceParent,
+    rpc_server::{Called, Peer, code_name},
+    trace::{Span, SpanKind, TraceParent},
 };
 use proto::{
     payments::WatchPaymentsRequest,
     platform::{Command, Signature, command::Operation, reply},
 };
-use tonic::{Request, Response, Status, metadata::MetadataValue};
+use tonic::{Code, Request, Response, Status, metadata::MetadataValue};
 use tracing::Instrument;
 
 use crate::{
@@ -81,13 +81,24 @@ impl Front {
             return Err(Fault::deadline_too_short().into());
         }
         let trace = request.metadata().get("traceparent").and_then(|value| value.to_str().ok());
-        let trace = TraceParent::parse_or_new(trace.unwrap_or_default());
-        let span =
-            tracing::info_span!("call", trace_id = %trace.trace_id(), participant = caller.participant);
-        let trace = trace.adopt(&span);
+        let mut span = Span::begin(trace.unwrap_or_default(), "call", SpanKind::Server);
+        if span.is_recording() {
+            let method = request.extensions().get::<Called>().map(Called::method).unwrap_or_default();
+            span.rename(|| method.clone());
+            span.set("rpc.system.name", "grpc");
+            span.set("rpc.method", method);
+        }
+        let trace_id = span.context().trace_id();
+        let logged = tracing::info_span!("call", %trace_id, participant = caller.participant);
         let operation = operation(request.into_inner());
-        let call = Call { caller: &caller, deadline, trace, signature };
-        self.ask(call, operation, response).instrument(span).await
+        let call = Call { caller: &caller, deadline, trace: span.context(), signature };
+        let answer = self.ask(call, operation, response).instrument(logged).await;
+        let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
+        span.set("rpc.response.status_code", code_name(code));
+        if is_our_failure(code) {
+            span.fail(code_name(code));
+        }
+        answer
     }
 
     /// Begins to tell who asks of what happens.
@@ -180,6 +191,12 @@ impl Front {
         tracing::info!(replayed, "answered");
         Ok(response)
     }
+}
+
+/// Whether a call failed by us, rather than by what was asked (OpenTelemetry's semantic conventions for gRPC servers).
+fn is_our_failure(code: Code) -> bool {
+    use Code::{DataLoss, DeadlineExceeded, Internal, Unavailable, Unimplemented, Unknown};
+    matches!(code, Unknown | DeadlineExceeded | Unimplemented | Internal | Unavailable | DataLoss)
 }
 
 /// Whether an earlier request was given this answer already.

@@ -11,7 +11,7 @@ use std::{
 
 use clap::Parser;
 use common::{
-    clock::Clock, lifecycle::Lifecycle, private_file, rpc_server, telemetry,
+    admin, clock::Clock, lifecycle::Lifecycle, private_file, rpc_server, telemetry,
     verification_key::VerificationKey,
 };
 use gateway::{
@@ -52,9 +52,11 @@ async fn main() -> ExitCode {
 
 async fn serve(args: &Args) -> Done {
     let (config, telemetry_config) = args.config()?;
+    let admin = telemetry_config.admin();
     let _telemetry = telemetry::start("gateway", telemetry_config)?;
     let lifecycle = Lifecycle::on_signals(config.server.drain_timeout)?;
     let listener = rpc_server::bind(&config.server).await?;
+    admin::serve(admin, admin::Router::new(), &lifecycle).await?;
     gateway::run(config, listener, lifecycle).await
 }
 

@@ -366,12 +366,14 @@ COMMENT ON COLUMN payment_events.bank_message_id IS 'The bank''s message that it
 
 CREATE TABLE first_leases (
     ends_at timestamptz NOT NULL,
-    payments uuid[] NOT NULL
+    payments uuid[] NOT NULL,
+    traces jsonb
 );
 CREATE INDEX first_leases_end ON first_leases (ends_at);
 COMMENT ON TABLE first_leases IS 'Payments that were handed to be sent in the commit that wrote them, a batch in a row. Those that are SUBMITTED still when the lease ends enter dispatches.';
 COMMENT ON COLUMN first_leases.ends_at IS 'When others may take over. The database''s clock counts.';
 COMMENT ON COLUMN first_leases.payments IS 'The payments.';
+COMMENT ON COLUMN first_leases.traces IS 'The traceparents (W3C Trace Context) of those whose trace is sampled, by payment; null if there are none.';
 
 CREATE TABLE dispatches (
     payment_id uuid PRIMARY KEY REFERENCES payments,
@@ -381,7 +383,8 @@ CREATE TABLE dispatches (
     token bigint NOT NULL DEFAULT 1,
     tries integer NOT NULL DEFAULT 1,
     fruitless integer NOT NULL DEFAULT 0,
-    is_overdue boolean NOT NULL DEFAULT false
+    is_overdue boolean NOT NULL DEFAULT false,
+    traceparent text CHECK (traceparent ~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-01$')
 ) WITH (fillfactor = 70);
 CREATE INDEX dispatches_due_by_bank ON dispatches (bank_id, work, due_at);
 COMMENT ON TABLE dispatches IS 'The queue of work: payments that did not end in their first lease, wait for their bank, or can be captured.';
@@ -393,6 +396,7 @@ COMMENT ON COLUMN dispatches.token IS 'Fencing token: grows with each lease; wri
 COMMENT ON COLUMN dispatches.tries IS 'How often it was taken.';
 COMMENT ON COLUMN dispatches.fruitless IS 'How often it was taken since it last came to an end.';
 COMMENT ON COLUMN dispatches.is_overdue IS 'Whether the alarm PAYMENT_OVERDUE was raised.';
+COMMENT ON COLUMN dispatches.traceparent IS 'Where the work goes on in a trace (W3C Trace Context), if that is sampled.';
 
 CREATE TABLE alarms (
     id uuid PRIMARY KEY,

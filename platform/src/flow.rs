@@ -8,6 +8,7 @@ pub mod deposits;
 pub mod intake;
 mod message;
 pub mod notice;
+pub mod observe;
 pub mod overdue;
 mod pace;
 pub mod publish;
@@ -24,7 +25,7 @@ use proto::channel::Notice;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use crate::{channel_link::ChannelLink, directory::Directory, store::Store};
+use crate::{channel_link::ChannelLink, directory::Directory, metrics, store::Store};
 
 use book::{Book, ToSend};
 use publish::Published;
@@ -92,6 +93,9 @@ impl Flow {
     pub fn start(parts: Parts, lifecycle: &Lifecycle) -> Arc<Self> {
         let Parts { store, clock, directory, channel, book, submissions, notices, limits } = parts;
         let settling = TaskTracker::new();
+        let (waiting, under_way) = (book.clone(), settling.clone());
+        metrics::observe_flow(move || waiting.waiting(), move || under_way.len());
+        metrics::observe_pool(store.pool());
         let flow = Arc::new(Self {
             store,
             clock,
@@ -111,6 +115,7 @@ impl Flow {
         tokio::spawn(signatures::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(publish::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(publish::forget(Arc::clone(&flow), lifecycle.clone(), flow.limits.keep_events));
+        tokio::spawn(observe::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(seal::run(Arc::clone(&flow), lifecycle.clone(), flow.limits.seal_after));
         if let Some(keep) = flow.limits.archive_after {
             tokio::spawn(archive::run(Arc::clone(&flow), lifecycle.clone(), keep));

@@ -12,6 +12,7 @@ pub mod encryption;
 pub mod fingerprint;
 pub mod flow;
 pub mod gate;
+pub mod metrics;
 pub mod page_token;
 pub mod platform_service;
 pub mod store;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::Parser;
-use common::{clock::Clock, lifecycle::Lifecycle, private_file, rpc_server, telemetry};
+use common::{admin, clock::Clock, lifecycle::Lifecycle, private_file, rpc_server, telemetry};
 use platform::{
     audit::{
         note::{self, PublicKey, Signer},
@@ -53,9 +53,11 @@ type Done = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 
 async fn serve(args: &Args) -> Done {
     let (config, telemetry_config) = args.config()?;
+    let admin = telemetry_config.admin();
     let _telemetry = telemetry::start("platform", telemetry_config)?;
     let lifecycle = Lifecycle::on_signals(config.server.drain_timeout)?;
     let listener = rpc_server::bind(&config.server).await?;
+    admin::serve(admin, admin::Router::new(), &lifecycle).await?;
     platform::run(config, listener, lifecycle).await?;
     Ok(ExitCode::SUCCESS)
 }

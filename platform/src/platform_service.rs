@@ -3,24 +3,27 @@
 mod answers;
 mod watching;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{
     deadline::Deadline,
     exchange,
     fault::{Fault, Violation},
     lifecycle::Lifecycle,
-    trace::TraceParent,
+    rpc_server::code_name,
+    trace::{Span, SpanKind},
 };
 use proto::platform::{
     Command, ExchangeRequest, ExchangeResponse, ExecuteRequest, ExecuteResponse, Reply, WatchRequest,
     WatchResponse, platform_service_server::PlatformService, reply,
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tracing::Instrument;
 
-use crate::{callers::Callers, commands::Commands, encryption::positions::Positions, flow::intake::Caller};
+use crate::{
+    callers::Callers, commands::Commands, encryption::positions::Positions, flow::intake::Caller, metrics,
+};
 use answers::Answers;
 use watching::Watches;
 
@@ -51,24 +54,30 @@ impl CommandServer {
 
 async fn execute(commands: Commands, command: Command) -> Reply {
     let correlation_id = command.correlation_id;
+    let (began, name) = (Instant::now(), command.operation.as_ref().map_or("", metrics::name_of));
+    let mut span = Span::begin(&command.traceparent, name, SpanKind::Server);
+    let trace = span.context();
     let done = async {
         let operation = command.operation.ok_or_else(|| {
             Fault::invalid(vec![Violation::new("command.operation", "give one of the operations")])
         })?;
-        let trace = TraceParent::parse_or_new(&command.traceparent);
-        let span =
+        let logged =
             tracing::info_span!("execute", trace_id = %trace.trace_id(), participant = command.participant);
         let caller = Caller {
             participant: command.participant,
             actor: command.actor,
             is_house: command.is_house,
             signature: command.signature,
-            trace: trace.adopt(&span),
+            trace,
             deadline: Deadline::after(Duration::from_millis(command.budget_ms.into())),
         };
-        commands.execute(&caller, operation).instrument(span).await
+        commands.execute(&caller, operation).instrument(logged).await
     };
-    let (result, idempotent_replayed) = match done.await {
+    let done = done.await;
+    let code = done.as_ref().map_or_else(Fault::code, |_| Code::Ok);
+    metrics::command_done(name, code, began.elapsed());
+    span.set("rpc.response.status_code", code_name(code));
+    let (result, idempotent_replayed) = match done {
         Ok((result, replayed)) => (result, replayed),
         Err(fault) => (reply::Result::Fault(Status::from(fault).into()), false),
     };

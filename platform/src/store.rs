@@ -11,6 +11,7 @@ pub mod deposits;
 pub mod dispatches;
 pub mod durability;
 pub mod event_log;
+pub mod figures;
 pub mod known;
 pub mod limits;
 pub mod load;

@@ -157,10 +157,11 @@ impl Bank {
         self.counters.counts(&self.books, &self.notifier)
     }
 
-    /// Answers one message. May be cancelled at any time: what was decided by then stays decided and is written.
-    pub async fn answer(self: &Arc<Self>, body: &[u8]) -> Reply {
+    /// Answers one message, which belongs to the trace of the `traceparent` if it has one. May be cancelled at any time: what was
+    /// decided by then stays decided and is written.
+    pub async fn answer(self: &Arc<Self>, body: &[u8], traceparent: Option<&str>) -> Reply {
         let reply = match messages::read(body) {
-            Ok(message) => self.converse(&message).await.unwrap_or(Reply::Broken),
+            Ok(message) => self.converse(&message, traceparent).await.unwrap_or(Reply::Broken),
             Err(why) => Reply::Unreadable(why.0),
         };
         match &reply {
@@ -173,12 +174,16 @@ impl Bank {
         reply
     }
 
-    async fn converse(self: &Arc<Self>, message: &Inbound) -> Result<Reply, Broken> {
+    async fn converse(
+        self: &Arc<Self>,
+        message: &Inbound,
+        traceparent: Option<&str>,
+    ) -> Result<Reply, Broken> {
         let arrival = Arrival::now();
         self.counters.received(message);
-        self.books.note(Record::Received(Received::new(message, arrival.time)))?;
+        self.books.note(Record::Received(Received::new(message, arrival.time, traceparent)))?;
         let Chosen { behaviour, notices, before } = self.choose(message, arrival);
-        let told = self.notify(notices, message, arrival);
+        let told = self.notify(notices, message, arrival, traceparent);
         match behaviour {
             Behaviour::Silent => return Ok(Reply::Silence),
             Behaviour::DropBefore => return Ok(Reply::HangUp),

@@ -162,7 +162,8 @@ async fn message(
     if !bank.signatures().are_good(headers, &body) {
         return Err(Refused(StatusCode::UNAUTHORIZED, "the message is not signed as it must be".to_owned()));
     }
-    Ok(bank.answer(&body).await)
+    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    Ok(bank.answer(&body, traceparent).await)
 }
 
 /// Waits as long as the bank hangs; false if it is down. A listener that the bank shares cannot go down with it, and a

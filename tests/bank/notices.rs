@@ -82,10 +82,10 @@ impl Notifier {
     }
 
     /// Sends `xml`, which was planned, until it is taken (200) or refused (400 to 499), and returns that status.
-    pub async fn deliver(&self, xml: &str, signatures: &[String]) -> u16 {
+    pub async fn deliver(&self, xml: &str, signatures: &[String], traceparent: Option<&str>) -> u16 {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.try_once(xml, signatures).await {
+            match self.try_once(xml, signatures, traceparent).await {
                 Some(status @ (200 | 400..=499)) => {
                     self.open.fetch_sub(1, Ordering::Relaxed);
                     return status;
@@ -97,11 +97,13 @@ impl Notifier {
     }
 
     /// The status that one try was answered with; none if it was not answered.
-    async fn try_once(&self, xml: &str, signatures: &[String]) -> Option<u16> {
+    async fn try_once(&self, xml: &str, signatures: &[String], traceparent: Option<&str>) -> Option<u16> {
         let url = self.url.subscribe().wait_for(Option::is_some).await.ok()?.clone()?;
         let _place = self.places.acquire().await.ok()?;
         let request = self.client.post(url).header(CONTENT_TYPE, "application/xml; charset=utf-8");
         let request = signatures.iter().fold(request, |request, signed| request.header(SIGNATURE, signed));
+        let request =
+            traceparent.into_iter().fold(request, |request, own| request.header("traceparent", own));
         let Ok(response) = request.body(xml.to_owned()).send().await else {
             self.unreachable.fetch_add(1, Ordering::Relaxed);
             return None;

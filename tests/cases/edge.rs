@@ -26,6 +26,8 @@ mod keys;
 mod load;
 #[path = "edge/logs.rs"]
 mod logs;
+#[path = "edge/metrics.rs"]
+mod metrics;
 #[path = "edge/notices.rs"]
 mod notices;
 #[path = "edge/offline.rs"]
@@ -52,6 +54,8 @@ mod tcp;
 mod tls;
 #[path = "edge/tokens.rs"]
 mod tokens;
+#[path = "edge/traces.rs"]
+mod traces;
 #[path = "edge/under_way.rs"]
 mod under_way;
 #[path = "edge/watches.rs"]

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, Table, TableStyle, presets};
 use gateway::participant::KeyHasher;
 use harness::{
     BenchError,
+    collector::Collector,
     figure::{Figure, number},
     load::{Load, Plan, Spread},
     machine::Machine,
@@ -60,10 +61,13 @@ enum Variant {
     Plaintext,
     Unsealed,
     Tokens,
+    Unmeasured,
+    Traced,
 }
 
 impl Variant {
-    const ALL: [Self; 4] = [Self::AsItIs, Self::Plaintext, Self::Unsealed, Self::Tokens];
+    const ALL: [Self; 6] =
+        [Self::AsItIs, Self::Plaintext, Self::Unsealed, Self::Tokens, Self::Unmeasured, Self::Traced];
 
     fn key(self) -> &'static str {
         match self {
@@ -71,6 +75,8 @@ impl Variant {
             Self::Plaintext => "plaintext",
             Self::Unsealed => "unsealed",
             Self::Tokens => "tokens",
+            Self::Unmeasured => "unmeasured",
+            Self::Traced => "traced",
         }
     }
 
@@ -80,6 +86,8 @@ impl Variant {
             Self::Plaintext => "without TLS",
             Self::Unsealed => "without sealing",
             Self::Tokens => "tokens (ES256) for API keys",
+            Self::Unmeasured => "without metrics",
+            Self::Traced => "with a collector of 1 % of traces",
         }
     }
 }
@@ -110,7 +118,14 @@ impl Side {
         {
             flags.push((Service::Gateway, format!("--jwt-{flag}={value}")));
         }
+        if variant == Variant::Traced {
+            let url = Collector::start().await?.url();
+            for service in [Service::Gateway, Service::Platform, Service::Channel] {
+                flags.push((service, format!("--otlp-endpoint={url}")));
+            }
+        }
         let system = System::start(Setup {
+            is_measured: variant != Variant::Unmeasured,
             times: TIMES,
             database_settings: DATABASE_SETTINGS.map(str::to_owned).to_vec(),
             flags,
@@ -181,7 +196,7 @@ impl Side {
 /// When the bench itself fails, or the books do not add up.
 pub async fn run(args: &Args) -> Result<(), BenchError> {
     let style = ProgressStyle::with_template("  {bar:30} {pos}/{len}  {msg}  {elapsed}")?;
-    let bar = ProgressBar::new(u64::from(args.rounds) * 4).with_style(style);
+    let bar = ProgressBar::new(u64::from(args.rounds) * u64::try_from(Variant::ALL.len())?).with_style(style);
     bar.enable_steady_tick(Duration::from_secs(1));
     let mut sides = Vec::new();
     for variant in Variant::ALL {

@@ -25,6 +25,7 @@ use crate::{
     detour::{Detours, Link},
     postgres::Postgres,
     process::Process,
+    scrape::Scrape,
 };
 use banks::own_address_file;
 
@@ -71,6 +72,8 @@ pub struct Setup {
     pub features: Vec<&'static str>,
     /// Whether nothing is encrypted, to see what that would save.
     pub is_plaintext: bool,
+    /// Whether services have admin servers, and so measure what they do.
+    pub is_measured: bool,
     /// Where calls between the parts are led; nowhere else if there are none.
     pub detours: Option<Arc<dyn Detours>>,
 }
@@ -94,6 +97,7 @@ impl Setup {
             database_settings: vec!["shared_buffers=256MB".to_owned()],
             features: Vec::new(),
             is_plaintext: false,
+            is_measured: true,
             detours: None,
         }
     }
@@ -207,6 +211,31 @@ impl System {
 
     fn address_file(&self, service: Service) -> PathBuf {
         self.setup.folder.join(format!("{}.address", service.name()))
+    }
+
+    fn admin_address_file(&self, service: Service) -> PathBuf {
+        self.setup.folder.join(format!("{}.admin-address", service.name()))
+    }
+
+    /// What a service's admin server answers to `GET` of this path: the status, and the text.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn admin(&self, service: Service, path: &str) -> Result<(u16, String), BenchError> {
+        let address = fs::read_to_string(self.admin_address_file(service))?;
+        let answer = reqwest::get(format!("http://{}{path}", address.trim())).await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// What a service says of itself now.
+    ///
+    /// # Errors
+    /// When it says nothing, or what is no metrics.
+    pub async fn metrics(&self, service: Service) -> Result<Scrape, BenchError> {
+        match self.admin(service, "/metrics").await? {
+            (200, text) => Scrape::read(&text),
+            (status, text) => Err(format!("{}: {status}: {text}", service.name()).into()),
+        }
     }
 
     /// Where the caller on `link` calls, to reach `address`.

@@ -2,10 +2,12 @@
 
 use std::{net::SocketAddr, time::Instant};
 
+use common::trace::TraceParent;
 use proto::channel::NoticeReceipt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     task::JoinHandle,
+    time::sleep,
 };
 
 use super::*;

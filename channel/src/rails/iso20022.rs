@@ -18,7 +18,7 @@ mod xml;
 
 use std::time::Duration;
 
-use common::{clock::Clock, planted};
+use common::{clock::Clock, planted, trace::TraceParent};
 use proto::channel::{Rejected, outcome::Verdict};
 use uuid::Uuid;
 
@@ -68,9 +68,10 @@ impl Iso20022 {
             }
         };
         let copy = planted::is("M22").then(|| document.clone());
-        let mut answered = self.ask(document).await;
+        let trace = instruction.trace();
+        let mut answered = self.ask(document, trace).await;
         if let (Err(_), Some(copy)) = (&answered, copy) {
-            answered = self.ask(copy).await;
+            answered = self.ask(copy, trace).await;
         }
         match answered {
             Ok(answer) => {
@@ -85,34 +86,30 @@ impl Iso20022 {
         let now = self.clock.now();
         let (id, uetr) = (Uuid::new_v4().simple().to_string(), Uuid::new_v4().to_string());
         let enquiry = Enquiry::about_nothing(&id, &uetr, now);
-        match self.ask(pacs028::document(&enquiry, &self.correspondents, now)).await {
+        let document = pacs028::document(&enquiry, &self.correspondents, now);
+        match self.ask(document, TraceParent::unsampled()).await {
             Ok(_) => Contact::Answered,
             Err(no_answer) => contact(&no_answer),
         }
     }
 
-    async fn ask(&self, document: String) -> Result<Answer, NoAnswer> {
-        let body = self.client.post(document).await?;
+    async fn ask(&self, document: String, trace: TraceParent) -> Result<Answer, NoAnswer> {
+        let body = self.client.post(document, trace).await?;
         Answer::read(&body).map_err(NoAnswer::Unreadable)
     }
 }
 
 fn without_answer(no_answer: &NoAnswer) -> Verdict {
-    let reason = match no_answer {
-        NoAnswer::Unreachable(_) => return not_sent("BANK_UNREACHABLE", no_answer.to_string()),
-        NoAnswer::Crowded => return not_sent("BANK_BUSY", no_answer.to_string()),
-        NoAnswer::TimedOut(_) => "ANSWER_TIMED_OUT",
-        NoAnswer::Broken(_) | NoAnswer::BrokenBesides(_) => "CONNECTION_BROKEN",
+    match no_answer {
+        NoAnswer::Unreachable(_) | NoAnswer::Crowded | NoAnswer::NotSigned => {
+            not_sent(no_answer.reason(), no_answer.to_string())
+        }
         NoAnswer::Status(status) if planted::is("X8") => {
             let (iso_code, text) = ("MS03".to_owned(), format!("HTTP status {status}"));
-            return Verdict::Rejected(Rejected { iso_code, text, ..Rejected::default() });
+            Verdict::Rejected(Rejected { iso_code, text, ..Rejected::default() })
         }
-        NoAnswer::Status(_) => "HTTP_STATUS",
-        NoAnswer::BadSignature(_) => "ANSWER_NOT_SIGNED",
-        NoAnswer::NotSigned => return not_sent("NOT_SIGNED", no_answer.to_string()),
-        NoAnswer::MediaType | NoAnswer::TooLong | NoAnswer::Unreadable(_) => "ANSWER_UNREADABLE",
-    };
-    unknown(reason, no_answer.to_string())
+        _ => unknown(no_answer.reason(), no_answer.to_string()),
+    }
 }
 
 fn contact(no_answer: &NoAnswer) -> Contact {

@@ -1,10 +1,16 @@
 //! The asking half: keeps the stream open, matches answers to questions, and says what a broken stream means for each.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
+
+use super::measured::Measures;
 
 /// How many questions one message carries at most.
 const MAX_ITEMS_PER_MESSAGE: usize = 256;
@@ -38,18 +44,22 @@ pub trait Hop: Send + 'static {
 }
 
 /// A question, and where its answer is to go; nowhere for what is not answered.
-type Asked<H> = (<H as Hop>::Question, Option<oneshot::Sender<<H as Hop>::Answer>>);
+type Asked<H> = (<H as Hop>::Question, Option<Waiting<H>>);
+
+/// Who waits for an answer, and since when.
+type Waiting<H> = (oneshot::Sender<<H as Hop>::Answer>, Instant);
 
 /// Asks over a hop. Clones share the stream.
 #[derive(Debug)]
 pub struct Asker<H: Hop> {
     queue: mpsc::Sender<Asked<H>>,
     open: watch::Receiver<bool>,
+    measures: Measures,
 }
 
 impl<H: Hop> Clone for Asker<H> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), open: self.open.clone() }
+        Self { queue: self.queue.clone(), open: self.open.clone(), measures: self.measures.clone() }
     }
 }
 
@@ -75,11 +85,8 @@ impl<H: Hop> Asker<H> {
         &self,
         question: H::Question,
     ) -> Result<impl Future<Output = Result<H::Answer, Lost>> + Send + use<H>, NotAsked> {
-        if !*self.open.borrow() {
-            return Err(NotAsked::Disconnected);
-        }
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send((question, Some(answer))).map_err(|_| NotAsked::Full)?;
+        self.hand_over(question, Some((answer, Instant::now())))?;
         Ok(async move { answered.await.map_err(|_| Lost) })
     }
 
@@ -88,10 +95,15 @@ impl<H: Hop> Asker<H> {
     /// # Errors
     /// [`NotAsked`]; what was handed over may still get lost with the stream.
     pub fn tell(&self, question: H::Question) -> Result<(), NotAsked> {
-        if !*self.open.borrow() {
-            return Err(NotAsked::Disconnected);
-        }
-        self.queue.try_send((question, None)).map_err(|_| NotAsked::Full)
+        self.hand_over(question, None)
+    }
+
+    fn hand_over(&self, question: H::Question, asker: Option<Waiting<H>>) -> Result<(), NotAsked> {
+        let handed_over = match *self.open.borrow() {
+            true => self.queue.try_send((question, asker)).map_err(|_| NotAsked::Full),
+            false => Err(NotAsked::Disconnected),
+        };
+        handed_over.inspect_err(|_| self.measures.not_asked())
     }
 
     /// Whether the stream is open now.
@@ -111,8 +123,9 @@ impl<H: Hop> Asker<H> {
 pub fn ask<H: Hop>(name: &'static str, hop: H, max_waiting: usize) -> Asker<H> {
     let (queue, questions) = mpsc::channel(max_waiting);
     let (open, opened) = watch::channel(false);
-    tokio::spawn(keep_open(name, hop, questions, open));
-    Asker { queue, open: opened }
+    let measures = Measures::new(name, opened.clone());
+    tokio::spawn(keep_open(name, hop, questions, open, measures.clone()));
+    Asker { queue, open: opened, measures }
 }
 
 async fn keep_open<H: Hop>(
@@ -120,6 +133,7 @@ async fn keep_open<H: Hop>(
     mut hop: H,
     mut questions: mpsc::Receiver<Asked<H>>,
     open: watch::Sender<bool>,
+    measures: Measures,
 ) {
     let mut pause = FIRST_RECONNECT_PAUSE;
     while !questions.is_closed() {
@@ -129,7 +143,7 @@ async fn keep_open<H: Hop>(
                 pause = FIRST_RECONNECT_PAUSE;
                 open.send_replace(true);
                 tracing::info!(to = name, "stream open");
-                let end = converse(&mut hop, &mut questions, outgoing, incoming).await;
+                let end = converse(&mut hop, &mut questions, outgoing, incoming, &measures).await;
                 open.send_replace(false);
                 tracing::warn!(to = name, reason = %end, "stream ended; opening it again");
             }
@@ -150,24 +164,25 @@ async fn converse<H: Hop>(
     questions: &mut mpsc::Receiver<Asked<H>>,
     outgoing: mpsc::Sender<H::Outgoing>,
     mut incoming: Streaming<H::Incoming>,
+    measures: &Measures,
 ) -> String {
-    let mut asked: HashMap<u64, oneshot::Sender<H::Answer>> = HashMap::new();
+    let mut asked: HashMap<u64, Waiting<H>> = HashMap::new();
     let mut next_number: u64 = 1;
     let mut batch = Vec::new();
-    loop {
+    let end = loop {
         tokio::select! {
             // A place in the outgoing queue first, so that questions gather while the network is busy.
             place = outgoing.reserve(), if !batch.is_empty() => {
-                let Ok(place) = place else { return "the other side stopped reading".to_owned() };
+                let Ok(place) = place else { break "the other side stopped reading".to_owned() };
                 while batch.len() < MAX_ITEMS_PER_MESSAGE
                     && let Ok(question) = questions.try_recv()
                 {
                     batch.push(question);
                 }
                 let mut numbered = Vec::with_capacity(batch.len());
-                for (question, answer) in batch.drain(..) {
-                    if let Some(answer) = answer {
-                        asked.insert(next_number, answer);
+                for (question, asker) in batch.drain(..) {
+                    if let Some(asker) = asker {
+                        asked.insert(next_number, asker);
                     }
                     numbered.push((next_number, question));
                     next_number += 1;
@@ -176,20 +191,23 @@ async fn converse<H: Hop>(
             }
             question = questions.recv(), if batch.is_empty() => match question {
                 Some(question) => batch.push(question),
-                None => return "nobody asks any more".to_owned(),
+                None => break "nobody asks any more".to_owned(),
             },
             message = incoming.message() => match message {
                 Ok(Some(message)) => {
                     for (number, answer) in hop.unpack(message) {
-                        if let Some(asker) = asked.remove(&number) {
+                        if let Some((asker, since)) = asked.remove(&number) {
+                            measures.answered(since.elapsed().as_secs_f64());
                             // An asker who stopped waiting misses nothing.
                             let _ = asker.send(answer);
                         }
                     }
                 }
-                Ok(None) => return "closed by the other side".to_owned(),
-                Err(status) => return status.message().to_owned(),
+                Ok(None) => break "closed by the other side".to_owned(),
+                Err(status) => break status.message().to_owned(),
             },
         }
-    }
+    };
+    measures.lost(asked.len());
+    end
 }

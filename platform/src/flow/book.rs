@@ -11,7 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{clock::Clock, crash_point, fault::Fault, planted, trace::TraceParent};
+use common::{
+    clock::Clock,
+    crash_point,
+    fault::Fault,
+    planted,
+    trace::{Span, SpanKind, TraceParent},
+};
 use sqlx::{Connection, PgConnection};
 use tokio::{
     sync::{Mutex, Notify, mpsc, oneshot},
@@ -21,15 +27,16 @@ use tokio::{
 use super::pace::Pace;
 use crate::{
     domain::{
-        ledger::{self, Command, Outcome},
+        ledger::{self, Command, Outcome, Writes},
         payment::{State, Submission},
     },
     gate::Place,
+    metrics,
     store::{
         Store, StoreError,
         known::KnownAccounts,
         load::{self, Loaded, View},
-        save,
+        save::{self, Traces},
     },
 };
 
@@ -56,6 +63,8 @@ pub struct Book {
 struct Job {
     command: Command,
     context: Context,
+    /// From when it waits to when its sender hears.
+    span: Span,
     outcome: oneshot::Sender<Result<Outcome, NotWritten>>,
 }
 
@@ -159,7 +168,12 @@ impl Book {
 
     /// Whether a new command would be written soon. What goes on with work that was begun needs not ask.
     pub fn has_room(&self) -> bool {
-        self.queue.max_capacity() - self.queue.capacity() < self.pace.room()
+        self.waiting() < self.pace.room()
+    }
+
+    /// Commands that wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Has a command carried out. Dropping the future does not take the command back.
@@ -168,10 +182,26 @@ impl Book {
     /// See [`NotWritten`].
     pub async fn write(&self, command: Command, context: impl Into<Context>) -> Result<Outcome, NotWritten> {
         let (outcome, written) = oneshot::channel();
-        let job = Job { command, context: context.into(), outcome };
+        let context = context.into();
+        let span = context.trace.span("ledger.write", SpanKind::Internal);
+        let job = Job { command, context, span, outcome };
         self.queue.try_send(job).map_err(|_| NotWritten::Overloaded)?;
         written.await.unwrap_or(Err(NotWritten::Unavailable))
     }
+}
+
+/// The sampled traces of the payments in a batch, which go on where others take the work over.
+fn traces(jobs: &[Job]) -> Traces {
+    let sampled = jobs.iter().filter(|job| job.context.trace.is_sampled());
+    sampled.filter_map(|job| Some((job.command.payment()?, job.context.trace.to_string()))).collect()
+}
+
+/// A span of what is done for all of a batch at once, linked with those of its members.
+fn batch_span(jobs: &mut [Job]) -> Option<Span> {
+    let mut batch = Span::of_many("ledger.batch", jobs.iter().map(|job| job.span.context()))?;
+    batch.set("rialto.ledger.batch.size", i64::try_from(jobs.len()).unwrap_or(i64::MAX));
+    jobs.iter_mut().for_each(|job| job.span.link(batch.context()));
+    Some(batch)
 }
 
 struct Writer {
@@ -202,14 +232,16 @@ impl Writer {
 
     /// Commits a batch, in as many transactions as the rules want; one that the database refuses is split, so that a bad
     /// command harms nobody but its sender.
-    async fn commit(&mut self, jobs: Vec<Job>) {
+    async fn commit(&mut self, mut jobs: Vec<Job>) {
+        let traces = traces(&jobs);
+        let batch_span = batch_span(&mut jobs);
         let (commands, askers): (Vec<_>, Vec<_>) =
-            jobs.into_iter().map(|job| (job.command, (job.context, job.outcome))).unzip();
+            jobs.into_iter().map(|job| (job.command, (job.context, job.outcome, job.span))).unzip();
         let (mut waiting, mut askers) = (commands.as_slice(), askers.into_iter());
         let mut max_batch = waiting.len();
         while !waiting.is_empty() {
             let batch = &waiting[..max_batch.min(waiting.len())];
-            let results = match self.commit_with_retries(batch).await {
+            let results = match self.commit_with_retries(batch, &traces).await {
                 Ok(mut outcomes) => {
                     if planted::is("X2") {
                         outcomes.reverse();
@@ -223,10 +255,12 @@ impl Writer {
                 Err(why) => vec![Err(why); batch.len()],
             };
             waiting = &waiting[results.len()..];
-            for (result, (context, asker)) in results.into_iter().zip(&mut askers) {
+            for (result, (context, asker, span)) in results.into_iter().zip(&mut askers) {
+                drop(span);
                 self.deliver(result, context, asker);
             }
         }
+        drop(batch_span);
     }
 
     fn deliver(
@@ -243,12 +277,20 @@ impl Writer {
         let _ = asker.send(result);
     }
 
-    async fn commit_with_retries(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, NotWritten> {
+    async fn commit_with_retries(
+        &mut self,
+        commands: &[Command],
+        traces: &Traces,
+    ) -> Result<Vec<Outcome>, NotWritten> {
         let (mut failed, mut lost_races) = (0, 0);
         let mut view = self.first_view(commands);
+        let began = Instant::now();
         while failed < MAX_TRIES {
-            let error = match timeout(LONGEST_TRY, self.try_commit(commands, view)).await {
-                Ok(Ok(Some(outcomes))) => return Ok(outcomes),
+            let error = match timeout(LONGEST_TRY, self.try_commit(commands, view, traces)).await {
+                Ok(Ok(Some(outcomes))) => {
+                    metrics::batch_done(commands.len(), began.elapsed());
+                    return Ok(outcomes);
+                }
                 Ok(Ok(None)) => {
                     view = View::Read;
                     continue;
@@ -257,6 +299,7 @@ impl Writer {
                 Err(_) => sqlx::Error::from(std::io::Error::from(std::io::ErrorKind::TimedOut)).into(),
             };
             self.known = KnownAccounts::default();
+            metrics::batch_repeated(error.is_refused());
             let refused = view;
             view = if refused == View::Known && error.is_refused() { View::Read } else { View::Locked };
             if refused != View::Locked && error.is_refused() {
@@ -297,6 +340,7 @@ impl Writer {
         &mut self,
         commands: &[Command],
         view: View,
+        traces: &Traces,
     ) -> Result<Option<Vec<Outcome>>, StoreError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
@@ -313,8 +357,8 @@ impl Writer {
             }
             if !writes.is_empty() {
                 before_commit(&self.submissions, &outcomes).await;
-                after_commit(save::at_once(connection, &writes, &guards, &keys.current()).await)?;
-                self.known.follow(&writes);
+                after_commit(save::at_once(connection, &writes, &guards, &keys.current(), traces).await)?;
+                self.written(&writes);
             }
             return Ok(Some(outcomes));
         }
@@ -324,12 +368,18 @@ impl Writer {
         if writes.is_empty() {
             transaction.rollback().await?;
         } else {
-            save::writes(&mut transaction, &writes, &keys.current()).await?;
+            save::writes(&mut transaction, &writes, &keys.current(), traces).await?;
             before_commit(&self.submissions, &outcomes).await;
             after_commit(transaction.commit().await.map_err(StoreError::from))?;
-            self.known.follow(&writes);
+            self.written(&writes);
         }
         Ok(Some(outcomes))
+    }
+
+    /// These writes are committed.
+    fn written(&mut self, writes: &Writes) {
+        self.known.follow(writes);
+        metrics::written(writes);
     }
 }
 
@@ -361,7 +411,7 @@ fn after_commit(committed: Result<(), StoreError>) -> Result<(), StoreError> {
 async fn send_early(submissions: &mpsc::UnboundedSender<ToSend>, outcomes: &[Outcome]) {
     for outcome in outcomes {
         if let Outcome::Submitted(submission) = outcome {
-            drop(submissions.send((submission.as_ref().clone(), TraceParent::new_root().into())));
+            drop(submissions.send((submission.as_ref().clone(), TraceParent::unsampled().into())));
         }
     }
     // Otherwise the runtime would begin to send only when this task waits for the COMMIT.

@@ -84,7 +84,7 @@ impl Flow {
         let due = self.store.deposits_past_their_time(self.clock.now(), MAX_AT_ONCE).await?;
         let count = due.len();
         for deposit in due {
-            self.book.write(self.decision_on(deposit, Ruling::Lapse), TraceParent::new_root()).await?;
+            self.book.write(self.decision_on(deposit, Ruling::Lapse), TraceParent::unsampled()).await?;
         }
         Ok(count)
     }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use common::{crash_point, id::AlarmId, trace::TraceParent};
+use common::{
+    crash_point,
+    id::AlarmId,
+    trace::{Span, SpanKind, TraceParent},
+};
 use proto::{
     channel::{Notice, NoticeReceipt, NoticeResult, notice::Verdict},
     convert,
@@ -31,9 +35,10 @@ const NOT_RECORDED: Taken = (NoticeResult::Unspecified, "not on record yet");
 pub(super) async fn run(flow: Arc<Flow>, mut notices: mpsc::Receiver<Notice>) {
     while let Some(notice) = notices.recv().await {
         let noting = Arc::clone(&flow);
-        let trace = TraceParent::parse_or_new(&notice.traceparent);
-        let span = tracing::info_span!("notice", trace_id = %trace.trace_id(), bank = notice.bank_id);
-        let trace = trace.adopt(&span);
+        let mut span = Span::begin(&notice.traceparent, "notice", SpanKind::Server);
+        span.set("rialto.bank.id", notice.bank_id.clone());
+        let trace = span.context();
+        let logged = tracing::info_span!("notice", trace_id = %trace.trace_id(), bank = notice.bank_id);
         flow.settling.spawn(
             async move {
                 let notice_id = notice.notice_id;
@@ -45,8 +50,9 @@ pub(super) async fn run(flow: Arc<Flow>, mut notices: mpsc::Receiver<Notice>) {
                 let receipt = NoticeReceipt { notice_id, result: result.into(), detail: detail.to_owned() };
                 // Without a receipt the bank sends the notice again.
                 let _ = noting.channel.tell(ToChannel::Receipt(receipt));
+                drop(span);
             }
-            .instrument(span),
+            .instrument(logged),
         );
     }
 }

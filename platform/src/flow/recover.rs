@@ -6,7 +6,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::{crash_point, id::AlarmId, lifecycle::Lifecycle, planted, trace::TraceParent};
+use common::{
+    crash_point,
+    id::AlarmId,
+    lifecycle::Lifecycle,
+    planted,
+    trace::{Span, SpanKind, TraceParent},
+};
 use tracing::Instrument;
 
 use super::{Flow, book::Context, settle};
@@ -97,9 +103,12 @@ fn places(flow: &Flow, bank_id: Option<&str>, work: Work) -> Vec<Option<Place>> 
 /// Goes on with one piece of work, in a task of its own.
 fn go_on(flow: &Arc<Flow>, claimed: Claimed, work: Work, place: Option<Place>) {
     let recovering = Arc::clone(flow);
-    let trace = TraceParent::new_root();
-    let span = settle::span(&claimed.payment, trace);
-    let trace = trace.adopt(&span);
+    let traceparent = claimed.traceparent.as_deref().unwrap_or_default();
+    let span = Span::begin(traceparent, "recover", SpanKind::Consumer);
+    let mut span = settle::described(span, &claimed.payment);
+    span.set("rialto.queue.work", work.name());
+    let trace = span.context();
+    let logged = settle::log_span(&claimed.payment, trace);
     flow.settling.spawn(
         async move {
             let Claimed { lease, .. } = claimed;
@@ -118,8 +127,9 @@ fn go_on(flow: &Arc<Flow>, claimed: Claimed, work: Work, place: Option<Place>) {
                 Work::Expire => recovering.expire(claimed, trace).await,
                 Work::Enquire => recovering.ask_again(claimed, trace).await,
             }
+            drop(span);
         }
-        .instrument(span),
+        .instrument(logged),
     );
 }
 

@@ -9,7 +9,7 @@ use common::lifecycle::Lifecycle;
 
 use super::Flow;
 use crate::{
-    audit,
+    audit, metrics,
     store::{Store, StoreError},
 };
 
@@ -21,8 +21,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Seals what is older than `lag`, round by round, until the lifecycle drains.
 pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle, lag: Duration) {
     while !lifecycle.is_draining() {
-        if let Err(error) = round(&flow.store, lag, || !lifecycle.is_draining()).await {
-            tracing::warn!(%error, "cannot seal the audit log; trying again later");
+        match round(&flow.store, lag, || !lifecycle.is_draining()).await {
+            Ok(_) => metrics::sealed(),
+            Err(error) => tracing::warn!(%error, "cannot seal the audit log; trying again later"),
         }
         tokio::select! {
             () = tokio::time::sleep(SEAL_EVERY.min(lag)) => {}

@@ -9,7 +9,7 @@ use common::{
     crash_point,
     id::{AlarmId, PaymentId},
     planted,
-    trace::TraceParent,
+    trace::{Span, SpanKind, TraceParent},
 };
 use proto::channel::{self, StatusEnquiry, instruction::Message, outcome::Verdict};
 use tokio::{sync::mpsc, time::Instant};
@@ -75,22 +75,32 @@ enum Heard {
 pub(super) async fn run(flow: Arc<Flow>, mut submissions: mpsc::UnboundedReceiver<ToSend>) {
     while let Some((submission, context)) = submissions.recv().await {
         let settling = Arc::clone(&flow);
-        let span = span(&submission.payment, context.trace);
-        let trace = context.trace.adopt(&span);
+        let span = described(context.trace.span("settle", SpanKind::Internal), &submission.payment);
+        let trace = span.context();
+        let logged = log_span(&submission.payment, trace);
         flow.settling.spawn(
             async move {
                 let evidence = settling.send(&submission, Sent::Never, trace).await;
                 crash_point::here("settle.after_send");
                 settling.conclude(&submission.payment, Some(submission.lease), evidence, trace).await;
-                drop(context.place);
+                drop((context.place, span));
             }
-            .instrument(span),
+            .instrument(logged),
         );
     }
 }
 
-/// The span of the work on a payment: the log's lines in it carry trace and payment.
-pub(super) fn span(payment: &Payment, trace: TraceParent) -> tracing::Span {
+/// The span with what it works on.
+pub(super) fn described(mut span: Span, payment: &Payment) -> Span {
+    if span.is_recording() {
+        span.set("rialto.payment.id", payment.id.to_string());
+        span.set("rialto.bank.id", payment.bank_id.clone().unwrap_or_default());
+    }
+    span
+}
+
+/// What the log's lines about the work on a payment carry.
+pub(super) fn log_span(payment: &Payment, trace: TraceParent) -> tracing::Span {
     let bank = payment.bank_id.as_deref().unwrap_or_default();
     tracing::info_span!("settle", trace_id = %trace.trace_id(), payment = %payment.id, bank)
 }

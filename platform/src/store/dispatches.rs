@@ -32,10 +32,10 @@ const CLAIM: &str = const_format::concatcp!(
          SELECT payment_id FROM dispatches WHERE bank_id = $1 AND work = $2::work AND due_at <= statement_timestamp() \
          ORDER BY due_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED)) \
          AND due_at <= clock_timestamp() \
-       RETURNING payment_id, token, tries, fruitless) \
+       RETURNING payment_id, token, tries, fruitless, traceparent) \
      SELECT ",
     payments::COLUMNS,
-    ", c.token, c.tries, c.fruitless, t.attempt, t.created_at AS accept_time, t.valid_until, a.personal AS debtor, \
+    ", c.token, c.tries, c.fruitless, c.traceparent, t.attempt, t.created_at AS accept_time, t.valid_until, a.personal AS debtor, \
        o.id AS o_id, o.uetr AS o_uetr, o.personal AS o_personal, \
        o.amount AS o_amount, o.currency AS o_currency, ot.attempt AS o_attempt, ot.created_at AS o_accept_time, \
        ot.valid_until AS o_valid_until \
@@ -57,6 +57,8 @@ pub struct Claimed {
     pub lease: Lease,
     /// Its newest attempt with all that is to be said of it; none for a payment that nothing was sent of.
     pub submission: Option<Submission>,
+    /// The trace that it entered the queue in, if that is sampled.
+    pub traceparent: Option<String>,
 }
 
 impl Store {
@@ -139,13 +141,15 @@ impl Store {
                DELETE FROM first_leases WHERE ctid = ANY(ARRAY( \
                  SELECT ctid FROM first_leases WHERE ends_at <= statement_timestamp() \
                  ORDER BY ends_at LIMIT $1 FOR UPDATE SKIP LOCKED)) \
-               RETURNING payments \
+               RETURNING payments, traces \
              ), unfinished AS ( \
                SELECT id, bank_id FROM payments WHERE id = ANY(ARRAY(SELECT unnest(payments) FROM ended)) \
                  AND state = 'SUBMITTED' AND NOT is_queued ORDER BY id FOR NO KEY UPDATE \
              ), entered AS ( \
-               INSERT INTO dispatches (payment_id, bank_id, work, due_at) \
-               SELECT id, bank_id, 'ENQUIRE', clock_timestamp() FROM unfinished RETURNING payment_id \
+               INSERT INTO dispatches (payment_id, bank_id, work, due_at, traceparent) \
+               SELECT id, bank_id, 'ENQUIRE', clock_timestamp(), \
+                 (SELECT e.traces ->> u.id::text FROM ended e WHERE u.id = ANY(e.payments) AND e.traces IS NOT NULL LIMIT 1) \
+               FROM unfinished u RETURNING payment_id \
              ), marked AS ( \
                UPDATE payments SET is_queued = true WHERE id = ANY(ARRAY(SELECT payment_id FROM entered)) \
              ) SELECT count(*) FROM ended";
@@ -175,7 +179,7 @@ fn claimed(row: &PgRow, keys: &Keyring) -> Result<Claimed, StoreError> {
             })
         }
     };
-    Ok(Claimed { payment, lease, submission })
+    Ok(Claimed { payment, lease, submission, traceparent: row.try_get("traceparent")? })
 }
 
 fn attempt(row: &PgRow, columns: [&str; 3]) -> Result<Option<Attempt>, StoreError> {

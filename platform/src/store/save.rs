@@ -13,10 +13,16 @@
 mod parts;
 mod statement;
 
+use std::collections::HashMap;
+
+use common::id::PaymentId;
 use sqlx::{Connection, PgConnection};
 
 use super::{StoreError, alarms, load::Guards, refunds, resolutions};
 use crate::{domain::ledger::Writes, encryption::Keyring};
+
+/// The traces of payments, as `traceparent`s, that whoever takes up their work goes on with.
+pub type Traces = HashMap<PaymentId, String>;
 
 /// Saves `writes` as a transaction of its own, if what they follow from is still so.
 ///
@@ -27,12 +33,13 @@ pub async fn at_once(
     writes: &Writes,
     guards: &Guards,
     keys: &Keyring,
+    traces: &Traces,
 ) -> Result<(), StoreError> {
     if writes.refunded.is_empty() && writes.proposals.is_empty() && writes.alarms.is_empty() {
-        return parts::of(writes, guards, keys)?.execute(connection).await;
+        return parts::of(writes, guards, keys, traces)?.execute(connection).await;
     }
     let mut transaction = connection.begin().await?;
-    save(&mut transaction, writes, guards, keys).await?;
+    save(&mut transaction, writes, guards, keys, traces).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -44,8 +51,9 @@ pub async fn writes(
     connection: &mut PgConnection,
     writes: &Writes,
     keys: &Keyring,
+    traces: &Traces,
 ) -> Result<(), StoreError> {
-    save(connection, writes, &Guards::default(), keys).await
+    save(connection, writes, &Guards::default(), keys, traces).await
 }
 
 async fn save(
@@ -53,8 +61,9 @@ async fn save(
     writes: &Writes,
     guards: &Guards,
     keys: &Keyring,
+    traces: &Traces,
 ) -> Result<(), StoreError> {
-    parts::of(writes, guards, keys)?.execute(&mut *connection).await?;
+    parts::of(writes, guards, keys, traces)?.execute(&mut *connection).await?;
     refunds::save(connection, &writes.refunded).await?;
     resolutions::save(connection, &writes.proposals).await?;
     resolutions::save_acts(connection, &writes.resolution_acts).await?;

@@ -55,11 +55,15 @@ pub struct Received {
     pub amount: Option<Amount>,
     /// When it had arrived.
     pub time: Stamp,
+    /// The `traceparent` that it came with, if its trace is sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<Box<str>>,
 }
 
 impl Received {
-    /// The record of `message`, which arrived at `time`.
-    pub fn new(message: &Inbound, time: Stamp) -> Self {
+    /// The record of `message`, which arrived at `time` with this `traceparent`.
+    pub fn new(message: &Inbound, time: Stamp, traceparent: Option<&str>) -> Self {
+        let traceparent = traceparent.filter(|own| own.ends_with("-01")).map(Box::from);
         match message {
             Inbound::Payment(payment) => Self {
                 message: pacs008::SHAPE.message.into(),
@@ -68,6 +72,7 @@ impl Received {
                 original_message_id: None,
                 amount: Some(payment.amount),
                 time,
+                traceparent,
             },
             Inbound::ReturnRequest(request) => Self {
                 message: crate::messages::camt056::SHAPE.message.into(),
@@ -76,6 +81,7 @@ impl Received {
                 original_message_id: None,
                 amount: Some(request.amount),
                 time,
+                traceparent,
             },
             Inbound::Enquiry(enquiry) => Self {
                 message: crate::messages::pacs028::SHAPE.message.into(),
@@ -84,6 +90,7 @@ impl Received {
                 original_message_id: Some(enquiry.original.message_id.clone()),
                 amount: None,
                 time,
+                traceparent,
             },
         }
     }

@@ -26,6 +26,8 @@ pub(super) type Told = Option<oneshot::Receiver<()>>;
 struct About {
     original: References,
     amount: Option<Amount>,
+    /// The trace of that message, which the notice belongs to as well.
+    traceparent: Option<Box<str>>,
 }
 
 impl Bank {
@@ -35,16 +37,15 @@ impl Bank {
         notices: Vec<Notice>,
         message: &Inbound,
         arrival: Arrival,
+        traceparent: Option<&str>,
     ) -> Told {
-        let about = match message {
-            Inbound::Payment(payment) => {
-                About { original: payment.references.clone(), amount: Some(payment.amount) }
-            }
-            Inbound::ReturnRequest(request) => {
-                About { original: request.original.clone(), amount: Some(request.original_amount) }
-            }
-            Inbound::Enquiry(enquiry) => About { original: enquiry.original.clone(), amount: None },
+        let traceparent = traceparent.map(Box::from);
+        let (original, amount) = match message {
+            Inbound::Payment(payment) => (payment.references.clone(), Some(payment.amount)),
+            Inbound::ReturnRequest(request) => (request.original.clone(), Some(request.original_amount)),
+            Inbound::Enquiry(enquiry) => (enquiry.original.clone(), None),
         };
+        let about = About { original, amount, traceparent };
         let last_before_answer = notices.iter().rposition(|notice| notice.before_answer);
         let (told, may_answer) = oneshot::channel();
         let bank = Arc::clone(self);
@@ -80,7 +81,9 @@ impl Bank {
         let mut copies = JoinSet::new();
         for _ in 0..notice.copies {
             let (bank, xml, signatures) = (Arc::clone(self), Arc::clone(&xml), Arc::clone(&signatures));
-            copies.spawn(async move { bank.notifier.deliver(&xml, &signatures).await });
+            let traceparent = about.traceparent.clone();
+            copies
+                .spawn(async move { bank.notifier.deliver(&xml, &signatures, traceparent.as_deref()).await });
         }
         while let Some(delivered) = copies.join_next().await {
             let Ok(http_status) = delivered else { continue };

@@ -55,7 +55,7 @@ const CANARIES: [&str; 7] =
     ["Kanariana", "Gelbvogel", "canary-remittance", "canary-label", "canary-e2e", "rk_", "Bearer"];
 
 #[test]
-fn no_name_account_number_or_key_is_in_any_log() {
+fn no_name_account_number_or_key_is_in_any_log_or_metric() {
     run_on_system(async |system| {
         let shop = shop(system);
         let own = harness::names::iban("NL", "RIAL0000031415");
@@ -98,6 +98,13 @@ fn no_name_account_number_or_key_is_in_any_log() {
             for canary in &canaries {
                 let line = log.lines().find(|line| line.contains(canary.as_str()));
                 assert_eq!(line, None, "{canary} in the log of {}", service.name());
+            }
+            let (_, metrics) = system.admin(service, "/metrics").await?;
+            assert!(metrics.len() > 1_000, "{} measures nothing", service.name());
+            // Names of participants stand in logs, and amounts and ids nowhere in metrics.
+            for canary in canaries.iter().map(String::as_str).chain(["demo-", "pay_", "acc_", "log-"]) {
+                let line = metrics.lines().find(|line| line.contains(canary));
+                assert_eq!(line, None, "{canary} in the metrics of {}", service.name());
             }
         }
         Ok(())

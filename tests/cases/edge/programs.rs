@@ -34,7 +34,7 @@ const PROGRAMS: [(&str, &[&str]); 5] = [
 ];
 
 /// What the help of each of the three services names.
-const OF_SERVICES: [&str; 11] = [
+const OF_SERVICES: [&str; 13] = [
     "RIALTO_LISTEN",
     "RIALTO_ADDRESS_FILE",
     "RIALTO_NO_REFLECTION",
@@ -46,6 +46,8 @@ const OF_SERVICES: [&str; 11] = [
     "RIALTO_LOG_FORMAT",
     "RIALTO_OTLP_ENDPOINT",
     "RIALTO_TRACES_PER_MILLE",
+    "RIALTO_ADMIN_LISTEN",
+    "RIALTO_ADMIN_ADDRESS_FILE",
 ];
 
 #[test]

@@ -7,7 +7,7 @@ use harness::postgres::own_folder;
 use crate::bench::{Done, finish, program, run};
 
 /// Settings of every service, each wrong.
-const WRONG: [(&str, &str); 9] = [
+const WRONG: [(&str, &str); 10] = [
     ("--listen", "localhost"),
     ("--drain-timeout", "5"),
     ("--max-connections", "0"),
@@ -17,6 +17,7 @@ const WRONG: [(&str, &str); 9] = [
     ("--log-format", "xml"),
     ("--otlp-endpoint", "127.0.0.1:4317"),
     ("--traces-per-mille", "1001"),
+    ("--admin-listen", "here"),
 ];
 
 fn refused(command: Command, flags: &[&str]) -> Done {

@@ -297,7 +297,7 @@ async fn nothing_comes_to_be_below_what_is_sealed() {
     tokio::time::sleep(Duration::from_millis(2)).await;
     world.limit(world.alice, LimitRules::default()).await;
     world.seal_all().await;
-    assert!(book.write(command(late), common::trace::TraceParent::new_root()).await.is_err());
+    assert!(book.write(command(late), common::trace::TraceParent::unsampled()).await.is_err());
     assert_eq!(number(&world.options, "SELECT count(*) FROM payments").await, 0);
     write(&book, command(world.pay_bank("in time", 10))).await;
     let mut connection = connect(&world.options).await;

@@ -11,7 +11,7 @@ use platform::{
     store::{
         known::KnownAccounts,
         load::{self, Guards, View},
-        save,
+        save::{self, Traces},
     },
 };
 
@@ -35,9 +35,9 @@ async fn what_was_decided_on_a_step_that_is_over_is_not_written() {
         let loaded = load::snapshot(keys, &mut connection, commands, View::Read, &mut known).await.unwrap();
         decided.push(decide(loaded.snapshot, commands, world.clock.now()).1);
     }
-    let (guards, keys) = (Guards::default(), world.store.keys().current());
-    save::at_once(&mut connection, &decided[0], &guards, &keys).await.unwrap();
-    let late = save::at_once(&mut connection, &decided[1], &guards, &keys).await.unwrap_err();
+    let (guards, keys, traces) = (Guards::default(), world.store.keys().current(), Traces::new());
+    save::at_once(&mut connection, &decided[0], &guards, &keys, &traces).await.unwrap();
+    let late = save::at_once(&mut connection, &decided[1], &guards, &keys, &traces).await.unwrap_err();
     assert!(late.is_lost_race() && late.to_string().contains("changed_payments"), "{late}");
     assert_eq!(
         number(&world.options, "SELECT captured FROM payments WHERE kind = 'AUTHORIZATION'").await,

@@ -32,7 +32,7 @@ use platform::{
         acts::By,
         known::KnownAccounts,
         load::{self, View},
-        save,
+        save::{self, Traces},
     },
     trial_balance::TrialBalance,
 };
@@ -109,7 +109,9 @@ impl Ledger {
                     .await
                     .unwrap();
             let (decided, writes) = decide(loaded.snapshot, waiting, self.clock.now());
-            save::writes(&mut transaction, &writes, &self.store.keys().current()).await.unwrap();
+            save::writes(&mut transaction, &writes, &self.store.keys().current(), &Traces::new())
+                .await
+                .unwrap();
             transaction.commit().await.unwrap();
             outcomes.extend(decided);
         }

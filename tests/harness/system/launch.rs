@@ -26,6 +26,11 @@ impl System {
             (_, None) => "127.0.0.1:0",
         };
         command.args(["--listen", listen]).arg("--address-file").arg(&address_file);
+        if self.setup.is_measured && service != Service::Bank {
+            let admin = self.admin_address_file(service);
+            let _ = fs::remove_file(&admin);
+            command.args(["--admin-listen", "127.0.0.1:0"]).arg("--admin-address-file").arg(admin);
+        }
         match service {
             Service::Bank => {
                 fs::write(folder.join("banks.toml"), banks_file(&self.setup, &self.certificates))?;

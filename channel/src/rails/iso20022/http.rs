@@ -9,11 +9,14 @@ mod http2;
 
 use std::time::Duration;
 
-use common::planted;
+use common::{
+    planted,
+    trace::{Span, SpanKind, TraceParent},
+};
 use hyper::{
     Method, Request, Response, StatusCode, Uri,
     body::Bytes,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 
 use super::{
@@ -24,10 +27,14 @@ use crate::directory::entry::{Access, HttpVersion};
 use dial::Dialer;
 use http1::Http1;
 use http2::Http2;
+use url::Url;
 
 /// Shorter than servers commonly keep an idle connection (5 s and more), so that a bank rarely closes one at the moment
 /// it is used again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Where a message is in its trace (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -67,10 +74,27 @@ pub(super) enum NoAnswer {
     Unreadable(Unreadable),
 }
 
+impl NoAnswer {
+    /// The reason, for programs.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "BANK_UNREACHABLE",
+            Self::Crowded => "BANK_BUSY",
+            Self::NotSigned => "NOT_SIGNED",
+            Self::TimedOut(_) => "ANSWER_TIMED_OUT",
+            Self::Broken(_) | Self::BrokenBesides(_) => "CONNECTION_BROKEN",
+            Self::Status(_) => "HTTP_STATUS",
+            Self::BadSignature(_) => "ANSWER_NOT_SIGNED",
+            Self::MediaType | Self::TooLong | Self::Unreadable(_) => "ANSWER_UNREADABLE",
+        }
+    }
+}
+
 /// The way to one bank, with connections of its own.
 #[derive(Debug)]
 pub(super) struct BankClient {
     way: Way,
+    address: Url,
     signer: Option<Signer>,
     verifier: Option<Verifier>,
     answer_timeout: Duration,
@@ -99,20 +123,45 @@ impl BankClient {
         };
         let signer = access.trust.sign_key.clone().map(Signer::new).transpose()?;
         let verifier = access.trust.verify_keys.clone().map(Verifier::new).transpose()?;
-        Ok(Self { way, signer, verifier, answer_timeout })
+        Ok(Self { way, address: access.address.clone(), signer, verifier, answer_timeout })
     }
 
     /// Sends a document, signed where it is to be, and returns the body of the answer if that is signed where it is to be.
-    pub(super) async fn post(&self, document: String) -> Result<Vec<u8>, NoAnswer> {
+    pub(super) async fn post(&self, document: String, trace: TraceParent) -> Result<Vec<u8>, NoAnswer> {
+        let mut span = trace.span("POST", SpanKind::Client);
+        let answered = self.send(document, span.context()).await;
+        if span.is_recording() {
+            self.describe(&mut span, &answered);
+        }
+        answered
+    }
+
+    /// Says of a span what OpenTelemetry's semantic conventions ask of HTTP clients.
+    fn describe(&self, span: &mut Span, answered: &Result<Vec<u8>, NoAnswer>) {
+        span.set("http.request.method", "POST");
+        span.set("server.address", self.address.host_str().unwrap_or_default().to_owned());
+        span.set("server.port", i64::from(self.address.port_or_known_default().unwrap_or_default()));
+        match answered {
+            Ok(_) => span.set("http.response.status_code", 200),
+            Err(NoAnswer::Status(status)) => {
+                span.set("http.response.status_code", i64::from(*status));
+                span.fail("HTTP_STATUS");
+            }
+            Err(no_answer) => span.fail(no_answer.reason()),
+        }
+    }
+
+    async fn send(&self, document: String, trace: TraceParent) -> Result<Vec<u8>, NoAnswer> {
         let document = Bytes::from(document);
         let signature = match &self.signer {
             Some(signer) => Some(signer.sign(&document).ok_or(NoAnswer::NotSigned)?),
             None => None,
         };
+        let own = Own { signature, traceparent: HeaderValue::try_from(trace.to_string()).ok() };
         let answer = async {
             match &self.way {
-                Way::Http1(way) => way.post(document, signature).await,
-                Way::Http2(way) => way.post(document, signature).await,
+                Way::Http1(way) => way.post(document, own).await,
+                Way::Http2(way) => way.post(document, own).await,
             }
         };
         match tokio::time::timeout(self.answer_timeout, answer).await {
@@ -131,16 +180,27 @@ impl BankClient {
     }
 }
 
+/// What each message has of its own in its head.
+#[derive(Clone, Debug)]
+struct Own {
+    signature: Option<HeaderValue>,
+    /// Where it is in its trace (W3C Trace Context).
+    traceparent: Option<HeaderValue>,
+}
+
 /// A request with what every message needs.
-fn post_to<B>(uri: &Uri, body: B, signature: Option<HeaderValue>) -> Request<B> {
+fn post_to<B>(uri: &Uri, body: B, own: Own) -> Request<B> {
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri.clone();
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/xml"));
-    if let Some(signature) = signature {
+    if let Some(signature) = own.signature {
         headers.insert(jws::HEADER, signature);
+    }
+    if let Some(traceparent) = own.traceparent {
+        headers.insert(TRACEPARENT, traceparent);
     }
     request
 }

@@ -58,6 +58,16 @@ impl Command {
         }
     }
 
+    /// The payment that it makes or steps; none if it is about a deposit.
+    pub fn payment(&self) -> Option<PaymentId> {
+        match self {
+            Self::Pay(pay) => Some(pay.id),
+            Self::Capture(capture) => Some(capture.id),
+            Self::Refund(refund) => Some(refund.id),
+            _ => self.payment_to_step(),
+        }
+    }
+
     /// Whether it has to be decided under locks from the start. It leaves the row of the payment that it is about as it is, so
     /// that others who change what stands beside that payment can only be kept off by its lock; or it is a deposit's end, whose
     /// account may be closed meanwhile.

@@ -1,12 +1,15 @@
 //! The parts of the statement that saves a batch, in the order in which they are done.
 
+use std::collections::BTreeMap;
+
 use common::{
     id::PaymentId,
     order::{BankKey, Payee, PayeeAccount},
 };
+use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::statement::Statement;
+use super::{Traces, statement::Statement};
 use crate::{
     domain::{
         deposit::{Decision, Deposit, DepositState},
@@ -28,7 +31,12 @@ const LEASES_IN_A_ROW: usize = 64;
 const STEPS_IN_A_ROW: usize = 64;
 
 /// The statement that saves `writes`, but for what is rare, if what the guards say is so.
-pub(super) fn of(writes: &Writes, guards: &Guards, keys: &Keyring) -> Result<Statement, StoreError> {
+pub(super) fn of(
+    writes: &Writes,
+    guards: &Guards,
+    keys: &Keyring,
+    traces: &Traces,
+) -> Result<Statement, StoreError> {
     let mut statement = Statement::new();
     moved(&mut statement, writes, guards);
     changed_payments(&mut statement, writes, keys)?;
@@ -38,7 +46,7 @@ pub(super) fn of(writes: &Writes, guards: &Guards, keys: &Keyring) -> Result<Sta
     new_deposits(&mut statement, &writes.new_deposits);
     new_transfers(&mut statement, &writes.transfers);
     new_events(&mut statement, &writes.events);
-    queue(&mut statement, writes);
+    queue(&mut statement, writes, traces);
     if !guards.foreign_ibans.is_empty() {
         let lookup = keys.lookup().ok_or(StoreError::NoDataKey)?;
         let foreign: Vec<Uuid> = guards.foreign_ibans.iter().map(|iban| lookup.iban_hash(iban)).collect();
@@ -238,14 +246,21 @@ fn new_events(statement: &mut Statement, rows: &[Event]) {
 }
 
 /// The writes to the queue of work, by kind.
-fn queue(statement: &mut Statement, writes: &Writes) {
+fn queue(statement: &mut Statement, writes: &Writes, traces: &Traces) {
     let (mut lent, mut entered, mut postponed, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (payment, write) in &writes.queue {
         let id = payment.uuid();
         match write {
             QueueWrite::Lend(lease) => lent.push((to_micros(*lease), id)),
             QueueWrite::Enter { work, bank_id, due_after } => {
-                entered.push((id, bank_id.as_deref().unwrap_or_default(), *work, to_micros(*due_after)));
+                let trace = traces.get(payment).map(String::as_str);
+                entered.push((
+                    id,
+                    bank_id.as_deref().unwrap_or_default(),
+                    *work,
+                    to_micros(*due_after),
+                    trace,
+                ));
             }
             QueueWrite::Postpone { token, work, due_after } => {
                 postponed.push((id, *token, *work, to_micros(*due_after)));
@@ -253,19 +268,20 @@ fn queue(statement: &mut Statement, writes: &Writes) {
             QueueWrite::Leave(token) => left.push((id, *token)),
         }
     }
-    first_leases(statement, lent);
+    first_leases(statement, lent, traces);
     statement.part(
         "entered",
         entered.len(),
-        "INSERT INTO dispatches (payment_id, bank_id, work, due_at) \
-         SELECT id, bank_id, work::work, clock_timestamp() + due_after * interval '1 microsecond' FROM",
+        "INSERT INTO dispatches (payment_id, bank_id, work, due_at, traceparent) \
+         SELECT id, bank_id, work::work, clock_timestamp() + due_after * interval '1 microsecond', traceparent FROM",
         |columns| {
             columns.add(&entered, |(id, ..)| *id).add(&entered, |(_, bank, ..)| *bank);
             columns
-                .add(&entered, |(_, _, work, _)| Work::name(*work))
-                .add(&entered, |(.., due_after)| *due_after);
+                .add(&entered, |(_, _, work, ..)| Work::name(*work))
+                .add(&entered, |(.., due_after, _)| *due_after);
+            columns.add(&entered, |(.., trace)| *trace);
         },
-        "AS g (id, bank_id, work, due_after)",
+        "AS g (id, bank_id, work, due_after, traceparent)",
     );
     statement.part(
         "postponed",
@@ -290,7 +306,7 @@ fn queue(statement: &mut Statement, writes: &Writes) {
 }
 
 /// Leases of one length stand in one row, up to so many.
-fn first_leases(statement: &mut Statement, mut leases: Vec<(i64, Uuid)>) {
+fn first_leases(statement: &mut Statement, mut leases: Vec<(i64, Uuid)>, traces: &Traces) {
     leases.sort_unstable();
     let rows: Vec<_> = leases
         .chunk_by(|a, b| a.0 == b.0)
@@ -299,11 +315,12 @@ fn first_leases(statement: &mut Statement, mut leases: Vec<(i64, Uuid)>) {
         .collect();
     statement.few(
         "lent",
-        "INSERT INTO first_leases (ends_at, payments) VALUES ",
+        "INSERT INTO first_leases (ends_at, payments, traces) VALUES ",
         rows,
         |sql, (lease, payments)| {
             sql.push("(clock_timestamp() + interval '1 microsecond' * ").push_bind(lease);
-            sql.push(", ").push_bind(payments).push(")");
+            let traced = traced(&payments, traces);
+            sql.push(", ").push_bind(payments).push(", ").push_bind(traced).push(")");
         },
     );
 }
@@ -323,6 +340,16 @@ fn logged(statement: &mut Statement, events: &[Event]) {
             sql.push("(").push_bind(payments).push(", ").push_bind(sequences).push(")");
         },
     );
+}
+
+/// The traces of those payments that have one here, by payment; none if there are none, as nearly always.
+fn traced(payments: &[Uuid], traces: &Traces) -> Option<Json<BTreeMap<Uuid, String>>> {
+    if traces.is_empty() {
+        return None;
+    }
+    let of = |id: &Uuid| Some((*id, traces.get(&PaymentId::from_uuid(*id))?.clone()));
+    let traced: BTreeMap<_, _> = payments.iter().filter_map(of).collect();
+    (!traced.is_empty()).then_some(Json(traced))
 }
 
 /// Why payments are as they are, for people, encrypted.

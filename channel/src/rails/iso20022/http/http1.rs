@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use url::{Position, Url};
 
 use super::{
-    Answered, Body, IDLE_TIMEOUT, NoAnswer, check_head,
+    Answered, Body, IDLE_TIMEOUT, NoAnswer, Own, check_head,
     dial::{Dialer, Stream, causes},
     post_to,
 };
@@ -71,13 +71,9 @@ impl Http1 {
         })
     }
 
-    /// Sends a document and its signature, and returns the answer.
-    pub(super) async fn post(
-        &self,
-        document: Bytes,
-        signature: Option<HeaderValue>,
-    ) -> Result<Answered, NoAnswer> {
-        let mut request = post_to(&self.path, Full::new(document), signature);
+    /// Sends a document with its own headers, and returns the answer.
+    pub(super) async fn post(&self, document: Bytes, own: Own) -> Result<Answered, NoAnswer> {
+        let mut request = post_to(&self.path, Full::new(document), own);
         request.headers_mut().insert(HOST, self.host.clone());
         let mut answered = self.send(request).await?;
         check_head(&answered.response)?;

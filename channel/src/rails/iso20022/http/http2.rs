@@ -21,11 +21,7 @@ use h2::{
     Reason, RecvStream, StreamId,
     client::{self, SendRequest},
 };
-use hyper::{
-    Response, Uri,
-    body::Bytes,
-    header::{CONTENT_LENGTH, HeaderValue},
-};
+use hyper::{Response, Uri, body::Bytes, header::CONTENT_LENGTH};
 use hyper_util::rt::TokioIo;
 use tokio::{
     sync::Notify,
@@ -34,7 +30,7 @@ use tokio::{
 use url::{Position, Url};
 
 use super::{
-    Answered, Body, IDLE_TIMEOUT, NoAnswer, check_head,
+    Answered, Body, IDLE_TIMEOUT, NoAnswer, Own, check_head,
     dial::{Dialer, Stream, causes},
     post_to,
 };
@@ -111,19 +107,15 @@ impl Http2 {
         })
     }
 
-    /// Sends a document and its signature, and returns the answer.
-    pub(super) async fn post(
-        &self,
-        document: Bytes,
-        signature: Option<HeaderValue>,
-    ) -> Result<Answered, NoAnswer> {
+    /// Sends a document with its own headers, and returns the answer.
+    pub(super) async fn post(&self, document: Bytes, own: Own) -> Result<Answered, NoAnswer> {
         let deadline = Instant::now() + self.dialer.timeout();
         let mut attempts = 1;
         loop {
             let place = timeout_at(deadline, self.place()).await;
             let no_place = |_| NoAnswer::Unreachable("no connection had a place for it in time".to_owned());
             let mut place = place.map_err(no_place)??;
-            match place.ask(&self.address, document.clone(), signature.clone()).await {
+            match place.ask(&self.address, document.clone(), own.clone()).await {
                 Ok(mut response) => {
                     place.is_answered = true;
                     check_head(&response)?;
@@ -228,14 +220,9 @@ impl Connection {
 
 impl Place<'_> {
     /// Sends a request and waits for the head of its answer. Whoever stops waiting cancels the request.
-    async fn ask(
-        &self,
-        address: &Uri,
-        document: Bytes,
-        signature: Option<HeaderValue>,
-    ) -> Result<Response<RecvStream>, NoAnswer> {
+    async fn ask(&self, address: &Uri, document: Bytes, own: Own) -> Result<Response<RecvStream>, NoAnswer> {
         let Connection { sender, wire, .. } = &*self.connection;
-        let mut request = post_to(address, (), signature);
+        let mut request = post_to(address, (), own);
         request.headers_mut().insert(CONTENT_LENGTH, document.len().into());
         let mark = wire.mark();
         let (answer, mut body) = sender.clone().send_request(request, false).map_err(|error| {
