@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{fault::Fault, lifecycle::Lifecycle};
+use common::{fault::Fault, lifecycle::Lifecycle, metrics};
 use proto::{
     payments::{WatchPaymentsRequest, WatchPaymentsResponse},
     platform::{WatchRequest, WatchResponse, platform_service_client::PlatformServiceClient},
@@ -60,13 +60,12 @@ impl Watches {
         limits: WatchLimits,
         lifecycle: Lifecycle,
     ) -> Self {
-        let places = Places { limits, taken: Mutex::default() };
-        Self {
-            platform: PlatformServiceClient::new(platform),
-            participants,
-            lifecycle,
-            places: places.into(),
-        }
+        let places = Arc::new(Places { limits, taken: Mutex::default() });
+        let watches = Arc::clone(&places);
+        metrics::observed("rialto.watch.count", "{watch}", "Watches that there are.", move |seen| {
+            seen.observe(metrics::figure(watches.taken().values().map(|own| u64::from(*own)).sum()), &[]);
+        });
+        Self { platform: PlatformServiceClient::new(platform), participants, lifecycle, places }
     }
 
     /// Begins a watch of a participant, which lasts no longer than the credential in this metadata.

@@ -172,6 +172,10 @@ pub fn observe_ledger(seen: &Seen) {
         let labels = |name| vec![label("rialto.ledger.invariant", name)];
         figures.violations.iter().map(|(name, number)| (count(*number), labels(*name))).collect()
     });
+    let what = "Commits that have no place in the log of events yet, so that nobody hears of them.";
+    show("rialto.event.unplaced.count", "{commit}", what, |figures| {
+        vec![(count(figures.unplaced), Vec::new())]
+    });
     let what = "How long the last look at the database waited for a connection.";
     show("rialto.database.wait", "s", what, |figures| vec![(figures.waited.as_secs_f64(), Vec::new())]);
     let seen = seen.clone();

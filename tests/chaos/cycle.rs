@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use harness::BenchError;
+use harness::{BenchError, system::PARTICIPANTS};
 use tokio::time::Instant;
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     load::Load,
     plan::{LOAD, Plan},
     strike,
+    watcher::Watcher,
 };
 
 /// How long after the last fault every payment must have come to its end.
@@ -47,6 +48,7 @@ pub struct Stage {
     pub checker: Checker,
     /// The snapshots of all balances.
     pub snapshots: Snapshots,
+    watcher: Watcher,
 }
 
 impl Stage {
@@ -59,7 +61,8 @@ impl Stage {
         let bench = Bench::start(setup).await?;
         let checker = Checker::new(folder, bench.database(), bench.data_key());
         let snapshots = Snapshots::begin(bench.database());
-        Ok(Self { bench, checker, snapshots })
+        let watcher = Watcher::begin(bench.world.watcher(), bench.database(), PARTICIPANTS[0]);
+        Ok(Self { bench, checker, snapshots, watcher })
     }
 
     /// Runs one cycle with the plan's faults.
@@ -102,6 +105,7 @@ impl Stage {
         judged.certain_after = ends.take_certain_after();
         world.journal.flush().await?;
         judged.violations.extend(self.checker.judge(&self.bench.pids()).await?);
+        judged.violations.extend(self.watcher.judge().await?);
         judged.census = self.checker.census().to_vec();
         judged.violations.extend(self.snapshots.take().1);
         Ok(judged)

@@ -45,6 +45,7 @@ pub struct World {
     pub journal: Arc<Journal>,
     /// One client for each caller, and one more for the followers.
     clients: Vec<Client>,
+    watcher: Client,
     payers: Vec<Payer>,
     recent: Mutex<VecDeque<Arc<Call>>>,
     /// Payments that callers have heard of.
@@ -87,6 +88,7 @@ impl World {
         let mut world = Self {
             journal,
             clients,
+            watcher: client(CALLERS)?,
             payers: Vec::new(),
             recent: Mutex::default(),
             known: KnownPayments::default(),
@@ -104,6 +106,11 @@ impl World {
             world.payers.push(payer);
         }
         Ok(world)
+    }
+
+    /// The client of the one who watches.
+    pub fn watcher(&self) -> Client {
+        self.watcher.clone()
     }
 
     fn recent(&self) -> MutexGuard<'_, VecDeque<Arc<Call>>> {

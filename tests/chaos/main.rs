@@ -16,6 +16,7 @@ mod report;
 mod restarts;
 mod run;
 mod strike;
+mod watcher;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -26,6 +26,8 @@ pub struct Figures {
     pub alarms: Vec<(String, i64)>,
     /// In how many places what always holds does not, by what it is.
     pub violations: Vec<(&'static str, i64)>,
+    /// Commits that have no place in the log of events yet.
+    pub unplaced: i64,
     /// How long a connection of the pool was waited for.
     pub waited: Duration,
 }
@@ -81,6 +83,9 @@ impl Store {
             under_way,
             alarms: sqlx::query_as("SELECT kind, count(*) FROM alarms GROUP BY kind")
                 .fetch_all(&mut *snapshot)
+                .await?,
+            unplaced: sqlx::query_scalar("SELECT count(*) FROM event_log WHERE position IS NULL")
+                .fetch_one(&mut *snapshot)
                 .await?,
             violations: violations(&mut snapshot, &holds).await?,
             waited,
