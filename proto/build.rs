@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf};
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const FILES: [&str; 9] = [
+    const FILES: [&str; 10] = [
         "rialto/audit/v1/audit.proto",
         "rialto/common/v1/money.proto",
         "rialto/payments/v1/payments.proto",
@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "rialto/operations/v1/operations.proto",
         "rialto/participants/v1/participants.proto",
         "rialto/limits/v1/limits.proto",
+        "rialto/webhooks/v1/webhooks.proto",
         "rialto/platform/v1/platform.proto",
         "rialto/channel/v1/channel.proto",
     ];

@@ -8,6 +8,7 @@ pub mod limits;
 pub mod payment;
 pub mod refusal;
 pub mod transfer;
+pub mod webhook;
 
 #[cfg(test)]
 mod model_tests;

@@ -16,6 +16,7 @@ pub mod seal;
 pub mod settle;
 pub mod signatures;
 mod waiters;
+pub mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
@@ -60,7 +61,7 @@ pub struct Limits {
     pub seal_after: Duration,
     /// How long a deposit waits for its approval.
     pub deposits_lapse_after: Duration,
-    /// How long events are kept for those who watch.
+    /// How long events are kept for those who watch, and what was delivered to webhooks.
     pub keep_events: Duration,
     /// How many deposits of one participant wait for their approval.
     pub max_pending_deposits: usize,
@@ -111,6 +112,8 @@ impl Flow {
         tokio::spawn(signatures::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(publish::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(publish::forget(Arc::clone(&flow), lifecycle.clone(), flow.limits.keep_events));
+        tokio::spawn(webhooks::run(Arc::clone(&flow), lifecycle.clone()));
+        tokio::spawn(webhooks::forget(Arc::clone(&flow), lifecycle.clone(), flow.limits.keep_events));
         tokio::spawn(seal::run(Arc::clone(&flow), lifecycle.clone(), flow.limits.seal_after));
         if let Some(keep) = flow.limits.archive_after {
             tokio::spawn(archive::run(Arc::clone(&flow), lifecycle.clone(), keep));

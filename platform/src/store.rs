@@ -22,6 +22,7 @@ pub mod resolutions;
 pub mod save;
 pub mod schema;
 pub mod transfers;
+pub mod webhooks;
 
 use std::{
     sync::Arc,

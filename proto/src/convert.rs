@@ -4,6 +4,7 @@ mod api_key;
 mod deposit;
 mod limits;
 mod order;
+mod webhook;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +19,9 @@ pub use api_key::{api_key_order, participant, rotation_order};
 pub use deposit::{approval, deposit_order, rejection};
 pub use limits::{account_limits, participant_limits};
 pub use order::{account_order, capture_order, payment_order, payment_order_to_wire, refund_order};
+pub use webhook::{
+    Destinations, webhook_change, webhook_order, webhook_replay, webhook_rotation, webhook_url,
+};
 
 /// The largest page that a list returns.
 pub const MAX_PAGE_SIZE: i32 = 500;

@@ -52,6 +52,8 @@ mod tampering;
 mod verdicts;
 #[path = "ledger/waiting.rs"]
 mod waiting;
+#[path = "ledger/webhooks.rs"]
+mod webhooks;
 
 // By the name that the model of the rules knows it by, which the differential case shares with them.
 use platform::domain;

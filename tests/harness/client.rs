@@ -20,6 +20,7 @@ use proto::{
         CreatePaymentRequest, GetPaymentRequest, Payee, Payment, get_payment_request::Key, payee,
         payment_service_client::PaymentServiceClient,
     },
+    webhooks::webhook_service_client::WebhookServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -45,6 +46,8 @@ pub struct Client {
     pub participants: ParticipantServiceClient<Channel>,
     /// The limits' service.
     pub limits: LimitServiceClient<Channel>,
+    /// The webhooks' service.
+    pub webhooks: WebhookServiceClient<Channel>,
     /// The audit log's service.
     pub audit: AuditServiceClient<Channel>,
     authorization: Option<MetadataValue<Ascii>>,
@@ -75,6 +78,7 @@ impl Client {
             operations: OperationsServiceClient::new(channel.clone()),
             participants: ParticipantServiceClient::new(channel.clone()),
             limits: LimitServiceClient::new(channel.clone()),
+            webhooks: WebhookServiceClient::new(channel.clone()),
             audit: AuditServiceClient::new(channel),
             authorization,
             approver: None,

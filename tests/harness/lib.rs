@@ -16,6 +16,7 @@ pub mod postgres;
 pub mod process;
 pub mod provider;
 pub mod raw;
+pub mod receiver;
 pub mod sample;
 pub mod signing;
 pub mod system;

@@ -23,6 +23,7 @@ fn services(service: Service) -> &'static [&'static str] {
             "rialto.participants.v1.ParticipantService",
             "rialto.limits.v1.LimitService",
             "rialto.audit.v1.AuditService",
+            "rialto.webhooks.v1.WebhookService",
         ],
         Service::Platform => &["rialto.platform.v1.PlatformService"],
         Service::Channel => &["rialto.channel.v1.InstructionService"],
