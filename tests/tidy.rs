@@ -189,6 +189,7 @@ fn documents_point_to_what_there_is() {
         "docs/performance.md",
         "docs/reliability.md",
         "docs/security.md",
+        "docs/webhooks.md",
     ] {
         let text =
             fs::read_to_string(root().join(document)).unwrap_or_else(|_| panic!("{document} is missing"));

@@ -209,7 +209,8 @@ impl Reading<'_> {
 fn has_field(message: &MessageDescriptor, path: &str) -> bool {
     let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     let is_oneof = message.oneofs().any(|oneof| oneof.name() == first);
-    match (message.get_field_by_name(first), rest) {
+    let (name, is_item) = first.split_once('[').map_or((first, false), |(name, _)| (name, true));
+    match (message.get_field_by_name(name).filter(|field| field.is_list() || !is_item), rest) {
         (Some(_), None) => true,
         (None, None) => is_oneof,
         (Some(field), Some(rest)) => match field.kind() {
