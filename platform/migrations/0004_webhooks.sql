@@ -54,7 +54,7 @@ COMMENT ON COLUMN webhook_endpoints.replayed_up_to IS 'How far a replay has come
 COMMENT ON COLUMN webhook_endpoints.replays_up_to IS 'Where it ends.';
 
 CREATE TYPE webhook_delivery_state AS ENUM ('WAITING', 'DUE', 'DELIVERED', 'GIVEN_UP');
-COMMENT ON TYPE webhook_delivery_state IS 'WAITING: an earlier step of the payment comes first; DUE: to be posted, or being posted; the others are ends.';
+COMMENT ON TYPE webhook_delivery_state IS 'WAITING: another step of the payment comes first; DUE: to be posted, or being posted; the others are ends.';
 
 CREATE TABLE webhook_deliveries (
     endpoint_id uuid NOT NULL REFERENCES webhook_endpoints,
@@ -76,6 +76,7 @@ CREATE TABLE webhook_deliveries (
     CONSTRAINT webhook_deliveries_leased_while_due CHECK (leased_until IS NULL OR state = 'DUE')
 );
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_id, due_at, position) WHERE state = 'DUE';
+CREATE UNIQUE INDEX webhook_deliveries_one_step_at_a_time ON webhook_deliveries (endpoint_id, payment_id) WHERE state = 'DUE';
 CREATE INDEX webhook_deliveries_leased ON webhook_deliveries (endpoint_id) WHERE leased_until IS NOT NULL;
 CREATE INDEX webhook_deliveries_over ON webhook_deliveries (queued_at) WHERE state IN ('DELIVERED', 'GIVEN_UP');
 COMMENT ON TABLE webhook_deliveries IS 'What is, or was lately, on its way to an endpoint: one row for each event.';

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Where a delivery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryState {
-    /// An earlier step of the payment comes first.
+    /// Another step of the payment comes first.
     Waiting,
     /// To be posted, or being posted.
     Due,

@@ -258,7 +258,7 @@ enum Again {
     No,
 }
 
-/// Puts events into the queue. A step waits while an earlier one of its payment is on its way to the endpoint.
+/// Puts events into the queue. A step waits while another one of its payment is on its way to the endpoint.
 async fn enter(connection: &mut PgConnection, told: &[Told], again: Again) -> Result<(), StoreError> {
     if told.is_empty() {
         return Ok(());
@@ -267,16 +267,12 @@ async fn enter(connection: &mut PgConnection, told: &[Told], again: Again) -> Re
     let payments: Vec<Uuid> = told.iter().map(|told| told.payment).collect();
     let sequences: Vec<i32> = told.iter().map(|told| told.sequence).collect();
     // Locked, so that none of them ends, and lets its follower go, before the follower is there.
-    let earlier = "SELECT d.endpoint_id, d.payment_id FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS t (endpoint, payment, step) \
+    let others = "SELECT d.endpoint_id, d.payment_id FROM unnest($1::uuid[], $2::uuid[]) AS t (endpoint, payment) \
          CROSS JOIN LATERAL (SELECT endpoint_id, payment_id FROM webhook_deliveries d WHERE d.endpoint_id = t.endpoint \
-           AND d.payment_id = t.payment AND d.sequence < t.step AND d.state IN ('WAITING', 'DUE') ORDER BY d.sequence FOR SHARE) AS d";
-    let earlier: Vec<(Uuid, Uuid)> = sqlx::query_as(earlier)
-        .bind(&endpoints)
-        .bind(&payments)
-        .bind(&sequences)
-        .fetch_all(&mut *connection)
-        .await?;
-    let mut on_their_way: BTreeSet<(Uuid, Uuid)> = earlier.into_iter().collect();
+           AND d.payment_id = t.payment AND d.state IN ('WAITING', 'DUE') ORDER BY d.sequence FOR SHARE) AS d";
+    let others: Vec<(Uuid, Uuid)> =
+        sqlx::query_as(others).bind(&endpoints).bind(&payments).fetch_all(&mut *connection).await?;
+    let mut on_their_way: BTreeSet<(Uuid, Uuid)> = others.into_iter().collect();
     let states: Vec<&str> = told
         .iter()
         .map(|told| match on_their_way.insert((told.endpoint, told.payment)) {
