@@ -42,15 +42,17 @@ pub struct ToDeliver {
 }
 
 /// Endpoints come in the order in which they were served last, each with a few of its deliveries: no queue is so long that it delays
-/// another one.
+/// another one. Of each queue its first is looked up, which LIMIT makes sure of.
 const CLAIM: &str = "WITH ready AS MATERIALIZED ( \
      SELECT e.id, CASE WHEN e.failures > 0 THEN 1 ELSE $2 END - u.under_way AS room FROM webhook_endpoints e \
      CROSS JOIN LATERAL (SELECT count(*) AS under_way FROM webhook_deliveries d WHERE d.endpoint_id = e.id \
        AND d.leased_until > statement_timestamp()) AS u \
+     CROSS JOIN LATERAL (SELECT d.due_at FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.state = 'DUE' \
+       ORDER BY d.due_at, d.position LIMIT 1) AS first \
      WHERE e.disabled_at IS NULL AND e.deleted_at IS NULL AND e.resumes_at <= statement_timestamp() \
        AND u.under_way < CASE WHEN e.failures > 0 THEN 1 ELSE $2 END \
        AND EXISTS (SELECT FROM participants p WHERE p.id = e.participant_id AND p.disabled_at IS NULL) \
-       AND EXISTS (SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.state = 'DUE' AND d.due_at <= statement_timestamp()) \
+       AND first.due_at <= statement_timestamp() \
      ORDER BY e.served_at LIMIT $1 FOR NO KEY UPDATE OF e SKIP LOCKED), \
    due AS MATERIALIZED ( \
      SELECT d.endpoint_id, d.position FROM ready r CROSS JOIN LATERAL ( \
