@@ -52,6 +52,8 @@ mod tampering;
 mod verdicts;
 #[path = "ledger/waiting.rs"]
 mod waiting;
+#[path = "ledger/webhook_turns.rs"]
+mod webhook_turns;
 #[path = "ledger/webhooks.rs"]
 mod webhooks;
 
