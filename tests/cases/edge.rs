@@ -1,6 +1,6 @@
 //! The edges of the programs: command lines, settings, sockets, signals and logs.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "edge/archive.rs"]
 mod archive;
