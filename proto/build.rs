@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf};
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const FILES: [&str; 10] = [
+    const FILES: [&str; 11] = [
         "rialto/audit/v1/audit.proto",
         "rialto/common/v1/money.proto",
         "rialto/payments/v1/payments.proto",
@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "rialto/participants/v1/participants.proto",
         "rialto/limits/v1/limits.proto",
         "rialto/stats/v1/stats.proto",
+        "rialto/webhooks/v1/webhooks.proto",
         "rialto/platform/v1/platform.proto",
         "rialto/channel/v1/channel.proto",
     ];

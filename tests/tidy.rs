@@ -219,6 +219,7 @@ fn documents_point_to_what_there_is() {
         "docs/reliability.md",
         "docs/security.md",
         "docs/telemetry.md",
+        "docs/webhooks.md",
     ] {
         let text =
             fs::read_to_string(root().join(document)).unwrap_or_else(|_| panic!("{document} is missing"));

@@ -65,6 +65,8 @@ ids! {
     ActId = "act_";
     /// What is on record of an API key, `key_…`.
     ApiKeyId = "key_";
+    /// A URL of a participant's that is told what happens, `we_…`.
+    WebhookEndpointId = "we_";
 }
 
 fn uuid_v7(clock: &Clock) -> Uuid {

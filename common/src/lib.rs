@@ -17,6 +17,7 @@ pub mod money;
 pub mod order;
 pub mod planted;
 pub mod private_file;
+pub mod public_address;
 pub mod role;
 pub mod rpc_client;
 pub mod rpc_server;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     bic::Bic,
     iban::Iban,
-    id::{AccountId, ApiKeyId, PaymentId},
+    id::{AccountId, ApiKeyId, PaymentId, WebhookEndpointId},
     money::{Currency, Money},
     role::Role,
     verification_key::VerificationKey,
@@ -191,4 +191,46 @@ pub struct LimitRule {
     pub minor_units: Option<i64>,
     /// Their number.
     pub payments: Option<i64>,
+}
+
+/// What a caller asked to be made: a URL that is told what happens. States stay as they are on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookOrder {
+    /// The caller's id of the request.
+    pub request_id: String,
+    /// Where to post, in its normal form.
+    pub url: String,
+}
+
+/// What a caller asked to be changed of such a URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookChange {
+    /// Which one.
+    pub endpoint: WebhookEndpointId,
+    /// Where to post from now on, in its normal form; as before if it does not say.
+    pub url: Option<String>,
+    /// Whether nothing is posted any more; as before if it does not say.
+    pub disabled: Option<bool>,
+}
+
+/// What a caller asked to be signed with other secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookRotation {
+    /// The caller's id of the request.
+    pub request_id: String,
+    /// Of which URL.
+    pub endpoint: WebhookEndpointId,
+    /// How long the old ones sign as well.
+    pub overlap: Duration,
+}
+
+/// What a caller asked to be told again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookReplay {
+    /// To which URL.
+    pub endpoint: WebhookEndpointId,
+    /// From when on; all that is kept if it does not say.
+    pub start: Option<SystemTime>,
+    /// Up to when; until now if it does not say.
+    pub end: Option<SystemTime>,
 }

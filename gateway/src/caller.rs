@@ -30,6 +30,10 @@ pub enum Action {
     ManageKeys,
     /// Read what is on record of API keys.
     ReadKeys,
+    /// Make, change, replay and end webhooks.
+    ManageWebhooks,
+    /// Read where webhooks are posted to, and what came of it.
+    ReadWebhooks,
     /// Create, list, disable, enable and limit participants.
     ManageParticipants,
 }
@@ -39,8 +43,9 @@ impl Action {
     pub fn changes(self) -> bool {
         match self {
             Self::Pay | Self::Refund | Self::OpenAccount | Self::Deposit | Self::LimitAccounts => true,
-            Self::Resolve | Self::ManageKeys | Self::ManageParticipants => true,
+            Self::Resolve | Self::ManageKeys | Self::ManageParticipants | Self::ManageWebhooks => true,
             Self::Read | Self::ReadDeposits | Self::ReadAlarms | Self::ReadSettings | Self::ReadKeys => false,
+            Self::ReadWebhooks => false,
         }
     }
 
@@ -52,8 +57,10 @@ impl Action {
             Self::Refund => matches!(role, PayerApp | Merchant),
             Self::OpenAccount => matches!(role, PayerApp | Merchant | Operator),
             Self::Deposit | Self::LimitAccounts | Self::Resolve | Self::ReadSettings => role == Operator,
-            Self::ManageKeys | Self::ManageParticipants => role == Operator,
-            Self::ReadAlarms | Self::ReadKeys | Self::ReadDeposits => matches!(role, Operator | Auditor),
+            Self::ManageKeys | Self::ManageParticipants | Self::ManageWebhooks => role == Operator,
+            Self::ReadAlarms | Self::ReadKeys | Self::ReadDeposits | Self::ReadWebhooks => {
+                matches!(role, Operator | Auditor)
+            }
             Self::Read => true,
         }
     }

@@ -11,6 +11,7 @@ use common::{
     telemetry::{TelemetryArgs, TelemetryConfig},
     tls::IdentityArgs,
 };
+use proto::convert::Destinations;
 
 use crate::{
     caller::Role,
@@ -127,6 +128,10 @@ struct ServeArgs {
     /// Watches at once of one participant.
     #[arg(long, env = "RIALTO_MAX_WATCHES_PER_PARTICIPANT", default_value = "20")]
     max_watches_per_participant: String,
+    /// Post webhooks to any address, this machine and its network included, and over plaintext too: for a machine of one's own,
+    /// never where participants choose the URLs.
+    #[arg(long, env = "RIALTO_INSECURE_WEBHOOKS")]
+    insecure_webhooks: bool,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -185,6 +190,8 @@ pub struct Config {
     pub max_waiting: usize,
     /// How many watches there may be.
     pub watches: WatchLimits,
+    /// Where webhooks may be posted to.
+    pub webhooks: Destinations,
     /// How many of 1,000 new traces are sent.
     pub traces_per_mille: u16,
     /// How to serve.
@@ -246,6 +253,10 @@ impl Args {
                 quotas: Quotas::new(calls?, strangers?),
                 max_waiting: max_waiting?,
                 watches: WatchLimits { in_all: watches?, per_participant: watches_per_participant? },
+                webhooks: match serve.insecure_webhooks {
+                    true => Destinations::Any,
+                    false => Destinations::Public,
+                },
                 traces_per_mille: telemetry.traces_per_mille(),
                 server: ServerConfig {
                     strangers: Some(Strangers {

@@ -4,6 +4,7 @@ pub mod account_service;
 pub mod audit_service;
 pub mod caller;
 pub mod config;
+pub mod delivery_link;
 pub mod front;
 pub mod limit_service;
 pub mod operations_service;
@@ -11,10 +12,12 @@ pub mod participant;
 pub mod participant_service;
 pub mod payment_service;
 pub mod platform_link;
+pub mod post;
 pub mod quota;
 pub mod signature;
 pub mod stats_service;
 pub mod watch_link;
+pub mod webhook_service;
 
 use std::{error::Error, sync::Arc};
 
@@ -27,6 +30,7 @@ use proto::{
     participants::participant_service_server::{self, ParticipantServiceServer},
     payments::payment_service_server::{self, PaymentServiceServer},
     stats::stats_service_server::{self, StatsServiceServer},
+    webhooks::webhook_service_server::{self, WebhookServiceServer},
 };
 use tokio::{
     net::TcpListener,
@@ -35,10 +39,10 @@ use tokio::{
 use tonic::service::LayerExt;
 
 use crate::{
-    account_service::Accounts, audit_service::Audit, config::Config, front::Front, limit_service::Limits,
-    operations_service::Operations, participant::Participants,
-    participant_service::ParticipantAdministration, payment_service::Payments, signature::ReadSignedLayer,
-    stats_service::Stats, watch_link::Watches,
+    account_service::Accounts, audit_service::Audit, config::Config, delivery_link::Deliveries, front::Front,
+    limit_service::Limits, operations_service::Operations, participant::Participants,
+    participant_service::ParticipantAdministration, payment_service::Payments, post::Poster,
+    signature::ReadSignedLayer, stats_service::Stats, watch_link::Watches, webhook_service::Webhooks,
 };
 
 const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
@@ -51,6 +55,7 @@ const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
         participant_service_server::SERVICE_NAME,
         audit_service_server::SERVICE_NAME,
         stats_service_server::SERVICE_NAME,
+        webhook_service_server::SERVICE_NAME,
     ],
 };
 /// The largest request that is read.
@@ -70,6 +75,9 @@ pub async fn run(
     tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, Arc::clone(&participants)));
     let watched = config.platform.clone().connect_for_streams(config.watches.in_all);
     let watches = Watches::new(watched, Arc::clone(&participants), config.watches, lifecycle.clone());
+    let poster = Poster::new(config.webhooks, Clock::system())?;
+    let deliveries = Deliveries::new(config.platform.clone().connect(), poster);
+    let delivering = tokio::spawn(deliveries.run(lifecycle.clone()));
     let platform = config.platform.connect();
     let platform = platform_link::open(platform, config.max_waiting, Arc::clone(&participants));
     let hasher = participants.hasher().clone();
@@ -86,7 +94,8 @@ pub async fn run(
     let operations = OperationsServiceServer::new(Operations::new(front.clone(), own_settings));
     let limits = LimitServiceServer::new(Limits::new(front.clone()));
     let stats = StatsServiceServer::new(Stats::new(front.clone(), Clock::system()));
-    let audit = AuditServiceServer::new(Audit::new(front));
+    let audit = AuditServiceServer::new(Audit::new(front.clone()));
+    let webhooks = WebhookServiceServer::new(Webhooks::new(front, config.webhooks));
     let signed = ReadSignedLayer { max_message_bytes: MAX_REQUEST_BYTES };
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(signed.named_layer(payments.max_decoding_message_size(MAX_REQUEST_BYTES)));
@@ -96,8 +105,14 @@ pub async fn run(
         routes.add_service(signed.named_layer(limits.max_decoding_message_size(MAX_REQUEST_BYTES)));
         routes.add_service(signed.named_layer(stats.max_decoding_message_size(MAX_REQUEST_BYTES)));
         routes.add_service(signed.named_layer(audit.max_decoding_message_size(MAX_REQUEST_BYTES)));
+        routes.add_service(signed.named_layer(webhooks.max_decoding_message_size(MAX_REQUEST_BYTES)));
     };
-    rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await
+    rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await?;
+    tokio::select! {
+        _ = delivering => {}
+        () = lifecycle.stopped() => tracing::warn!("webhooks under way are posted again by others"),
+    }
+    Ok(())
 }
 
 async fn reload_on_hangup(mut hangup: Signal, participants: Arc<Participants>) {

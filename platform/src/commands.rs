@@ -8,6 +8,7 @@ mod operations;
 mod participants;
 mod payments;
 mod statistics;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -115,6 +116,13 @@ impl Commands {
             Operation::GetInclusionProof(request) => self.get_inclusion_proof(request).await,
             Operation::GetConsistencyProof(request) => self.get_consistency_proof(request).await,
             Operation::GetPaymentReceipt(request) => self.get_payment_receipt(caller, request).await,
+            Operation::CreateWebhookEndpoint(request) => self.create_webhook_endpoint(caller, request).await,
+            Operation::ListWebhookEndpoints(request) => self.list_webhook_endpoints(caller, request).await,
+            Operation::UpdateWebhookEndpoint(request) => self.update_webhook_endpoint(caller, request).await,
+            Operation::RotateWebhookSecret(request) => self.rotate_webhook_secret(caller, request).await,
+            Operation::ListWebhookDeliveries(request) => self.list_webhook_deliveries(caller, request).await,
+            Operation::ReplayWebhookEvents(request) => self.replay_webhook_events(caller, request).await,
+            Operation::DeleteWebhookEndpoint(request) => self.delete_webhook_endpoint(caller, request).await,
         }
     }
 

@@ -9,6 +9,7 @@ pub mod payment;
 pub mod refusal;
 pub mod statistics;
 pub mod transfer;
+pub mod webhook;
 
 #[cfg(test)]
 mod model_tests;

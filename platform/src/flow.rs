@@ -17,6 +17,7 @@ pub mod seal;
 pub mod settle;
 pub mod signatures;
 mod waiters;
+pub mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
@@ -61,7 +62,7 @@ pub struct Limits {
     pub seal_after: Duration,
     /// How long a deposit waits for its approval.
     pub deposits_lapse_after: Duration,
-    /// How long events are kept for those who watch.
+    /// How long events are kept for those who watch, and what was delivered to webhooks.
     pub keep_events: Duration,
     /// How many deposits of one participant wait for their approval.
     pub max_pending_deposits: usize,
@@ -116,6 +117,8 @@ impl Flow {
         tokio::spawn(publish::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(publish::forget(Arc::clone(&flow), lifecycle.clone(), flow.limits.keep_events));
         tokio::spawn(observe::run(Arc::clone(&flow), lifecycle.clone()));
+        tokio::spawn(webhooks::run(Arc::clone(&flow), lifecycle.clone()));
+        tokio::spawn(webhooks::forget(Arc::clone(&flow), lifecycle.clone(), flow.limits.keep_events));
         tokio::spawn(seal::run(Arc::clone(&flow), lifecycle.clone(), flow.limits.seal_after));
         if let Some(keep) = flow.limits.archive_after {
             tokio::spawn(archive::run(Arc::clone(&flow), lifecycle.clone(), keep));

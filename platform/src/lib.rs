@@ -17,6 +17,7 @@ pub mod page_token;
 pub mod platform_service;
 pub mod store;
 pub mod trial_balance;
+pub mod webhook;
 pub mod wire;
 
 use std::{error::Error, sync::Arc};

@@ -1,6 +1,7 @@
 //! gRPC: the stream of commands and the unary call, both through [`Commands::execute`].
 
 mod answers;
+mod delivering;
 mod watching;
 
 use std::time::{Duration, Instant};
@@ -14,7 +15,8 @@ use common::{
     trace::{Span, SpanKind},
 };
 use proto::platform::{
-    Command, ExchangeRequest, ExchangeResponse, ExecuteRequest, ExecuteResponse, Reply, WatchRequest,
+    ClaimDeliveriesRequest, ClaimDeliveriesResponse, Command, ExchangeRequest, ExchangeResponse,
+    ExecuteRequest, ExecuteResponse, Reply, ReportDeliveryRequest, ReportDeliveryResponse, WatchRequest,
     WatchResponse, platform_service_server::PlatformService, reply,
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -132,5 +134,29 @@ impl PlatformService for CommandServer {
         let WatchRequest { participant, request } = request.into_inner();
         let watch = self.watches.begin(participant, &request.unwrap_or_default()).await?;
         Ok(Response::new(watch))
+    }
+
+    async fn claim_deliveries(
+        &self,
+        request: Request<ClaimDeliveriesRequest>,
+    ) -> Result<Response<ClaimDeliveriesResponse>, Status> {
+        let flow = self.commands.flow();
+        let request = request.into_inner();
+        // In a task of its own: what was taken over is to be handed over, or said to be unreadable.
+        let claiming =
+            tokio::spawn(async move { delivering::claim(flow.store(), flow.clock(), &request).await });
+        let deliveries = claiming.await.map_err(|_| Status::from(Fault::internal()))??;
+        Ok(Response::new(ClaimDeliveriesResponse { deliveries }))
+    }
+
+    async fn report_delivery(
+        &self,
+        request: Request<ReportDeliveryRequest>,
+    ) -> Result<Response<ReportDeliveryResponse>, Status> {
+        let flow = self.commands.flow();
+        let request = request.into_inner();
+        let reporting = tokio::spawn(async move { delivering::report(flow.store(), &request).await });
+        reporting.await.map_err(|_| Status::from(Fault::internal()))??;
+        Ok(Response::new(ReportDeliveryResponse {}))
     }
 }

@@ -24,6 +24,7 @@ pub mod save;
 pub mod schema;
 pub mod statistics;
 pub mod transfers;
+pub mod webhooks;
 
 use std::{
     sync::Arc,

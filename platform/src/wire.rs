@@ -4,10 +4,11 @@ use std::time::SystemTime;
 
 use common::{
     clock::Clock,
+    id::PaymentId,
     money::{Currency, Money},
     planted,
 };
-use proto::{accounts, convert, limits, operations, participants, payments};
+use proto::{accounts, convert, limits, operations, participants, payments, webhooks};
 
 use crate::{
     domain::{
@@ -18,11 +19,18 @@ use crate::{
         payment::{Kind, Payment, State},
         refusal::Reason,
         transfer::Cause,
+        webhook::DeliveryState,
     },
     store::{
-        accounts::OwnAccount, api_keys::ApiKey, durability::Durability, event_log::LoggedEvent,
-        participants::Participant, transfers::Entry,
+        accounts::OwnAccount,
+        api_keys::ApiKey,
+        durability::Durability,
+        event_log::{LoggedEvent, Party},
+        participants::Participant,
+        transfers::Entry,
+        webhooks::{Delivery, Endpoint},
     },
+    webhook,
 };
 
 /// A payment.
@@ -60,12 +68,9 @@ pub fn payment(payment: &Payment) -> payments::Payment {
 
 /// A step of a payment, as a participant may see it; none if it does not concern them.
 pub fn event(event: &LoggedEvent, participant: &str) -> Option<payments::PaymentEvent> {
-    let side = if event.payment.participant == participant {
-        payments::PaymentSide::Payer
-    } else if event.credited == participant && event.payment.paid() > 0 {
-        payments::PaymentSide::Payee
-    } else {
-        return None;
+    let side = match event.concerns(participant)? {
+        Party::Payer => payments::PaymentSide::Payer,
+        Party::Payee => payments::PaymentSide::Payee,
     };
     let mut seen = payment(&event.payment);
     // An event is the same whenever it is read, and these go on changing.
@@ -74,8 +79,51 @@ pub fn event(event: &LoggedEvent, participant: &str) -> Option<payments::Payment
         (seen.request_id, seen.payer_account) = (String::new(), String::new());
         seen.metadata.clear();
     }
-    let id = format!("evt_{}_{}", event.payment.id.uuid().simple(), event.payment.sequence);
+    let id = event_id(event.payment.id, event.payment.sequence);
     Some(payments::PaymentEvent { id, side: side.into(), payment: Some(seen) })
+}
+
+/// The id of a step.
+fn event_id(payment: PaymentId, sequence: i32) -> String {
+    format!("evt_{}_{sequence}", payment.uuid().simple())
+}
+
+/// An endpoint, without its secrets.
+pub fn webhook_endpoint(endpoint: &Endpoint) -> webhooks::WebhookEndpoint {
+    webhooks::WebhookEndpoint {
+        id: endpoint.id.to_string(),
+        request_id: endpoint.request_id.clone(),
+        url: endpoint.contents.url.clone(),
+        states: endpoint.states.iter().map(|one| state(*one).into()).collect(),
+        create_time: Some(convert::time_to_wire(endpoint.created_at)),
+        public_key: endpoint.contents.keys.as_ref().map(webhook::public_key).unwrap_or_default(),
+        overlap_end_time: endpoint.overlap_ends_at.map(convert::time_to_wire),
+        disable_time: endpoint.disabled_at.map(convert::time_to_wire),
+        disable_reason: endpoint.disabled_because.clone().unwrap_or_default(),
+        failures: endpoint.failures,
+        is_replaying: endpoint.is_replaying,
+    }
+}
+
+/// A delivery.
+pub fn webhook_delivery(delivery: &Delivery) -> webhooks::WebhookDelivery {
+    use webhooks::WebhookDeliveryState as Wire;
+    let state = match delivery.state {
+        DeliveryState::Waiting => Wire::Waiting,
+        DeliveryState::Due => Wire::Due,
+        DeliveryState::Delivered => Wire::Delivered,
+        DeliveryState::GivenUp => Wire::GivenUp,
+    };
+    webhooks::WebhookDelivery {
+        event: event_id(delivery.payment, delivery.sequence),
+        payment: delivery.payment.to_string(),
+        state: state.into(),
+        attempts: delivery.attempts,
+        due_time: delivery.due_at.map(convert::time_to_wire),
+        attempt_time: delivery.attempted_at.map(convert::time_to_wire),
+        status: delivery.status.map(i32::from).unwrap_or_default(),
+        outcome: delivery.outcome.clone().unwrap_or_default(),
+    }
 }
 
 /// Limits, and what is used of them at a time; none if nothing was ever limited.

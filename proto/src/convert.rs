@@ -5,6 +5,7 @@ mod deposit;
 mod limits;
 mod order;
 mod statistics;
+mod webhook;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,6 +21,9 @@ pub use deposit::{approval, deposit_order, rejection};
 pub use limits::{account_limits, participant_limits};
 pub use order::{account_order, capture_order, payment_order, payment_order_to_wire, refund_order};
 pub use statistics::{EVERYBODY, StatisticsOrder, statistics_order};
+pub use webhook::{
+    Destinations, webhook_change, webhook_order, webhook_replay, webhook_rotation, webhook_url,
+};
 
 /// The largest page that a list returns.
 pub const MAX_PAGE_SIZE: i32 = 500;

@@ -51,6 +51,11 @@ mod generated {
             tonic::include_proto!("rialto.stats.v1");
         }
     }
+    pub mod webhooks {
+        pub mod v1 {
+            tonic::include_proto!("rialto.webhooks.v1");
+        }
+    }
     pub mod platform {
         pub mod v1 {
             tonic::include_proto!("rialto.platform.v1");
@@ -66,7 +71,7 @@ mod generated {
 pub use generated::{
     accounts::v1 as accounts, audit::v1 as audit, channel::v1 as channel, common::v1 as money,
     limits::v1 as limits, operations::v1 as operations, participants::v1 as participants,
-    payments::v1 as payments, platform::v1 as platform, stats::v1 as stats,
+    payments::v1 as payments, platform::v1 as platform, stats::v1 as stats, webhooks::v1 as webhooks,
 };
 
 /// The descriptors of every contract here, as a serialized `FileDescriptorSet`.

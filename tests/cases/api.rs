@@ -44,5 +44,7 @@ mod validate_only;
 mod verbatim;
 #[path = "api/watch.rs"]
 mod watch;
+#[path = "api/webhooks.rs"]
+mod webhooks;
 #[path = "api/wire.rs"]
 mod wire;

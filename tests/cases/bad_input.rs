@@ -27,6 +27,8 @@ mod payments;
 mod reads;
 #[path = "bad_input/values.rs"]
 mod values;
+#[path = "bad_input/webhooks.rs"]
+mod webhooks;
 #[path = "bad_input/wire.rs"]
 mod wire;
 
@@ -42,6 +44,7 @@ fn every_row_is_refused_as_it_says_and_leaves_nothing_behind() {
         rows.extend(limits::rows(given));
         rows.extend(reads::rows(given));
         rows.extend(administration::rows(given));
+        rows.extend(webhooks::rows(given));
         rows.extend(credentials::rows(given));
         rows.extend(wire::rows(given));
         rows

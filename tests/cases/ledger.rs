@@ -52,6 +52,10 @@ mod tampering;
 mod verdicts;
 #[path = "ledger/waiting.rs"]
 mod waiting;
+#[path = "ledger/webhook_turns.rs"]
+mod webhook_turns;
+#[path = "ledger/webhooks.rs"]
+mod webhooks;
 
 // By the name that the model of the rules knows it by, which the differential case shares with them.
 use platform::domain;

@@ -65,6 +65,8 @@ async fn run(args: Args) -> Result<bool, BenchError> {
     setup.script = scenes::script();
     // So that a receipt can be had while one is still looking.
     setup.flags.push((Service::Platform, "--seal-after=20s".to_owned()));
+    // So that a receiver on this machine can be tried.
+    setup.flags.push((Service::Gateway, "--insecure-webhooks".to_owned()));
     say("Starting PostgreSQL, three banks, channel, platform and gateway …");
     let system = System::start(setup).await?;
     let client = system.client(0)?;

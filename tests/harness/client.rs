@@ -21,6 +21,7 @@ use proto::{
         payment_service_client::PaymentServiceClient,
     },
     stats::stats_service_client::StatsServiceClient,
+    webhooks::webhook_service_client::WebhookServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -46,6 +47,8 @@ pub struct Client {
     pub participants: ParticipantServiceClient<Channel>,
     /// The limits' service.
     pub limits: LimitServiceClient<Channel>,
+    /// The webhooks' service.
+    pub webhooks: WebhookServiceClient<Channel>,
     /// The audit log's service.
     pub audit: AuditServiceClient<Channel>,
     /// The statistics' service.
@@ -78,6 +81,7 @@ impl Client {
             operations: OperationsServiceClient::new(channel.clone()),
             participants: ParticipantServiceClient::new(channel.clone()),
             limits: LimitServiceClient::new(channel.clone()),
+            webhooks: WebhookServiceClient::new(channel.clone()),
             audit: AuditServiceClient::new(channel.clone()),
             stats: StatsServiceClient::new(channel),
             authorization,

@@ -17,6 +17,7 @@ pub mod postgres;
 pub mod process;
 pub mod provider;
 pub mod raw;
+pub mod receiver;
 pub mod sample;
 pub mod scrape;
 pub mod signing;

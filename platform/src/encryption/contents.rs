@@ -59,6 +59,45 @@ pub struct OfAccount {
     pub iban: Option<String>,
 }
 
+/// What of an endpoint is its participant's alone.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct OfWebhook {
+    /// Where is posted to.
+    #[prost(string, tag = "1")]
+    pub url: String,
+    /// What is signed with; none once it is deleted.
+    #[prost(message, optional, tag = "2")]
+    pub keys: Option<WebhookKeys>,
+    /// What was signed with before that.
+    #[prost(message, optional, tag = "3")]
+    pub previous_keys: Option<WebhookKeys>,
+}
+
+/// What webhooks are signed with.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct WebhookKeys {
+    /// The secret that the receiver has as well: 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub secret: Vec<u8>,
+    /// The seed of an Ed25519 key: 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub seed: Vec<u8>,
+}
+
+impl fmt::Debug for OfWebhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OfWebhook(***)")
+    }
+}
+
+impl fmt::Debug for WebhookKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookKeys(***)")
+    }
+}
+
 impl fmt::Debug for OfPayment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OfPayment(***)")

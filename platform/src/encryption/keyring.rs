@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Key,
     cipher::Cipher,
-    contents::{OfAccount, OfPayment, OfReason},
+    contents::{OfAccount, OfPayment, OfReason, OfWebhook},
 };
 
 /// The number of the key of look-ups.
@@ -42,6 +42,7 @@ struct DataKey {
     payments: Cipher,
     reasons: Cipher,
     accounts: Cipher,
+    webhooks: Cipher,
 }
 
 impl fmt::Debug for Keyring {
@@ -61,10 +62,13 @@ impl Keyring {
         let payments = Cipher::new("rialto 2026-11-29 payments.personal", key);
         let accounts = Cipher::new("rialto 2026-11-29 accounts.personal", key);
         let reasons = Cipher::new("rialto 2026-11-29 payments.reason_message", key);
-        let (Some(payments), Some(reasons), Some(accounts)) = (payments, reasons, accounts) else {
+        let webhooks = Cipher::new("rialto 2026-11-29 webhook_endpoints.confidential", key);
+        let (Some(payments), Some(reasons), Some(accounts), Some(webhooks)) =
+            (payments, reasons, accounts, webhooks)
+        else {
             return false;
         };
-        self.data_keys.insert(number, DataKey { payments, reasons, accounts }.into());
+        self.data_keys.insert(number, DataKey { payments, reasons, accounts, webhooks }.into());
         true
     }
 
@@ -120,6 +124,19 @@ impl Keyring {
         self.decrypt(|key| &key.accounts, id, encrypted)
     }
 
+    /// Encrypts what of an endpoint is its participant's alone; none without a data key.
+    pub fn encrypt_webhook(&self, id: Uuid, contents: &OfWebhook) -> Option<Vec<u8>> {
+        self.encrypt(|key| &key.webhooks, id, contents)
+    }
+
+    /// Decrypts what of an endpoint is its participant's alone.
+    ///
+    /// # Errors
+    /// See [`NotDecrypted`].
+    pub fn decrypt_webhook(&self, id: Uuid, encrypted: &[u8]) -> Result<OfWebhook, NotDecrypted> {
+        self.decrypt(|key| &key.webhooks, id, encrypted)
+    }
+
     fn encrypt(&self, column: fn(&DataKey) -> &Cipher, id: Uuid, contents: &impl Message) -> Option<Vec<u8>> {
         let (number, key) = self.data_keys.last_key_value()?;
         let mut encrypted = Vec::new();
@@ -159,6 +176,7 @@ pub struct LookupKey {
     fingerprint: Key,
     salt: Key,
     position: Key,
+    url: Key,
 }
 
 impl fmt::Debug for LookupKey {
@@ -174,12 +192,18 @@ impl LookupKey {
             fingerprint: blake3::derive_key("rialto 2026-11-29 request_fingerprint", key),
             salt: blake3::derive_key("rialto 2026-11-29 salts of the audit log", key),
             position: blake3::derive_key("rialto 2026-11-29 positions in the log of events", key),
+            url: blake3::derive_key("rialto 2026-11-29 webhook_endpoints.url_hash", key),
         }
     }
 
     /// By what the account with an IBAN (electronic form) is found: 128 bits of a hash that nobody without the key can compute.
     pub fn iban_hash(&self, iban: &str) -> Uuid {
         Uuid::from_bytes(half(&blake3::keyed_hash(&self.iban, iban.as_bytes())))
+    }
+
+    /// By what an endpoint with a URL is found.
+    pub fn url_hash(&self, url: &str) -> Uuid {
+        Uuid::from_bytes(half(&blake3::keyed_hash(&self.url, url.as_bytes())))
     }
 
     /// The key of [`crate::fingerprint`].

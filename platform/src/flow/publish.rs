@@ -34,6 +34,7 @@ const FORGET_AT_ONCE: i64 = 1_000;
 pub struct Published {
     readings: broadcast::Sender<Reading>,
     watched: Notify,
+    placed: Notify,
 }
 
 /// Steps that follow each other.
@@ -49,7 +50,7 @@ pub struct Reading {
 
 impl Default for Published {
     fn default() -> Self {
-        Self { readings: broadcast::channel(READINGS_KEPT).0, watched: Notify::new() }
+        Self { readings: broadcast::channel(READINGS_KEPT).0, watched: Notify::new(), placed: Notify::new() }
     }
 }
 
@@ -59,6 +60,11 @@ impl Published {
         let readings = self.readings.subscribe();
         self.watched.notify_one();
         readings
+    }
+
+    /// Completes when something was placed here since the last time that this completed. For one who waits.
+    pub(super) async fn placed(&self) {
+        self.placed.notified().await;
     }
 
     fn is_watched(&self) -> bool {
@@ -90,7 +96,9 @@ pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
 
 /// Places what waits for it, and tells what was placed behind `told_up_to`. Returns up to where was told, none while nobody watches.
 async fn round(flow: &Flow, told_up_to: Option<i64>) -> Result<Option<i64>, StoreError> {
-    place(&flow.store).await?;
+    if place(&flow.store).await? {
+        flow.published.placed.notify_one();
+    }
     if !flow.published.is_watched() {
         return Ok(None);
     }
@@ -105,13 +113,16 @@ async fn round(flow: &Flow, told_up_to: Option<i64>) -> Result<Option<i64>, Stor
     }
 }
 
-/// Gives places to all that has committed, unless another platform is at it.
+/// Gives places to all that has committed, unless another platform is at it. Says whether there was anything.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn place(store: &Store) -> Result<(), StoreError> {
-    while store.place_events().await?.is_some_and(|steps| steps > 0) {}
-    Ok(())
+pub async fn place(store: &Store) -> Result<bool, StoreError> {
+    let mut any = false;
+    while store.place_events().await?.is_some_and(|steps| steps > 0) {
+        any = true;
+    }
+    Ok(any)
 }
 
 /// Forgets what was placed longer ago than `keep`, until the lifecycle drains.

@@ -32,6 +32,26 @@ pub struct LoggedEvent {
     pub credited: String,
 }
 
+/// Whose business a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// The payment is theirs: every step is.
+    Payer,
+    /// It credits an account of theirs: that the money is there is.
+    Payee,
+}
+
+impl LoggedEvent {
+    /// As whom the step concerns a participant; none if it does not.
+    pub fn concerns(&self, participant: &str) -> Option<Party> {
+        if self.payment.participant == participant {
+            Some(Party::Payer)
+        } else {
+            (self.credited == participant && self.payment.paid() > 0).then_some(Party::Payee)
+        }
+    }
+}
+
 /// Steps that follow each other in the log: which, and up to where.
 #[derive(Clone, Debug, Default)]
 pub struct Stretch {
@@ -44,6 +64,19 @@ impl Stretch {
     /// The place of the last step; none without any.
     pub fn end(&self) -> Option<i64> {
         self.positions.last().copied()
+    }
+}
+
+/// Steps at their places: where, which payment's, and the how-manieth of it.
+impl FromIterator<(i64, Uuid, i32)> for Stretch {
+    fn from_iter<T: IntoIterator<Item = (i64, Uuid, i32)>>(steps: T) -> Self {
+        let mut stretch = Self::default();
+        for (position, payment, sequence) in steps {
+            stretch.positions.push(position);
+            stretch.payments.push(payment);
+            stretch.sequences.push(sequence);
+        }
+        stretch
     }
 }
 
@@ -107,17 +140,13 @@ impl Store {
              WHERE before < $2 ORDER BY position";
         let rows: Vec<(i64, Vec<Uuid>, Vec<i32>)> =
             sqlx::query_as(sql).bind(position).bind(limit).fetch_all(self.pool()).await?;
-        let mut stretch = Stretch::default();
-        for (first, payments, sequences) in rows {
-            for ((payment, sequence), place) in payments.into_iter().zip(sequences).zip(first..) {
-                if place > position {
-                    stretch.positions.push(place);
-                    stretch.payments.push(payment);
-                    stretch.sequences.push(sequence);
-                }
-            }
-        }
-        Ok(stretch)
+        let steps = rows.into_iter().flat_map(|(first, payments, sequences)| {
+            (first..)
+                .zip(payments)
+                .zip(sequences)
+                .map(|((place, payment), sequence)| (place, payment, sequence))
+        });
+        Ok(steps.filter(|(place, ..)| *place > position).collect())
     }
 
     /// The steps of a stretch, as they were; only those that concern a participant, if one is named.
@@ -151,14 +180,15 @@ impl Store {
         Ok(events)
     }
 
-    /// Forgets what was placed longer ago than `keep`, but for the newest. Returns how many rows.
+    /// Forgets what was placed longer ago than `keep` and is queued for whoever is told. Returns how many rows.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn forget_events(&self, keep: Duration, limit: i64) -> Result<u64, StoreError> {
         let sql = "DELETE FROM event_log WHERE position IN ( \
                SELECT position FROM event_log WHERE position IS NOT NULL ORDER BY position LIMIT $2) \
-             AND position IS NOT NULL AND placed_at < statement_timestamp() - $1 * interval '1 microsecond'";
+             AND position IS NOT NULL AND placed_at < statement_timestamp() - $1 * interval '1 microsecond' \
+             AND position + cardinality(payments) - 1 <= (SELECT up_to FROM webhooks_queued WHERE singleton)";
         let forgotten = sqlx::query(sql).bind(to_micros(keep)).bind(limit).execute(self.pool()).await?;
         Ok(forgotten.rows_affected())
     }

@@ -77,6 +77,13 @@ const RULES: &[Rule] = &[
     rule("rialto.audit.v1.AuditService.GetInclusionProof", &ROLES, Hidden),
     rule("rialto.audit.v1.AuditService.GetConsistencyProof", &ROLES, Hidden),
     rule("rialto.audit.v1.AuditService.GetPaymentReceipt", &ROLES, NotFound),
+    rule("rialto.webhooks.v1.WebhookService.CreateWebhookEndpoint", OPERATOR, Hidden),
+    rule("rialto.webhooks.v1.WebhookService.ListWebhookEndpoints", OVERSEER, Hidden),
+    rule("rialto.webhooks.v1.WebhookService.UpdateWebhookEndpoint", OPERATOR, NotFound),
+    rule("rialto.webhooks.v1.WebhookService.RotateWebhookSecret", OPERATOR, NotFound),
+    rule("rialto.webhooks.v1.WebhookService.ListWebhookDeliveries", OVERSEER, NotFound),
+    rule("rialto.webhooks.v1.WebhookService.ReplayWebhookEvents", OPERATOR, NotFound),
+    rule("rialto.webhooks.v1.WebhookService.DeleteWebhookEndpoint", OPERATOR, NotFound),
     rule("rialto.participants.v1.ParticipantService.CreateParticipant", OPERATOR, Denied),
     rule("rialto.participants.v1.ParticipantService.ListParticipants", OPERATOR, Denied),
     rule("rialto.participants.v1.ParticipantService.DisableParticipant", OPERATOR, Denied),
@@ -109,6 +116,9 @@ enum Fill {
     Cancelled,
     Deposit,
     ApiKey,
+    WebhookEndpoint,
+    /// A URL that nobody else has.
+    Url,
     Participant,
     /// A participant that is there to be done away with.
     Spare,
@@ -162,6 +172,13 @@ const FILLS: &[(&str, &str, Fill)] = &[
     ("Limits", "day_minor_units", Fill::Absent),
     ("Limits", "day_payments", Fill::Absent),
     ("Limits", "unsigned_payment_minor_units", Fill::Absent),
+    ("UpdateWebhookEndpointRequest", "url", Fill::Absent),
+    ("*", "url", Fill::Url),
+    ("*", "filter", Fill::Absent),
+    ("*", "disabled", Fill::Absent),
+    ("*", "webhook_endpoint", Fill::WebhookEndpoint),
+    ("*", "start_time", Fill::Absent),
+    ("*", "end_time", Fill::Absent),
     ("*", "amount", Fill::Parts),
     ("Money", "minor_units", Fill::Number(1)),
     ("*", "currency", Fill::Text("EUR")),
@@ -194,6 +211,7 @@ struct Belongings {
     participant: String,
     spare: String,
     api_key: String,
+    webhook_endpoint: String,
     things: Things,
 }
 
@@ -215,7 +233,8 @@ impl Belongings {
         crate::administration::create(&house, &spare).await?;
         let key = house.create_api_key(&unique("key"), &participant, &["auditor"]).await?;
         let api_key = key.api_key.unwrap_or_default().id;
-        Ok(Self { participant, spare, api_key, things: Things::of(bench, client).await? })
+        let webhook_endpoint = crate::webhooks::create(client, "https://shop.example/hooks", &[]).await?.0.id;
+        Ok(Self { participant, spare, api_key, webhook_endpoint, things: Things::of(bench, client).await? })
     }
 
     fn text(&self, fill: Fill) -> Option<String> {
@@ -230,6 +249,8 @@ impl Belongings {
             Fill::Cancelled => things.cancelled.clone(),
             Fill::Deposit => things.deposit.clone(),
             Fill::ApiKey => self.api_key.clone(),
+            Fill::WebhookEndpoint => self.webhook_endpoint.clone(),
+            Fill::Url => format!("https://shop.example/{}", unique("authority")),
             Fill::Participant => self.participant.clone(),
             Fill::Spare => self.spare.clone(),
             Fill::Absent | Fill::Texts(_) | Fill::Number(_) | Fill::Parts => return None,
@@ -280,7 +301,8 @@ impl Belongings {
     fn are_in(&self, answer: &DynamicMessage) -> bool {
         let (text, things) = (format!("{answer:?}"), &self.things);
         let Things { account, payment, authorization, cancelled, deposit, .. } = things;
-        let ids = [account, payment, authorization, cancelled, deposit, &self.api_key];
+        let ids =
+            [account, payment, authorization, cancelled, deposit, &self.api_key, &self.webhook_endpoint];
         ids.iter().any(|id| text.contains(id.as_str()))
     }
 }

@@ -168,6 +168,8 @@ pub fn run<F: Future<Output = Done>>(test: impl FnOnce(&'static Bench) -> F) {
             (Service::Platform, "--max-clock-skew=500ms".to_owned()),
             // The cases try many credentials that nobody knows, all from one address.
             (Service::Gateway, "--max-bad-credentials-per-min=1000000".to_owned()),
+            // Receivers of webhooks are on this machine.
+            (Service::Gateway, "--insecure-webhooks".to_owned()),
         ];
         let provider = SigningKey::es256("bench").unwrap();
         let keys = setup.folder.join("jwks.json");

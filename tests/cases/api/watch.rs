@@ -70,7 +70,7 @@ fn steps(heard: &[Heard]) -> Vec<(String, PaymentState, i64)> {
 }
 
 /// A participant of its own with a key for everything, and an account.
-async fn somebody(bench: &Bench) -> Result<(String, Client, String), BenchError> {
+pub async fn somebody(bench: &Bench) -> Result<(String, Client, String), BenchError> {
     let (house, name) = (bench.house(), unique("watcher"));
     create(&house, &name).await?;
     let roles = ["payer-app", "merchant", "operator", "auditor"];

@@ -20,6 +20,7 @@ use prost::Message;
 use proto::{
     accounts::DepositRequest,
     payments::{CaptureMode, CreatePaymentRequest},
+    webhooks::CreateWebhookEndpointRequest,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::{runtime::Runtime, time::timeout};
@@ -115,6 +116,10 @@ pub struct Given {
     pub foreign_paid: String,
     /// A deposit of 1.00 EUR that nobody has decided on.
     pub proposed: String,
+    /// The API key of an operator of another participant, with 100 webhooks.
+    pub other: String,
+    /// A webhook of the one with every role, at a URL of its own.
+    pub webhook_endpoint: String,
     /// Page tokens of lists, by their names.
     pub tokens: BTreeMap<&'static str, String>,
     /// Those of another participant.
@@ -197,6 +202,17 @@ impl Given {
         };
         let proposed = shop.accounts.clone().deposit(shop.request(proposed, None)).await?.into_inner();
         let proposed = proposed.deposit.ok_or("no deposit")?.id;
+        let webhook = async |client: &Client, request_id: &str, url: &str| {
+            let (request_id, url) = (request_id.to_owned(), url.to_owned());
+            let message = CreateWebhookEndpointRequest { request_id, url, states: Vec::new() };
+            let made = client.webhooks.clone().create_webhook_endpoint(client.request(message, None)).await?;
+            Ok::<_, Status>(made.into_inner().webhook_endpoint.unwrap_or_default().id)
+        };
+        webhook(&shop, "given-webhook", crate::webhooks::TAKEN).await?;
+        let webhook_endpoint = webhook(&shop, "given-webhook-2", "https://shop.example/neighbour").await?;
+        for number in 0..100 {
+            webhook(&other, &unique("webhook"), &format!("https://shop.example/{number}")).await?;
+        }
         let mut database = PgConnection::connect_with(&system.database()).await?;
         let settlement: String = sqlx::query_scalar(
             "SELECT 'acc_' || replace(id::text, '-', '') FROM accounts WHERE bank_id = 'aurora' AND currency = 'EUR'",
@@ -206,6 +222,8 @@ impl Given {
         Ok(Self {
             key: system.credential(0).to_owned(),
             house: system.house_operator().to_owned(),
+            other: system.credential(1).to_owned(),
+            webhook_endpoint,
             reader: system.credential(2).to_owned(),
             tokens: crate::reads::tokens(&shop, &euros).await?,
             foreign_tokens: crate::reads::tokens(&other, &foreign).await?.into_values().collect(),
@@ -269,7 +287,8 @@ fn bench() -> &'static Bench {
             let given = Given::make(&system).await?;
             // What was made gets its places in the log of events a moment later.
             let mut database = PgConnection::connect_with(&system.database()).await?;
-            let waiting = "SELECT count(*) FROM event_log WHERE position IS NULL";
+            let waiting = "SELECT count(*) + (SELECT next_position - 1 - up_to FROM events_placed, webhooks_queued) \
+                 FROM event_log WHERE position IS NULL";
             while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut database).await? > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -333,6 +352,7 @@ fn bad_lines(system: &System) -> Result<Vec<String>, BenchError> {
             let is_raw = line.chars().any(|c| c.is_control() || ('\u{202A}'..='\u{202E}').contains(&c));
             let echoes = CANARIES.iter().any(|canary| line.contains(canary))
                 || line.contains("rk_")
+                || line.contains("whsec_")
                 || line.contains("DROP TABLE");
             // Who speaks for another bank, or contradicts what was sent, is an alarm by design.
             let is_alarm = line.contains("ALARM: somebody else spoke for a bank");

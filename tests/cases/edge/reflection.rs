@@ -24,6 +24,7 @@ fn services(service: Service) -> &'static [&'static str] {
             "rialto.limits.v1.LimitService",
             "rialto.audit.v1.AuditService",
             "rialto.stats.v1.StatsService",
+            "rialto.webhooks.v1.WebhookService",
         ],
         Service::Platform => &["rialto.platform.v1.PlatformService"],
         Service::Channel => &["rialto.channel.v1.InstructionService"],

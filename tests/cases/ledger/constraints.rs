@@ -143,6 +143,21 @@ async fn history_cannot_be_changed() {
         let decided = "state = 'LAPSED', decision_id = gen_random_uuid(), decided_at = expires_at";
         statements.push(format!("UPDATE deposits SET {decided}, {column} WHERE request_id = 'pending'"));
     }
+    statements.push("DELETE FROM webhook_endpoints".to_owned());
+    for column in [
+        "id = gen_random_uuid()",
+        "participant_id = 'bob'",
+        "hears_behind = 7",
+        "created_by = 'x'",
+        "created_at = now()",
+    ] {
+        statements.push(format!("UPDATE webhook_endpoints SET {column}"));
+    }
+    for column in
+        ["endpoint_id = gen_random_uuid()", "position = 7", "payment_id = gen_random_uuid()", "sequence = 7"]
+    {
+        statements.push(format!("UPDATE webhook_deliveries SET {column}"));
+    }
     for statement in statements {
         assert_eq!(sqlstate(&mut platform, &statement).await.as_deref(), Some(NO_PERMISSION), "{statement}");
         assert_eq!(

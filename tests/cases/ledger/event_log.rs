@@ -16,7 +16,7 @@ use common::{
 };
 use platform::{
     domain::statistics::Statistics,
-    flow::{book::Book, publish},
+    flow::{book::Book, publish, webhooks},
     store::{
         Store,
         event_log::LoggedEvent,
@@ -309,6 +309,7 @@ async fn only_what_is_old_is_forgotten_and_what_follows_keeps_its_place() {
         write(&book, command(world.pay_on_us(name, world.bob, 1))).await;
     }
     publish::place(&world.store).await.unwrap();
+    webhooks::round(&world.store).await.unwrap();
     let before = read_behind(&world.store, 0).await;
     assert_eq!(world.store.forget_events(Duration::from_secs(3_600), 10).await.unwrap(), 0, "too young");
     let age = "ALTER TABLE event_log DISABLE TRIGGER event_log_placed_once;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use harness::BenchError;
 use platform::encryption::{
     Keyring,
-    contents::{OfAccount, OfPayment, OfReason},
+    contents::{OfAccount, OfPayment, OfReason, OfWebhook},
     wrapping::WrappingKeys,
 };
 use uuid::Uuid;
@@ -37,9 +37,13 @@ pub(super) fn target() -> Result<Target, BenchError> {
         keys.encrypt_payment(ID, &OfPayment::default()),
         keys.encrypt_reason(ID, &reason),
         keys.encrypt_account(ID, &account),
+        keys.encrypt_webhook(
+            ID,
+            &OfWebhook { url: "https://shop.example/".to_owned(), ..OfWebhook::default() },
+        ),
     ];
     let encrypted = encrypted.into_iter().collect::<Option<Vec<_>>>().ok_or("no data key")?;
-    let made: Vec<Vec<u8>> = [0, 0, 1, 2]
+    let made: Vec<Vec<u8>> = [0, 0, 1, 2, 3]
         .into_iter()
         .zip(&encrypted)
         .map(|(column, encrypted)| chosen(column, encrypted))
@@ -49,7 +53,7 @@ pub(super) fn target() -> Result<Target, BenchError> {
     seeds.extend([
         chosen(1, &encrypted[0]),
         chosen(2, &encrypted[2]),
-        chosen(3, "A".repeat(43) + "=\n"),
+        chosen(4, "A".repeat(43) + "=\n"),
         Vec::new(),
     ]);
     Ok(Target {
@@ -66,6 +70,7 @@ fn check(keys: &Keyring, made: &[Vec<u8>], input: &[u8]) -> Checked {
         0 => keys.decrypt_payment(ID, encrypted).map(drop),
         1 => keys.decrypt_reason(ID, encrypted).map(drop),
         2 => keys.decrypt_account(ID, encrypted).map(drop),
+        3 => keys.decrypt_webhook(ID, encrypted).map(drop),
         _ => return Ok(format!("keys: {}", WrappingKeys::parse(encrypted).is_ok())),
     };
     let is_made = made.iter().any(|value| value == input);

@@ -9,12 +9,18 @@ use common::{
     fault::Violation,
     id::{AccountId, DepositId},
     money::{Currency, Money},
-    order::{AccountOrder, ApiKeyOrder, CaptureOrder, DepositOrder, LimitRules, RefundOrder, RotationOrder},
+    order::{
+        AccountOrder, ApiKeyOrder, CaptureOrder, DepositOrder, LimitRules, RefundOrder, RotationOrder,
+        WebhookOrder,
+    },
 };
 use harness::BenchError;
 use prost::Message;
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
-use proto::{convert, participants::CreateParticipantRequest};
+use proto::{
+    convert::{self, Destinations},
+    participants::CreateParticipantRequest,
+};
 
 use super::{demand, words};
 use crate::{
@@ -59,7 +65,7 @@ pub(super) fn target() -> Result<Target, BenchError> {
 fn check(pool: &DescriptorPool, input: &[u8]) -> Checked {
     let Some((choice, message)) = input.split_first() else { return Ok("nothing".to_owned()) };
     let read = Reading { pool, message };
-    match choice % 12 {
+    match choice % 13 {
         0 => read.judge("rialto.payments.v1.CreatePaymentRequest", convert::payment_order, sound::payment),
         1 => read.judge(
             "rialto.payments.v1.CapturePaymentRequest",
@@ -131,6 +137,19 @@ fn check(pool: &DescriptorPool, input: &[u8]) -> Checked {
             convert::rejection,
             |(_, reason): &(DepositId, String)| sound::text(reason, 140),
         ),
+        12 => read.judge(
+            "rialto.webhooks.v1.CreateWebhookEndpointRequest",
+            |request: &_| convert::webhook_order(request, Destinations::Public),
+            |order: &WebhookOrder| {
+                sound::id(&order.request_id)?;
+                demand(order.url.starts_with("https://"), "a URL without TLS")?;
+                let again = convert::webhook_url(&order.url, Destinations::Public);
+                demand(
+                    again.is_ok_and(|again| again.as_str() == order.url),
+                    "a URL that is not in its normal form",
+                )
+            },
+        ),
         _ => {
             let name = |request: &CreateParticipantRequest| {
                 convert::participant(&request.participant).map(|()| request.participant.clone())
@@ -190,7 +209,8 @@ impl Reading<'_> {
 fn has_field(message: &MessageDescriptor, path: &str) -> bool {
     let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     let is_oneof = message.oneofs().any(|oneof| oneof.name() == first);
-    match (message.get_field_by_name(first), rest) {
+    let (name, is_item) = first.split_once('[').map_or((first, false), |(name, _)| (name, true));
+    match (message.get_field_by_name(name).filter(|field| field.is_list() || !is_item), rest) {
         (Some(_), None) => true,
         (None, None) => is_oneof,
         (Some(field), Some(rest)) => match field.kind() {

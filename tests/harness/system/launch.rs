@@ -13,6 +13,10 @@ use crate::{
     process::{KILLED_WITH_PARENT, Process},
 };
 
+/// What a gateway asks of the platform.
+const GATEWAYS_CALLS: &str = "gateway=rialto.platform.v1.PlatformService/Exchange,rialto.platform.v1.PlatformService/Watch,\
+    rialto.platform.v1.PlatformService/ClaimDeliveries,rialto.platform.v1.PlatformService/ReportDelivery";
+
 impl System {
     /// Starts a service without waiting for it to come up.
     pub(super) fn begin(&self, service: Service, address: Option<&str>) -> Result<Process, BenchError> {
@@ -66,7 +70,7 @@ impl System {
                 command
                     .env("RIALTO_DATABASE_URL", self.postgres.url_at(&database, DATABASE))
                     .arg("--insecure-database");
-                self.let_in(&mut command, service, "gateway=rialto.platform.v1.PlatformService/Exchange,rialto.platform.v1.PlatformService/Watch");
+                self.let_in(&mut command, service, GATEWAYS_CALLS);
                 command.args(self.setup.is_plaintext.then_some("--insecure-channel"));
                 command.arg("--audit-key-file").arg(&self.audit_key);
                 command.arg("--data-key-file").arg(&self.data_key);

@@ -9,6 +9,7 @@ use proto::{
         CaptureMode, CapturePaymentRequest, CreatePaymentRequest, Payee, RefundPaymentRequest,
         payee::{Account, Bank},
     },
+    webhooks::CreateWebhookEndpointRequest,
 };
 
 use super::{ACCOUNT, PAYMENT};
@@ -125,6 +126,11 @@ pub(super) fn all() -> Vec<Vec<u8>> {
     let deposit_id = || PAYMENT.replace("pay", "dep");
     let approval = ApproveDepositRequest { deposit: deposit_id(), amount: Some(money(5)) };
     let rejection = RejectDepositRequest { deposit: deposit_id(), reason: "no such line".to_owned() };
+    let webhook = CreateWebhookEndpointRequest {
+        request_id: request_id(),
+        url: "https://shop.example:8443/hooks?a=b".to_owned(),
+        states: vec![3],
+    };
     seeds.extend([
         chosen(1, capture.encode_to_vec()),
         chosen(2, refund.encode_to_vec()),
@@ -137,6 +143,7 @@ pub(super) fn all() -> Vec<Vec<u8>> {
         chosen(9, participant_limits.encode_to_vec()),
         chosen(10, approval.encode_to_vec()),
         chosen(11, rejection.encode_to_vec()),
+        chosen(12, webhook.encode_to_vec()),
     ]);
     seeds
 }
