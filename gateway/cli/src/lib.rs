@@ -12,6 +12,7 @@ pub mod paging;
 pub mod pay;
 pub mod payee;
 pub mod payments;
+mod reader;
 pub mod screen;
 pub mod settings;
 pub mod stats;

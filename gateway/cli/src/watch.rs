@@ -12,6 +12,7 @@ use crate::{
     follow::state,
     gateway_link::Gateway,
     payments::parse_state,
+    reader,
     screen::{Screen, note, time},
 };
 
@@ -41,6 +42,7 @@ impl Watch {
         let watched = tokio::select! {
             watched = self.watch(gateway, screen, &mut position) => watched,
             _ = tokio::signal::ctrl_c() => Ok(()),
+            () = reader::gone() => Ok(()),
         };
         if position != self.from {
             note(&format!("→ to go on behind this: rialto watch --from {}", printable(&position)));

@@ -179,6 +179,8 @@ fn lists_are_as_long_as_they_are_asked_to_be() {
             &["list", "--account", &account, "--limit", "1000"][..],
             &["list", "--account", &account, "--json"],
             &["watch", "--from", "earliest"],
+            // Nothing is ever told here.
+            &["watch", "--state", "investigate"],
         ] {
             unread(rialto(system, system.credential(0), line))?;
         }
