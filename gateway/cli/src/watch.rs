@@ -26,7 +26,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(clap::Args, Debug)]
 pub struct Watch {
     /// Where to begin: a position that an earlier watch printed, or `earliest` for all that is kept. Absent: from now on.
-    #[arg(long, value_name = "POSITION", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "POSITION",
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
     from: String,
     /// Only steps to this state: succeeded, failed, unknown, … May stand several times.
     #[arg(long = "state", value_parser = parse_state)]
@@ -42,9 +48,10 @@ impl Watch {
         let watched = tokio::select! {
             watched = self.watch(gateway, screen, &mut position) => watched,
             _ = tokio::signal::ctrl_c() => Ok(()),
-            () = reader::gone() => Ok(()),
+            // What was written last may not have been read: where to go on is not known here.
+            () = reader::gone() => return Ok(()),
         };
-        if position != self.from {
+        if position != self.from && !matches!(watched, Err(Failure::Output(_))) {
             note(&format!("→ to go on behind this: rialto watch --from {}", printable(&position)));
         }
         watched
