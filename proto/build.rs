@@ -2,6 +2,7 @@
 use std::{env, fs, path::PathBuf};
 
 use prost::Message;
+use tonic_prost_build::Config;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     const FILES: [&str; 11] = [
@@ -21,7 +22,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES, ["."])?;
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out_dir.join("rialto_descriptors.bin"), descriptors.encode_to_vec())?;
+    // Messages know their names, by which they are found in the descriptors.
+    let mut config = Config::new();
+    config.enable_type_names();
     // BTreeMap keeps metadata in one order, so that the same payment is the same bytes.
-    tonic_prost_build::configure().btree_map(".").compile_fds(descriptors)?;
+    tonic_prost_build::configure().btree_map(".").compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every grpcurl line of the README, as it is printed there, against a running demo.
+# Runs every line of the README that calls the system, as it is printed there, against a running demo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,6 +33,13 @@ expected=(
     '"paymentMinorUnits": "500000"'
     'DEPOSIT_STATE_PENDING_APPROVAL'
     'DEPOSIT_STATE_BOOKED'
+    'SUCCEEDED'
+    'Blaise Seller'
+    'debit   7.50 EUR'
+    'SUCCEEDED'
+    'SPEED-UP'
+    'PENDING_APPROVAL'
+    'BOOKED'
     'trial balance: OK'
     'audit log: OK'
     'checkpoint'
@@ -55,7 +62,7 @@ while IFS= read -r line; do
     fi
     printf 'ok: %s\n' "$line"
     passed=$((passed + 1))
-done < <(grep -E '^(grpcurl|target/release/platform) ' README.md)
+done < <(grep -E '^(grpcurl|target/release/(platform|rialto)) ' README.md)
 if [ "$passed" != "${#expected[@]}" ]; then
     echo "FAILED: the README has $passed lines, expected ${#expected[@]}"
     exit 1

@@ -33,7 +33,8 @@ impl Problems {
 
     /// Notes a problem that is not one setting's.
     pub fn add_free(&mut self, what: impl fmt::Display) {
-        self.0.push(printable(&what.to_string()));
+        let what = what.to_string();
+        self.0.push(what.split('\n').map(text::printable).collect::<Vec<_>>().join("\n"));
     }
 
     /// Reads any value that knows how to be read; `kind` says what is expected, with an example.
@@ -148,19 +149,6 @@ impl Problems {
             SettingsError(vec!["a setting was not read: this is a defect, report it".to_owned()])
         })
     }
-}
-
-/// The text with everything escaped that could make a terminal or a person take it for something else; a problem may have
-/// several lines.
-fn printable(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        if c == '\n' || text::is_readable(c) {
-            shown.push(c)
-        } else {
-            shown.extend(c.escape_unicode())
-        }
-        shown
-    })
 }
 
 fn environment_name(flag: &str) -> String {

@@ -34,6 +34,18 @@ pub fn is_readable(c: char) -> bool {
         && u32::from(c) & 0xFFFE != 0xFFFE
 }
 
+/// One line of text with everything escaped (`\u{…}`) that could make a terminal or a person take it for something else.
+pub fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if is_readable(c) {
+            shown.push(c)
+        } else {
+            shown.extend(c.escape_unicode())
+        }
+        shown
+    })
+}
+
 /// A client-made key (request_id): 1 to 255 printable ASCII characters without spaces.
 pub fn request_id(text: &str) -> Result<(), Complaint> {
     if text.is_empty() || text.len() > 255 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -91,11 +91,11 @@ async fn run(args: Args) -> Result<bool, BenchError> {
     if !args.once {
         let account = account_to_try(&client).await?;
         let environment = folder.join("env");
-        fs::write(
-            &environment,
-            report::environment(&*system.lock().await, &account, report.first_payment()),
-        )?;
-        say(&report::lines_to_paste(&*system.lock().await, &environment));
+        let system = system.lock().await;
+        let profiles = report::write_profiles(&system)?;
+        fs::write(&environment, report::environment(&system, &profiles, &account, report.first_payment()))?;
+        say(&report::lines_to_paste(&system, &environment));
+        drop(system);
         tokio::signal::ctrl_c().await?;
         say("Stopping.");
     }

@@ -1,8 +1,12 @@
 //! What the demo prints for people, and writes for programs.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use common::private_file;
 use harness::{
     BenchError,
     system::{BANKS, PARTICIPANTS, Service, System},
@@ -124,10 +128,10 @@ pub fn orders(paid: &Paid, report: &Path) -> String {
 }
 
 /// What the calls that can be pasted need, for a shell to read.
-pub fn environment(system: &System, account: &str, payment: &str) -> String {
+pub fn environment(system: &System, profiles: &Path, account: &str, payment: &str) -> String {
     format!(
-        "GATEWAY={}\nCA={}\nKEY={}\nSECOND_KEY={}\nOTHER_KEY={}\nHOUSE_KEY={}\nACCOUNT={account}\nPAYMENT={payment}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_DATABASE_URL={}\n\
-         export RIALTO_INSECURE_DATABASE=true\nexport RIALTO_DATA_KEY_FILE={}\nAUDIT_KEY={}\n",
+        "GATEWAY={}\nCA={}\nKEY={}\nSECOND_KEY={}\nOTHER_KEY={}\nHOUSE_KEY={}\nACCOUNT={account}\nPAYMENT={payment}\nIBAN={}\nBANKS=http://{}\nexport RIALTO_CONFIG={}\n\
+         export RIALTO_DATABASE_URL={}\nexport RIALTO_INSECURE_DATABASE=true\nexport RIALTO_DATA_KEY_FILE={}\nAUDIT_KEY={}\n",
         system.address(Service::Gateway),
         system.certificates().ca().display(),
         system.credential(0),
@@ -136,10 +140,35 @@ pub fn environment(system: &System, account: &str, payment: &str) -> String {
         system.house_operator(),
         BANKS[0].account(1),
         system.address(Service::Bank),
+        profiles.display(),
         system.database_url(),
         system.data_key().display(),
         system.audit_public_key()
     )
+}
+
+/// Writes the profiles of the demo's callers for `rialto`, with their keys beside them, and returns the file.
+pub fn write_profiles(system: &System) -> Result<PathBuf, BenchError> {
+    let callers = [
+        ("default", system.credential(0)),
+        ("second", system.second_operator()),
+        ("other", system.credential(1)),
+        ("house", system.house_operator()),
+    ];
+    let (gateway, ca) = (system.address(Service::Gateway), system.certificates().ca());
+    let mut profiles = String::new();
+    for (name, key) in callers {
+        let file = system.folder().join(format!("{name}.api-key"));
+        if !file.exists() {
+            private_file::create(&file, key.as_bytes())?;
+        }
+        let (ca, file) = (ca.display(), file.display());
+        profiles +=
+            &format!("[profiles.{name}]\ngateway = \"{gateway}\"\nca = \"{ca}\"\nkey_file = \"{file}\"\n\n");
+    }
+    let file = system.folder().join("rialto.toml");
+    fs::write(&file, profiles)?;
+    Ok(file)
 }
 
 /// Calls that can be pasted.
@@ -165,6 +194,8 @@ pub fn lines_to_paste(system: &System, environment: &Path) -> String {
         call("{}", "rialto.payments.v1.PaymentService/CreatePayment"),
         call(deposit, "rialto.accounts.v1.AccountService/Deposit"),
         call_with("SECOND_KEY", pending, "rialto.accounts.v1.AccountService/ListDeposits"),
+        "target/release/rialto pay --from $ACCOUNT --to $IBAN --name \"Blaise Seller\" 7.50 EUR\n".to_owned(),
+        "target/release/rialto list --limit 5\n".to_owned(),
         "target/release/platform trial-balance\n".to_owned(),
         "target/release/platform verify-audit\n".to_owned(),
         format!("\n$OTHER_KEY is another participant's ({}), who sees none of this; ", PARTICIPANTS[1]),

@@ -27,8 +27,8 @@ pub fn target() -> Result<PathBuf, BenchError> {
     Ok(folder()?.parent().ok_or("the build folder has no parent")?.to_owned())
 }
 
-/// What a system is made of. The other programs are for whoever runs them, and are built then.
-const SYSTEM: [&str; 4] = ["bank", "channel", "gateway", "platform"];
+/// What a system is made of, and what people call it with. The other programs are for whoever runs them, and are built then.
+const SYSTEM: [&str; 5] = ["bank", "channel", "gateway", "platform", "rialto"];
 
 /// Builds the programs that a system is made of, with these features (`package/feature`).
 ///

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::bench::{finish, program, run, run_on_system};
 
 /// The programs, each with what its help must name.
-const PROGRAMS: [(&str, &[&str]); 5] = [
+const PROGRAMS: [(&str, &[&str]); 6] = [
     (
         "gateway",
         &["RIALTO_PLATFORM", "RIALTO_API_KEYS", "RIALTO_API_KEY_SECRET", "RIALTO_MAX_WAITING", "new-key"],
@@ -31,6 +31,17 @@ const PROGRAMS: [(&str, &[&str]); 5] = [
     ("channel", &["RIALTO_DIRECTORY", "RIALTO_SENDER_BIC", "RIALTO_MAX_IN_FLIGHT"]),
     ("bank", &["--banks", "--books", "--script", "silent_executed"]),
     ("demo", &["--once"]),
+    (
+        "rialto",
+        &[
+            "RIALTO_PROFILE",
+            "RIALTO_GATEWAY",
+            "RIALTO_CA",
+            "RIALTO_API_KEY",
+            "Exit codes",
+            "platform trial-balance",
+        ],
+    ),
 ];
 
 /// What the help of each of the three services names.
@@ -58,7 +69,8 @@ fn help_names_every_setting_and_no_secret() {
             command.arg("--help").env("RIALTO_DATABASE_URL", "postgres://u:canary@h/d");
             let ended = finish(command)?;
             assert_eq!(ended.code, Some(0), "{name}: {}", ended.err);
-            let of_services = if name == "bank" || name == "demo" { &[] } else { OF_SERVICES.as_slice() };
+            let of_services =
+                if ["bank", "demo", "rialto"].contains(&name) { &[] } else { OF_SERVICES.as_slice() };
             for part in parts.iter().chain(of_services) {
                 assert!(ended.out.contains(part), "{name} --help lacks {part}");
             }
@@ -93,6 +105,8 @@ fn a_reader_who_goes_away_is_no_panic() {
             ("channel", &["--help"]),
             ("bank", &["--help"]),
             ("demo", &["--help"]),
+            ("rialto", &["--help"]),
+            ("rialto", &["completions", "bash"]),
             ("gateway", &["--version"]),
             ("gateway", &["new-key", "--participant", "some-shop", "--role", "payer-app"]),
         ] {
@@ -105,7 +119,7 @@ fn a_reader_who_goes_away_is_no_panic() {
 }
 
 /// Runs a program with a standard output that nobody reads; it may fail, but not panic.
-fn unread(mut command: Command) -> Result<(), harness::BenchError> {
+pub fn unread(mut command: Command) -> Result<(), harness::BenchError> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     drop(child.stdout.take());
