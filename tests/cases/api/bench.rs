@@ -121,6 +121,8 @@ pub const TRICKS_OF_STREAMS: &[Trick] = &[
 const SPARE: &[Trick] = &[
     trick("hangs up after, for a repeat", 150, &["behaviour = \"drop_after\"\ntimes = 1"], Unknown, (Succeeded, "")),
     trick("silent after executing, for the hold", 151, &["behaviour = \"silent_executed\"\ntimes = 1"], Unknown, (Succeeded, "")),
+    trick("late, for whoever waits", 153, &["behaviour = { delay = { ms = 1600 } }\ntimes = 1"], Unknown, (Succeeded, "")),
+    trick("silent once, for figures", 154, &["behaviour = \"silent\"\ntimes = 1"], Unknown, (Succeeded, "")),
     trick("silent once, for the enquiry", 152, &["behaviour = \"silent\"\ntimes = 1"], Unknown, (Succeeded, "")),
 ];
 

@@ -69,7 +69,7 @@ fn the_figures_agree_with_what_was_paid() {
         client.pay(order(&unique("figures"), &account, own, 5, "EUR"), None).await?;
         bench.pay(&client, &account, &BANKS[0].account(1), 1_000_000).await?;
         bench.pay(&client, &account, &account_of("rejects"), 10).await?;
-        let doubtful = bench.pay(&client, &account, &account_of("silent once"), 10).await;
+        let doubtful = bench.pay(&client, &account, &account_of("silent once, for figures"), 10).await;
         let doubtful = match doubtful {
             Ok(answer) => answer.payment,
             Err(status) => return Err(status.into()),

@@ -225,7 +225,7 @@ fn whoever_waits_for_a_payment_hears_of_its_end_at_once() {
             let waited = shop.payments.clone().wait_payment(request).await?.into_inner();
             Ok::<_, BenchError>(waited.payment.unwrap_or_default())
         };
-        let request = euros(&unique("wait"), &account, &account_of("late"), 5);
+        let request = euros(&unique("wait"), &account, &account_of("late, for whoever waits"), 5);
         let key = || Key::RequestId(request.request_id.clone());
         let unknown = shop.pay(request.clone(), Some(Duration::from_millis(1_300))).await?.payment;
         assert!(matches!(unknown.state(), Unknown | Submitted), "{unknown:?}");

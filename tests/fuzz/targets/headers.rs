@@ -39,7 +39,11 @@ fn check(input: &[u8]) -> Checked {
         let Some(parent) = TraceParent::parse(text) else {
             return Ok(format!("no parent {}", text.len().min(60)));
         };
-        demand(parent.to_string() == text.to_ascii_lowercase(), "written it is another one")?;
+        // Of the flags the last is passed on, and no other.
+        let is_sampled =
+            text.chars().last().and_then(|digit| digit.to_digit(16)).is_some_and(|flags| flags % 2 == 1);
+        let passed_on = format!("{}0{}", &text[..text.len() - 2], u8::from(is_sampled));
+        demand(parent.to_string() == passed_on.to_ascii_lowercase(), "written it is another one")?;
         return Ok(format!("parent {}", &text[text.len() - 2..]));
     }
     let Ok(value) = AsciiMetadataValue::try_from(rest) else { return Ok("no header".to_owned()) };
