@@ -17,10 +17,10 @@ use crate::{
 ///
 /// Where the gateway is and who calls it stand in a profile, in ~/.config/rialto/config.toml ($XDG_CONFIG_HOME/rialto/config.toml):
 ///
-///     [profiles.default]
-///     gateway = "pay.example.org:443"
-///     ca = "ca.pem"          # what the gateway's certificate comes from
-///     key_file = "api.key"   # mode 0600; or set RIALTO_API_KEY
+///   [profiles.default]
+///   gateway = "pay.example.org:443"
+///   ca = "ca.pem"          # what the gateway's certificate comes from
+///   key_file = "api.key"   # mode 0600; or set RIALTO_API_KEY
 ///
 /// Paths are relative to the file. A flag or its variable goes before the profile.
 #[derive(Parser, Debug)]

@@ -113,12 +113,12 @@ async fn work(world: &World, book: &Book, name: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_step_is_read_once_in_its_order_while_many_write_and_many_give_places() {
     let world = Arc::new(World::new().await);
-    let is_over = Arc::new(AtomicBool::new(false));
+    let [is_written, is_over] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
     let placing: Vec<_> = (0..3)
         .map(|_| {
-            let (store, is_over) = (world.store.clone(), Arc::clone(&is_over));
+            let (store, is_written) = (world.store.clone(), Arc::clone(&is_written));
             tokio::spawn(async move {
-                while !is_over.load(Ordering::Relaxed) {
+                while !is_written.load(Ordering::Relaxed) {
                     publish::place(&store).await.unwrap();
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
@@ -151,11 +151,13 @@ async fn each_step_is_read_once_in_its_order_while_many_write_and_many_give_plac
         }
     }))
     .await;
-    publish::place(&world.store).await.unwrap();
-    is_over.store(true, Ordering::Relaxed);
+    is_written.store(true, Ordering::Relaxed);
     for placing in placing {
         placing.await.unwrap();
     }
+    // Nobody else is at it any more.
+    publish::place(&world.store).await.unwrap();
+    is_over.store(true, Ordering::Relaxed);
     let read = reading.await.unwrap();
     let mut known: BTreeMap<PaymentId, i32> = BTreeMap::new();
     for (place, event) in (1..).zip(&read) {
