@@ -5,6 +5,7 @@ pub mod archive;
 pub mod book;
 pub mod declined;
 pub mod deposits;
+mod forgetting;
 pub mod intake;
 mod message;
 pub mod notice;
@@ -113,12 +114,10 @@ impl Flow {
         tokio::spawn(recover::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(overdue::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(deposits::run(Arc::clone(&flow), lifecycle.clone()));
-        tokio::spawn(signatures::run(Arc::clone(&flow), lifecycle.clone()));
+        forgetting::begin(&flow, lifecycle);
         tokio::spawn(publish::run(Arc::clone(&flow), lifecycle.clone()));
-        tokio::spawn(publish::forget(Arc::clone(&flow), lifecycle.clone(), flow.limits.keep_events));
         tokio::spawn(observe::run(Arc::clone(&flow), lifecycle.clone()));
         tokio::spawn(webhooks::run(Arc::clone(&flow), lifecycle.clone()));
-        tokio::spawn(webhooks::forget(Arc::clone(&flow), lifecycle.clone(), flow.limits.keep_events));
         tokio::spawn(seal::run(Arc::clone(&flow), lifecycle.clone(), flow.limits.seal_after));
         if let Some(keep) = flow.limits.archive_after {
             tokio::spawn(archive::run(Arc::clone(&flow), lifecycle.clone(), keep));

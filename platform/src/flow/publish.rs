@@ -25,9 +25,6 @@ const LOOK_EVERY_UNWATCHED: Duration = Duration::from_secs(1);
 const STEPS_AT_ONCE: i64 = 500;
 /// How many readings a watch may be behind before it reads the log itself.
 const READINGS_KEPT: usize = 64;
-/// How often what is no longer kept is forgotten, and how many rows at once.
-const FORGET_EVERY: Duration = Duration::from_secs(60);
-const FORGET_AT_ONCE: i64 = 1_000;
 
 /// What was placed, as it comes.
 #[derive(Debug)]
@@ -123,20 +120,4 @@ pub async fn place(store: &Store) -> Result<bool, StoreError> {
         any = true;
     }
     Ok(any)
-}
-
-/// Forgets what was placed longer ago than `keep`, until the lifecycle drains.
-pub(super) async fn forget(flow: Arc<Flow>, lifecycle: Lifecycle, keep: Duration) {
-    while !lifecycle.is_draining() {
-        match flow.store.forget_events(keep, FORGET_AT_ONCE).await {
-            Ok(0) => {
-                let _ = timeout(FORGET_EVERY, lifecycle.draining()).await;
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot forget old events; trying again later");
-                let _ = timeout(FORGET_EVERY, lifecycle.draining()).await;
-            }
-        }
-    }
 }

@@ -1,9 +1,8 @@
 //! Signed calls: each is carried out once, whichever gateways it comes through.
 
-use std::{sync::Arc, time::Duration};
-
 use common::{
-    deadline::Deadline, fault::Fault, fault::Violation, lifecycle::Lifecycle,
+    deadline::Deadline,
+    fault::{Fault, Violation},
     verification_key::VerificationKey,
 };
 use proto::platform::Signature;
@@ -12,10 +11,6 @@ use super::Flow;
 
 /// How long a nonce is, in characters, as the database has it too.
 const NONCE_LENGTHS: std::ops::RangeInclusive<usize> = 16..=128;
-/// How often to forget claims that are old enough.
-const FORGET_EVERY: Duration = Duration::from_secs(60);
-/// Claims that are forgotten in one statement.
-const MAX_AT_ONCE: u32 = 10_000;
 
 impl Flow {
     /// Claims a signature's nonce for good, before its command is carried out. Whatever comes of the command, who repeats it signs it
@@ -39,22 +34,5 @@ impl Flow {
         }
         let message = "this signature was used already, and counts once: sign the request anew, with a new nonce and the same request_id";
         Err(Fault::bad_signature("SIGNATURE_REPLAYED", message))
-    }
-}
-
-/// Forgets claims that are older than any signature that is believed, until the lifecycle drains.
-pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
-    while !lifecycle.is_draining() {
-        match flow.store.forget_nonces(MAX_AT_ONCE).await {
-            Ok(MAX_AT_ONCE) => continue,
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot forget the nonces of old signatures; trying again later")
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(FORGET_EVERY) => {}
-            () = lifecycle.draining() => {}
-        }
     }
 }

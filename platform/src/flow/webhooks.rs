@@ -14,9 +14,6 @@ use crate::store::{Store, StoreError};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How many steps are queued by one commit.
 const STEPS_AT_ONCE: i64 = 500;
-/// How often what is no longer kept is forgotten, and how many rows at once.
-const FORGET_EVERY: Duration = Duration::from_secs(60);
-const FORGET_AT_ONCE: i64 = 1_000;
 
 /// Queues, until the lifecycle drains.
 pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
@@ -37,9 +34,18 @@ pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
 /// # Errors
 /// When the database fails.
 pub async fn round(store: &Store) -> Result<(), StoreError> {
-    while queue(store).await? {}
-    while replay(store).await? {}
+    while step(store).await? {}
     Ok(())
+}
+
+/// Queues a few of what was placed, and a few of each replay, so that a long replay holds up nothing new. Says whether there may be more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn step(store: &Store) -> Result<bool, StoreError> {
+    let queued = queue(store).await?;
+    let replayed = replay(store).await?;
+    Ok(queued || replayed)
 }
 
 /// Queues the next steps. Says whether there may be more.
@@ -66,20 +72,4 @@ async fn replay(store: &Store) -> Result<bool, StoreError> {
         store.replay(replay, stretch.end(), &events).await?;
     }
     Ok(!replays.is_empty())
-}
-
-/// Forgets deliveries that ended longer ago than `keep`, until the lifecycle drains.
-pub(super) async fn forget(flow: Arc<Flow>, lifecycle: Lifecycle, keep: Duration) {
-    while !lifecycle.is_draining() {
-        match flow.store.forget_webhooks(keep, FORGET_AT_ONCE).await {
-            Ok(0) => {
-                let _ = timeout(FORGET_EVERY, lifecycle.draining()).await;
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot forget old deliveries of webhooks; trying again later");
-                let _ = timeout(FORGET_EVERY, lifecycle.draining()).await;
-            }
-        }
-    }
 }

@@ -318,3 +318,25 @@ async fn replays_begin_where_the_time_says() {
     assert_eq!(at(1, 0).await, None, "not kept");
     assert_eq!(at(4, 1).await, Some(4));
 }
+
+/// A participant that has a month told again must not keep others from hearing of what happens now.
+#[tokio::test]
+async fn a_long_replay_holds_up_nothing_new() {
+    let world = World::new().await;
+    let book = world.book(1);
+    let bob = endpoint(&world, "bob", "https://bob.example/", &[]).await;
+    let alice = endpoint(&world, "alice", "https://alice.example/", &[]).await;
+    let pay = |number: usize| write(&book, command(world.pay_on_us(&format!("old {number}"), world.bob, 1)));
+    all((0..1_300).map(pay)).await;
+    queue(&world).await;
+    world.store.begin_replay(alice.id, 0, world.store.last_position().await.unwrap()).await.unwrap();
+    webhooks::step(&world.store).await.unwrap();
+    let new = payment(write(&book, command(world.pay_on_us("new", world.bob, 1))).await).id;
+    publish::place(&world.store).await.unwrap();
+    webhooks::step(&world.store).await.unwrap();
+    let newest = world.store.webhook_deliveries(bob.id, i64::MAX, 1).await.unwrap();
+    assert_eq!(newest[0].payment, new);
+    assert!(!world.store.replays().await.unwrap().is_empty(), "the replay goes on meanwhile");
+    webhooks::round(&world.store).await.unwrap();
+    assert!(world.store.replays().await.unwrap().is_empty());
+}
