@@ -42,6 +42,9 @@ use data_keys::DataKeys;
 /// The role that the platform works as; it cannot change history.
 const ROLE: &str = "rialto_platform";
 
+/// A connection that lay idle for longer is asked whether it is still there before it is used.
+const ASKED_WHEN_IDLE_FOR: Duration = Duration::from_secs(1);
+
 /// The database, as the platform uses it.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -149,6 +152,8 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(Duration::from_secs(2))
+            .test_before_acquire(false)
+            .before_acquire(|connection, idle| Box::pin(is_alive(connection, idle.idle_for)))
             .after_connect(|connection, _| Box::pin(take_role(connection)))
             .after_release(|connection, _| Box::pin(leave_any_transaction(connection)))
             .connect_lazy_with(options.clone());
@@ -174,6 +179,14 @@ impl Store {
 
 async fn take_role(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SET ROLE {ROLE}"))).execute(connection).await.map(drop)
+}
+
+/// One that was just used is: asking it would cost as much again as what it is wanted for.
+async fn is_alive(connection: &mut PgConnection, idle_for: Duration) -> Result<bool, sqlx::Error> {
+    if idle_for > ASKED_WHEN_IDLE_FOR {
+        sqlx::Connection::ping(connection).await?;
+    }
+    Ok(true)
 }
 
 /// A `begin()` whose future was dropped can leave its connection inside a transaction (sqlx 0.8.4 to 0.9.0); what the

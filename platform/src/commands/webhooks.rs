@@ -156,7 +156,7 @@ impl Commands {
             Some(start) => place(start).await?,
             None => store.first_position().await?,
         };
-        let (queued, _) = store.webhooks_queued().await?;
+        let queued = store.webhooks_queued().await?.up_to;
         let up_to = match replay.end {
             Some(end) => place(end).await?.min(queued),
             None => queued,

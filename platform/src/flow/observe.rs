@@ -13,7 +13,7 @@ use crate::{metrics::observe_ledger, store::figures::Figures};
 /// How often to look, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A look is followed by a pause of so many times what it took, so that it costs the database next to nothing, however large it is.
-const PAUSE_FACTOR: u32 = 50;
+const PAUSE_FACTOR: u32 = 100;
 
 /// When the database was looked at, and what it looked like.
 type Look = (Instant, Arc<Figures>);

@@ -13,7 +13,10 @@ use tokio::{
 };
 
 use super::Flow;
-use crate::store::{Store, StoreError, event_log::LoggedEvent};
+use crate::store::{
+    Store, StoreError,
+    event_log::{LoggedEvent, Placing},
+};
 
 /// Places are given this often at most: many commits then cost one.
 const PLACE_EVERY: Duration = Duration::from_millis(25);
@@ -74,14 +77,18 @@ pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
     let mut told_up_to = None;
     while !lifecycle.is_draining() {
         let began = Instant::now();
-        match round(&flow, told_up_to).await {
-            Ok(up_to) => told_up_to = up_to,
+        let placing = match round(&flow, &mut told_up_to).await {
+            Ok(placing) => placing,
             Err(error) => {
                 tracing::warn!(%error, "cannot go on with the log of events; trying again");
                 sleep_until(began + LOOK_EVERY_UNWATCHED).await;
+                continue;
             }
-        }
+        };
         sleep_until(began + PLACE_EVERY).await;
+        if placing == Placing::Elsewhere {
+            continue;
+        }
         let pause = if flow.published.is_watched() { LOOK_EVERY } else { LOOK_EVERY_UNWATCHED };
         tokio::select! {
             () = flow.book.committed() => {}
@@ -91,33 +98,43 @@ pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
     }
 }
 
-/// Places what waits for it, and tells what was placed behind `told_up_to`. Returns up to where was told, none while nobody watches.
-async fn round(flow: &Flow, told_up_to: Option<i64>) -> Result<Option<i64>, StoreError> {
-    if place(&flow.store).await? {
+/// Places what waits for it, and tells what was placed behind `told_up_to`, which is none while nobody watches.
+async fn round(flow: &Flow, told_up_to: &mut Option<i64>) -> Result<Placing, StoreError> {
+    let placing = place(&flow.store).await?;
+    if placing == Placing::All(true) {
         flow.published.placed.notify_one();
     }
     if !flow.published.is_watched() {
-        return Ok(None);
+        *told_up_to = None;
+        return Ok(placing);
     }
-    let Some(mut behind) = told_up_to else { return flow.store.last_position().await.map(Some) };
+    let mut behind = match *told_up_to {
+        Some(behind) => behind,
+        None => flow.store.last_position().await?,
+    };
+    *told_up_to = Some(behind);
     loop {
         let stretch = flow.store.stretch_behind(behind, STEPS_AT_ONCE).await?;
-        let Some(end) = stretch.end() else { return Ok(Some(behind)) };
+        let Some(end) = stretch.end() else { return Ok(placing) };
         let events = Arc::new(flow.store.events(&stretch, None).await?);
         // Whoever watched may have gone meanwhile.
         let _ = flow.published.readings.send(Reading { behind, end, events });
         behind = end;
+        *told_up_to = Some(end);
     }
 }
 
-/// Gives places to all that has committed, unless another platform is at it. Says whether there was anything.
+/// Gives places to all that has committed, unless another platform is at it.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn place(store: &Store) -> Result<bool, StoreError> {
+pub async fn place(store: &Store) -> Result<Placing, StoreError> {
     let mut any = false;
-    while store.place_events().await?.is_some_and(|steps| steps > 0) {
-        any = true;
+    loop {
+        match store.place_events().await? {
+            Placing::More => any = true,
+            Placing::All(more) => return Ok(Placing::All(any || more)),
+            Placing::Elsewhere => return Ok(Placing::Elsewhere),
+        }
     }
-    Ok(any)
 }

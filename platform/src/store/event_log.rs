@@ -1,11 +1,11 @@
 //! The log of events: every step of every payment, at a place of its own, in the order of commits.
 //!
 //! A commit adds its steps without a place. [`Store::place_events`] gives what has committed its places, one caller at a time, so that
-//! whoever has read the log up to a place has missed nothing before it. Three round trips to place, two to read.
+//! whoever has read the log up to a place has missed nothing before it. One round trip to place, two to read.
 
 use std::time::Duration;
 
-use sqlx::{Connection, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -30,6 +30,17 @@ pub struct LoggedEvent {
     pub payment: Payment,
     /// Whose account it credits.
     pub credited: String,
+}
+
+/// What came of giving places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placing {
+    /// There is more to place.
+    More,
+    /// All that had committed has places now; whether anything got one.
+    All(bool),
+    /// Somebody else is at it, who may not have seen all that this one would.
+    Elsewhere,
 }
 
 /// Whose business a step is.
@@ -81,30 +92,33 @@ impl FromIterator<(i64, Uuid, i32)> for Stretch {
 }
 
 impl Store {
-    /// Gives places to what has committed and has none. Returns how many steps got one; none if somebody else is at it.
+    /// Gives places to what has committed and has none.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn place_events(&self) -> Result<Option<i64>, StoreError> {
-        let mut connection = self.pool().acquire().await?;
-        let mut transaction = connection.begin().await?;
-        // A statement of its own: what was placed while this one waited for the lock, the next one sees.
-        let lock = "SELECT next_position FROM events_placed WHERE singleton FOR UPDATE SKIP LOCKED";
-        let Some(next) = sqlx::query_scalar::<_, i64>(lock).fetch_optional(&mut *transaction).await? else {
-            return Ok(None);
-        };
-        let place = "WITH waiting AS MATERIALIZED ( \
-               SELECT number, cardinality(payments) AS steps FROM event_log WHERE position IS NULL ORDER BY number LIMIT $2), \
-             places AS (SELECT number, $1 + sum(steps) OVER (ORDER BY number) - steps AS position FROM waiting), \
+    pub async fn place_events(&self) -> Result<Placing, StoreError> {
+        // What another one placed between this statement's first look and its lock is left out by the update, and so noticed.
+        let place = "WITH next AS MATERIALIZED (SELECT next_position FROM events_placed WHERE singleton FOR UPDATE SKIP LOCKED), \
+             waiting AS MATERIALIZED ( \
+               SELECT number, cardinality(payments) AS steps FROM event_log WHERE position IS NULL ORDER BY number LIMIT $1), \
+             places AS (SELECT number, next_position + sum(steps) OVER (ORDER BY number) - steps AS position FROM waiting, next), \
              placed AS (UPDATE event_log l SET position = p.position, placed_at = clock_timestamp() FROM places p \
-               WHERE l.number = p.number AND l.position IS NULL RETURNING cardinality(l.payments) AS steps) \
-             UPDATE events_placed SET next_position = next_position + s.steps \
-             FROM (SELECT sum(steps)::bigint AS steps FROM placed) s WHERE singleton AND s.steps > 0 RETURNING next_position";
-        let placed: Option<i64> =
-            sqlx::query_scalar(place).bind(next).bind(MAX_ROWS).fetch_optional(&mut *transaction).await?;
-        let Some(placed) = placed else { return Ok(Some(0)) };
-        transaction.commit().await?;
-        Ok(Some(placed - next))
+               WHERE l.number = p.number AND l.position IS NULL RETURNING cardinality(l.payments) AS steps), \
+             advanced AS (UPDATE events_placed SET next_position = next_position + s.steps \
+               FROM (SELECT sum(steps)::bigint AS steps FROM placed) s WHERE singleton AND s.steps > 0) \
+             SELECT EXISTS (SELECT FROM next), n.placed, \
+               CASE WHEN EXISTS (SELECT FROM next) AND n.placed <> n.waiting THEN changed_meanwhile('event_log') END \
+             FROM (SELECT (SELECT count(*) FROM placed) AS placed, (SELECT count(*) FROM waiting) AS waiting) n";
+        let placed = sqlx::query_as::<_, (bool, i64, Option<bool>)>(place).bind(MAX_ROWS);
+        match placed.fetch_all(self.pool()).await.map_err(StoreError::from) {
+            Ok(rows) => Ok(match rows.as_slice() {
+                [(true, MAX_ROWS, _)] => Placing::More,
+                [(true, placed, _)] => Placing::All(*placed > 0),
+                _ => Placing::Elsewhere,
+            }),
+            Err(error) if error.is_lost_race() => Ok(Placing::Elsewhere),
+            Err(error) => Err(error),
+        }
     }
 
     /// The place of the newest step that has one; 0 before the first.

@@ -12,7 +12,7 @@ use crate::domain::payment::MAX_FRUITLESS;
 const UNDER_WAY: &str = "SELECT p.* FROM ( \
        SELECT payment_id AS id FROM dispatches UNION SELECT unnest(payments) FROM first_leases \
        UNION SELECT payment_id FROM alarms) o \
-     JOIN payments p USING (id) \
+     CROSS JOIN LATERAL (SELECT * FROM payments p WHERE p.id = o.id OFFSET 0) p \
      WHERE p.state IN ('HELD', 'AUTHORIZED', 'SUBMITTED', 'UNKNOWN', 'INVESTIGATE')";
 
 /// The figures.
@@ -73,10 +73,6 @@ impl Store {
         let waited = began.elapsed();
         let mut snapshot =
             connection.begin_with("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        // Unlike everything else here, this reads whole tables.
-        sqlx::raw_sql("SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on")
-            .execute(&mut *snapshot)
-            .await?;
         let (under_way, holds) = under_way(&mut snapshot).await?;
         let found = Figures {
             lanes: lanes(&mut snapshot).await?,
@@ -140,6 +136,8 @@ async fn violations(
     connection: &mut PgConnection,
     holds: &HashMap<String, i128>,
 ) -> Result<Vec<(&'static str, i64)>, StoreError> {
+    // Unlike everything else here, this reads a whole table.
+    sqlx::query("SET LOCAL enable_seqscan = on").execute(&mut *connection).await?;
     let rows: Vec<(String, bool, String, i64)> = sqlx::query_as(
         "SELECT currency, sum(debits_posted) = sum(credits_posted) AND sum(debits_pending) = sum(credits_pending), \
            sum(debits_pending)::text, \

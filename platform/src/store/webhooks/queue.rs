@@ -17,6 +17,17 @@ use crate::{
     store::{Store, StoreError, event_log::LoggedEvent, to_micros, to_sql},
 };
 
+/// How far events have been queued for those who hear of them.
+#[derive(Clone, Copy, Debug, sqlx::FromRow)]
+pub struct WebhooksQueued {
+    /// The place of the last that was.
+    pub up_to: i64,
+    /// The place of the newest that there is.
+    pub last: i64,
+    /// Whether there is an endpoint that hears of events.
+    pub is_anybody_told: bool,
+}
+
 /// Somebody who hears of events.
 #[derive(Debug, sqlx::FromRow)]
 struct Listener {
@@ -48,23 +59,15 @@ pub enum ReplayBegun {
 }
 
 impl Store {
-    /// How far events have been queued, and how far there are any.
+    /// How far events have been queued.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn webhooks_queued(&self) -> Result<(i64, i64), StoreError> {
-        let sql = "SELECT q.up_to, p.next_position - 1 FROM webhooks_queued q, events_placed p WHERE q.singleton AND p.singleton";
+    pub async fn webhooks_queued(&self) -> Result<WebhooksQueued, StoreError> {
+        let sql = "SELECT q.up_to, p.next_position - 1 AS last, EXISTS ( \
+               SELECT FROM webhook_endpoints WHERE disabled_at IS NULL AND deleted_at IS NULL) AS is_anybody_told \
+             FROM webhooks_queued q, events_placed p WHERE q.singleton AND p.singleton";
         Ok(sqlx::query_as(sql).fetch_one(self.pool()).await?)
-    }
-
-    /// Whether anybody is told of anything.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn has_webhook_endpoints(&self) -> Result<bool, StoreError> {
-        const ANY: &str =
-            "SELECT EXISTS (SELECT FROM webhook_endpoints WHERE disabled_at IS NULL AND deleted_at IS NULL)";
-        Ok(sqlx::query_scalar(ANY).fetch_one(self.pool()).await?)
     }
 
     /// Queues the events behind `behind` up to `end` for whoever hears of them; without `events`, if nobody hears of anything. Says whether
