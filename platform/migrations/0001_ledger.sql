@@ -98,11 +98,14 @@ COMMENT ON COLUMN accounts.created_at IS 'When it was opened. Immutable.';
 
 -- A function, for the same reason as is_step.
 CREATE FUNCTION is_sound_payment(state payment_state, kind payment_kind, amount bigint, reason_code text, original_id uuid, held bigint,
-    capturing bigint, captured bigint, closing payment_state, expires_at timestamptz) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+    capturing bigint, captured bigint, closing payment_state, expires_at timestamptz, created_at timestamptz, first_valid_until timestamptz)
+    RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     RETURN amount > 0
         -- It says why when that needs saying,
         AND (state IN ('HELD', 'UNKNOWN', 'INVESTIGATE', 'FAILED')) = (reason_code IS NOT NULL)
+        -- begins its first attempt before that is over,
+        AND (first_valid_until IS NULL OR first_valid_until > created_at)
         -- belongs to an original when it is part of one,
         AND (kind IN ('CAPTURE', 'REFUND', 'RETURN')) = (original_id IS NOT NULL)
         -- and captures no more than was authorized.
@@ -146,8 +149,9 @@ CREATE TABLE payments (
     expires_at timestamptz,
     is_counted_on_account boolean NOT NULL DEFAULT false,
     is_counted_on_participant boolean NOT NULL DEFAULT false,
+    first_valid_until timestamptz,
     CONSTRAINT payments_sound CHECK (is_sound_payment(state, kind, amount, reason_code, original_id, held, capturing, captured, closing,
-        expires_at))
+        expires_at, created_at, first_valid_until))
     -- A payment's one or two updates find room on its own page, so that no index hears of them.
 ) WITH (fillfactor = 50);
 CREATE INDEX payments_of_participant ON payments (participant_id, id);
@@ -185,6 +189,7 @@ COMMENT ON COLUMN payments.closing IS 'Of an authorization that takes no more ca
 COMMENT ON COLUMN payments.expires_at IS 'Of an authorization: when what is held is released. Immutable.';
 COMMENT ON COLUMN payments.is_counted_on_account IS 'Whether it is counted in the limits of the account that pays. Immutable.';
 COMMENT ON COLUMN payments.is_counted_on_participant IS 'Whether it is counted in the limits of the participant that pays. Immutable.';
+COMMENT ON COLUMN payments.first_valid_until IS 'Of a payment that began with an attempt and nothing more to say of it: the bank refuses that attempt after this time. Such a first step stands here alone, which saves half of what a payment''s steps cost. Immutable.';
 
 CREATE TABLE limits (
     subject uuid PRIMARY KEY,
@@ -354,7 +359,7 @@ CREATE TABLE payment_events (
     CONSTRAINT payment_events_attempts_when_submitted
         CHECK ((state = 'SUBMITTED') = (valid_until IS NOT NULL) AND valid_until > created_at)
 );
-COMMENT ON TABLE payment_events IS 'Every step of every payment, written in the commit that made it. Immutable.';
+COMMENT ON TABLE payment_events IS 'The steps of payments, written in the commit that made them, but for first ones that payments.first_valid_until tells of. Immutable.';
 COMMENT ON COLUMN payment_events.payment_id IS 'Whose step.';
 COMMENT ON COLUMN payment_events.created_at IS 'When. Of an attempt: when the bank''s clock for it started (AccptncDtTm).';
 COMMENT ON COLUMN payment_events.sequence IS 'The how-manieth.';
@@ -606,7 +611,8 @@ CREATE TRIGGER payments_only_legal_changes AFTER UPDATE ON payments FOR EACH ROW
     EXECUTE FUNCTION refuse_change('a payment''s state only goes on, and a final one never changes');
 CREATE TRIGGER payments_identity_immutable BEFORE UPDATE OF
     id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, personal, payee_account,
-    payee_bank_id, payee_bic, amount, currency, bank_id, uetr, created_at, kind, original_id, expires_at, is_counted_on_account, is_counted_on_participant ON payments
+    payee_bank_id, payee_bic, amount, currency, bank_id, uetr, created_at, kind, original_id, expires_at, is_counted_on_account, is_counted_on_participant,
+    first_valid_until ON payments
     EXECUTE FUNCTION refuse_change('what was asked for never changes');
 CREATE TRIGGER accounts_identity_immutable BEFORE UPDATE OF
     id, participant_id, request_id, request_fingerprint, currency, bank_id, may_overdraw, created_at, is_suspense ON accounts
@@ -719,27 +725,30 @@ BEGIN
                         ELSE p.state IN ('FAILED', 'CANCELLED', 'EXPIRED')
                             AND (SELECT a.is_suspense FROM accounts a WHERE a.id = f.debit_account) END
                     FROM payments p WHERE p.id = f.id) IS NOT TRUE END);
-        WHEN 'payment_events' THEN
-            -- A payment comes with its first event, so that this is the look at its accounts too, at whether it is counted if its payer is
-            -- limited, and at whether its number is sealed already (0002_audit.sql), which only those from the archive may have.
-            strays := EXISTS (SELECT FROM fresh f WHERE (SELECT f.sequence > 1
-                    OR (f.payment_id > (SELECT h.sealed_up_to FROM audit_horizon h)
-                        OR (SELECT true FROM archived_payments a WHERE a.id = f.payment_id))
-                    AND (SELECT count(*) FROM accounts a WHERE a.id IN (p.payer_account, p.credit_account)
-                        AND (NOT a.is_limited OR a.id <> p.payer_account OR is_counted(p))) = 2
-                    AND (SELECT r.payment_id <> p.id FROM archived_requests r WHERE r.request_key = p.request_key) IS NOT TRUE
-                FROM payments p WHERE p.id = f.payment_id) IS NOT TRUE);
+        WHEN 'payments' THEN
+            -- It has accounts, is counted if its payer is limited, and has no number that is sealed already (0002_audit.sql), which only those
+            -- from the archive may have.
+            strays := EXISTS (SELECT FROM fresh f WHERE (
+                    (f.id > (SELECT h.sealed_up_to FROM audit_horizon h) OR (SELECT true FROM archived_payments a WHERE a.id = f.id))
+                    AND (SELECT count(*) FROM accounts a WHERE a.id IN (f.payer_account, f.credit_account)
+                        AND (NOT a.is_limited OR a.id <> f.payer_account
+                            OR (SELECT is_counted(p) FROM payments p WHERE p.id = f.id))) = 2
+                    AND (SELECT r.payment_id <> f.id FROM archived_requests r WHERE r.request_key = f.request_key) IS NOT TRUE) IS NOT TRUE);
             -- The request of a new payment may have made one that is in the archive. The look comes behind the unique key of payments and
             -- has a newer snapshot than the statement: who finds the key free because that payment has just left finds it here.
             IF strays AND EXISTS (SELECT FROM fresh f WHERE
-                    (SELECT (SELECT r.payment_id <> p.id FROM archived_requests r WHERE r.request_key = p.request_key)
-                    FROM payments p WHERE p.id = f.payment_id)) THEN
+                    (SELECT r.payment_id <> f.id FROM archived_requests r WHERE r.request_key = f.request_key)) THEN
                 PERFORM changed_meanwhile('archived_requests');
             END IF;
-            IF strays AND EXISTS (SELECT FROM fresh f WHERE f.sequence = 1
-                    AND NOT (SELECT is_counted(p) FROM payments p WHERE p.id = f.payment_id)) THEN
+            IF strays AND EXISTS (SELECT FROM fresh f WHERE NOT (SELECT is_counted(p) FROM payments p WHERE p.id = f.id)) THEN
                 PERFORM changed_meanwhile('limits');
             END IF;
+        WHEN 'payment_events' THEN
+            -- A first step comes with its payment, unless that tells of it.
+            strays := EXISTS (SELECT FROM fresh f WHERE (SELECT f.sequence > 1
+                    OR p.first_valid_until IS NULL AND (f.payment_id > (SELECT h.sealed_up_to FROM audit_horizon h)
+                        OR (SELECT true FROM archived_payments a WHERE a.id = f.payment_id))
+                FROM payments p WHERE p.id = f.payment_id) IS NOT TRUE);
     END CASE;
     IF strays THEN
         RAISE EXCEPTION 'rows of % belong to nothing that there is', TG_TABLE_NAME USING ERRCODE = 'foreign_key_violation';
@@ -750,6 +759,8 @@ COMMENT ON FUNCTION refuse_strays() IS 'Refuses rows that name accounts, payment
 CREATE TRIGGER transfers_refuse_strays AFTER INSERT ON transfers REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
 CREATE TRIGGER refundable_refuse_strays AFTER INSERT ON refundable REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
+CREATE TRIGGER payments_refuse_strays AFTER INSERT ON payments REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
 CREATE TRIGGER payment_events_refuse_strays AFTER INSERT ON payment_events REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_strays();
@@ -797,9 +808,17 @@ CREATE VIEW all_payments AS
     SELECT * FROM payments UNION ALL
     SELECT * FROM archived_payments a WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = a.id);
 COMMENT ON VIEW all_payments IS 'Every payment once, wherever it is. One that was brought back is in both places.';
+CREATE VIEW current_payment_events AS
+    SELECT p.id AS payment_id, p.created_at, 1 AS sequence, 'SUBMITTED'::payment_state AS state, p.first_valid_until AS valid_until,
+        NULL::text AS reason_code, NULL::text AS reason_iso_code, '' AS bank_message_id FROM payments p WHERE p.first_valid_until IS NOT NULL
+    UNION ALL SELECT * FROM payment_events;
+COMMENT ON VIEW current_payment_events IS 'Every step of every payment that payments has.';
 CREATE VIEW all_payment_events AS
-    SELECT * FROM payment_events UNION ALL
-    SELECT * FROM archived_payment_events a WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = a.payment_id);
+    SELECT * FROM current_payment_events UNION ALL
+    SELECT a.id AS payment_id, a.created_at, 1 AS sequence, 'SUBMITTED'::payment_state AS state, a.first_valid_until AS valid_until,
+        NULL::text AS reason_code, NULL::text AS reason_iso_code, '' AS bank_message_id FROM archived_payments a WHERE a.first_valid_until IS NOT NULL
+        AND NOT EXISTS (SELECT FROM payments p WHERE p.id = a.id)
+    UNION ALL SELECT * FROM archived_payment_events a WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = a.payment_id);
 COMMENT ON VIEW all_payment_events IS 'Every step of every payment once.';
 
 CREATE TRIGGER archived_payments_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON archived_payments

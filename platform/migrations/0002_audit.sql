@@ -63,7 +63,7 @@ CREATE TRIGGER audit_nodes_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON audi
 CREATE TRIGGER audit_horizon_only_grows BEFORE UPDATE ON audit_horizon FOR EACH ROW WHEN (NEW.sealed_up_to < OLD.sealed_up_to)
     EXECUTE FUNCTION refuse_change('what is sealed stays sealed');
 
--- Payments come with their first event, where refuse_strays looks. A deposit that is decided on gets a second number.
+-- For payments refuse_strays looks. A deposit that is decided on gets a second number.
 CREATE FUNCTION refuse_sealed() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE is_sealed boolean;
 BEGIN

@@ -41,10 +41,10 @@ const CLAIM: &str = const_format::concatcp!(
        ot.valid_until AS o_valid_until \
      FROM claimed c JOIN payments p ON p.id = c.payment_id JOIN accounts a ON a.id = p.payer_account \
      LEFT JOIN LATERAL (SELECT count(*)::int AS attempt, max(created_at) AS created_at, max(valid_until) AS valid_until \
-       FROM payment_events WHERE payment_id = c.payment_id AND state = 'SUBMITTED' HAVING count(*) > 0) t ON true \
+       FROM current_payment_events WHERE payment_id = c.payment_id AND state = 'SUBMITTED' HAVING count(*) > 0) t ON true \
      LEFT JOIN payments o ON o.id = p.original_id AND p.kind IN ('REFUND', 'RETURN') \
      LEFT JOIN LATERAL (SELECT count(*)::int AS attempt, max(created_at) AS created_at, max(valid_until) AS valid_until \
-       FROM payment_events WHERE payment_id = o.id AND state = 'SUBMITTED' HAVING count(*) > 0) ot ON true \
+       FROM current_payment_events WHERE payment_id = o.id AND state = 'SUBMITTED' HAVING count(*) > 0) ot ON true \
      ORDER BY p.id"
 );
 
@@ -218,7 +218,7 @@ pub(super) async fn newest_attempts(
     let rows = sqlx::query(
         "SELECT k.id, t.attempt, t.created_at AS accept_time, t.valid_until FROM unnest($1::uuid[]) AS k (id) \
          CROSS JOIN LATERAL (SELECT count(*)::int AS attempt, max(created_at) AS created_at, max(valid_until) AS valid_until \
-           FROM payment_events WHERE payment_id = k.id AND state = 'SUBMITTED' HAVING count(*) > 0) t",
+           FROM current_payment_events WHERE payment_id = k.id AND state = 'SUBMITTED' HAVING count(*) > 0) t",
     )
     .bind(payments)
     .fetch_all(connection)

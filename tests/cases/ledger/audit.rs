@@ -165,7 +165,7 @@ async fn many_payments_make_many_seals_and_every_proof_holds() {
 }
 
 /// What is done to the ledger by its owner, and part of what is said of it.
-const CHANGES: [(&str, &str); 44] = [
+const CHANGES: [(&str, &str); 46] = [
     ("SELECT", ""),
     ("UPDATE payments SET amount = amount + 1 WHERE request_id = 'paid'", "was changed"),
     ("UPDATE payments SET personal = personal || 'x' WHERE request_id = 'sent'", "was changed"),
@@ -193,10 +193,13 @@ const CHANGES: [(&str, &str); 44] = [
         "was changed",
     ),
     (
-        "UPDATE payment_events SET sequence = 9 WHERE payment_id = <paid> AND sequence = 1;
-     UPDATE payment_events SET sequence = 1 WHERE payment_id = <paid> AND sequence = 2;
-     UPDATE payment_events SET sequence = 2 WHERE payment_id = <paid> AND sequence = 9",
+        "UPDATE payments SET first_valid_until = first_valid_until + interval '1 microsecond' WHERE id = <paid>",
         "was changed",
+    ),
+    ("UPDATE payments SET first_valid_until = NULL WHERE id = <paid>", "rows are there"),
+    (
+        "INSERT INTO payment_events SELECT * FROM current_payment_events WHERE payment_id = <paid> AND sequence = 1",
+        "rows are there",
     ),
     ("DELETE FROM payment_events WHERE payment_id = <paid> AND sequence = 2", "rows are there"),
     ("DELETE FROM payment_events WHERE payment_id = <sent> AND sequence = 2", "rows are there"),

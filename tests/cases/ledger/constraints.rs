@@ -74,7 +74,7 @@ async fn history_cannot_be_changed() {
         // What the archive has copies of may go, and that is nothing here.
         statements.push(match table {
             "payments" => "DELETE FROM payments WHERE request_id = 'succeeded'".to_owned(),
-            "payment_events" => "DELETE FROM payment_events WHERE sequence = 1".to_owned(),
+            "payment_events" => "DELETE FROM payment_events WHERE sequence = 2".to_owned(),
             _ => format!("DELETE FROM {table} WHERE false"),
         });
         statements.push(format!("TRUNCATE {table} CASCADE"));
@@ -98,6 +98,7 @@ async fn history_cannot_be_changed() {
         "payer_account = credit_account",
         "credit_account = payer_account",
         "request_key = gen_random_uuid()",
+        "first_valid_until = now()",
         "personal = 'x'",
         "payee_account = gen_random_uuid()",
         "payee_bank_id = 'x'",
@@ -280,6 +281,19 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
             "INSERT INTO payment_events (payment_id, created_at, sequence, state, bank_message_id)
              VALUES (gen_random_uuid(), now(), 1, 'FAILED', '')".to_owned(),
             "23503",
+        ),
+        (
+            "second first step",
+            format!("INSERT INTO payment_events (payment_id, created_at, sequence, state, bank_message_id)
+             VALUES ({payment}, now(), 1, 'FAILED', '')"),
+            "23503",
+        ),
+        (
+            "first attempt that was over before",
+            "INSERT INTO payments SELECT (r).* FROM (SELECT jsonb_populate_record(p, jsonb_build_object('id', gen_random_uuid(),
+               'request_key', gen_random_uuid(), 'first_valid_until', p.created_at)) AS r FROM payments p
+             WHERE request_id = 'submitted') AS made".to_owned(),
+            CHECK_VIOLATED,
         ),
         (
             "sent without an attempt",

@@ -165,7 +165,7 @@ async fn each_step_is_read_once_in_its_order_while_many_write_and_many_give_plac
         let before = known.insert(event.payment.id, event.payment.sequence).unwrap_or_default();
         assert_eq!(event.payment.sequence, before + 1, "{}", event.payment.id);
     }
-    let all = number(&world.options, "SELECT count(*) FROM payment_events").await;
+    let all = number(&world.options, "SELECT count(*) FROM current_payment_events").await;
     assert_eq!(usize::try_from(all), Ok(read.len()));
     let shown = read.iter().filter_map(|event| wire::event(event, "alice")).count();
     assert_eq!(shown, read.len(), "all are Alice's");

@@ -30,7 +30,7 @@ async fn world() -> World {
 
 /// Changes, in which `<paid>` stands for that payment's number and `<deposit>` for Alice's deposit's, and what the trial
 /// balance must name: rows by their names, or words.
-const CHANGES: [(&str, &[&str]); 48] = [
+const CHANGES: [(&str, &[&str]); 49] = [
     ("SELECT 1", &[]),
     ("UPDATE accounts SET credits_posted = credits_posted + 1 WHERE request_id = 'Bob'", &["Bob", "currency EUR"]),
     // Balanced by itself, and yet not what the transfers say.
@@ -60,7 +60,7 @@ const CHANGES: [(&str, &[&str]); 48] = [
     ("DELETE FROM first_leases", &["held"]),
     ("UPDATE payments SET is_queued = true WHERE id = <held>", &["held"]),
     ("INSERT INTO dispatches (payment_id, bank_id, due_at) SELECT <paid>, 'aurora', now()", &["paid"]),
-    ("DELETE FROM payment_events WHERE sequence = 1 AND payment_id = <paid>", &["paid"]),
+    ("UPDATE payments SET first_valid_until = NULL WHERE id = <paid>", &["paid"]),
     ("DELETE FROM payment_events WHERE payment_id = <paid>", &["paid"]),
     ("UPDATE payment_events SET state = 'UNKNOWN' WHERE sequence = 2 AND payment_id = <paid>", &["paid"]),
     ("UPDATE deposits SET amount = amount + 1 WHERE id = <deposit>", &["deposit"]),
@@ -89,7 +89,8 @@ const CHANGES: [(&str, &[&str]); 48] = [
     ("UPDATE limits SET hour_since = hour_since - interval '1 hour', hour_amount = 0", &["limits of"]),
     ("DELETE FROM archived_payments WHERE id = <gone>", &["gone"]),
     ("DELETE FROM archived_requests WHERE payment_id = <gone>", &["gone"]),
-    ("DELETE FROM archived_payment_events WHERE sequence = 1 AND payment_id = <gone>", &["gone"]),
+    ("UPDATE archived_payments SET first_valid_until = NULL WHERE id = <gone>", &["gone"]),
+    ("DELETE FROM archived_payment_events WHERE sequence = 2 AND payment_id = <gone>", &["gone"]),
     ("DELETE FROM event_log WHERE payments[1] = <on us>", &["on us", "the log of events goes on"]),
     ("DELETE FROM event_log WHERE payments[1] = <paid> AND sequences[1] = 2", &["paid"]),
     ("UPDATE event_log SET position = 99 WHERE position = 3", &["the log of events goes on"]),

@@ -5,11 +5,12 @@ WITH drawn AS MATERIALIZED (
     FROM unnest($1::bigint[], $2::timestamptz[], $3::uuid[], $4::bytea[]) AS m (n, at, id, personal)
 ), stored AS (
     INSERT INTO payments (id, request_key, request_fingerprint, uetr, payer_account, credit_account, amount, created_at, updated_at,
-        sequence, state, participant_id, request_id, currency, personal, payee_bank_id, payee_bic, bank_id, reason_code, reason_iso_code)
+        sequence, state, participant_id, request_id, currency, personal, payee_bank_id, payee_bic, bank_id, reason_code, reason_iso_code,
+        first_valid_until)
     SELECT d.id, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), a.id, p.credit_account, p.amount, d.at,
         d.at + (p.updated_at - p.created_at), p.sequence, CASE WHEN is_refused THEN 'FAILED' ELSE p.state END, p.participant_id,
         'stored-' || d.n, p.currency, d.personal, p.payee_bank_id, p.payee_bic, p.bank_id, CASE WHEN is_refused THEN 'REJECTED_BY_BANK' END,
-        CASE WHEN is_refused THEN 'AC04' END
+        CASE WHEN is_refused THEN 'AC04' END, d.at + (p.first_valid_until - p.created_at)
     FROM drawn d JOIN pg_temp.payers a ON a.n = d.payer JOIN pg_temp.paid p ON p.bank = d.bank
     ORDER BY d.n
     RETURNING *

@@ -1,6 +1,6 @@
 //! The parts of the statement that saves a batch, in the order in which they are done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use common::{
     id::PaymentId,
@@ -15,7 +15,7 @@ use crate::{
         deposit::{Decision, Deposit, DepositState},
         ledger::{Change, Event, QueueWrite, Writes},
         limits::Limits,
-        payment::{Authorization, Payment, State, Work},
+        payment::{Attempt, Authorization, Payment, State, Work},
         refusal::Reason,
         transfer::{Cause, Transfer},
     },
@@ -42,10 +42,11 @@ pub(super) fn of(
     changed_payments(&mut statement, writes, keys)?;
     used_limits(&mut statement, writes);
     ended_deposits(&mut statement, &writes.ended_deposits);
-    new_payments(&mut statement, &writes.new_payments, keys)?;
+    let (first_attempts, steps) = first_attempts(writes);
+    new_payments(&mut statement, &writes.new_payments, &first_attempts, keys)?;
     new_deposits(&mut statement, &writes.new_deposits);
     new_transfers(&mut statement, &writes.transfers);
-    new_events(&mut statement, &writes.events);
+    new_events(&mut statement, &steps);
     queue(&mut statement, writes, traces);
     if !guards.foreign_ibans.is_empty() {
         let lookup = keys.lookup().ok_or(StoreError::NoDataKey)?;
@@ -54,6 +55,27 @@ pub(super) fn of(
     }
     logged(&mut statement, &writes.events);
     Ok(statement)
+}
+
+/// The first attempts of payments that began with one and nothing more to say of it, which stand in the payments' own rows, and all other
+/// steps.
+fn first_attempts(writes: &Writes) -> (HashMap<PaymentId, Attempt>, Vec<&Event>) {
+    let begun: HashMap<_, _> = writes.new_payments.iter().map(|p| (p.id, p.created_at)).collect();
+    let (mut attempts, mut steps) = (HashMap::new(), Vec::with_capacity(writes.events.len()));
+    for step in &writes.events {
+        match step.attempt {
+            Some(attempt)
+                if step.sequence == 1
+                    && step.reason.is_none()
+                    && step.bank_message_id.is_empty()
+                    && begun.get(&step.payment) == Some(&step.at) =>
+            {
+                attempts.insert(step.payment, attempt);
+            }
+            _ => steps.push(step),
+        }
+    }
+    (attempts, steps)
 }
 
 fn changed_payments(statement: &mut Statement, writes: &Writes, keys: &Keyring) -> Result<(), StoreError> {
@@ -126,7 +148,12 @@ fn used_limits(statement: &mut Statement, writes: &Writes) {
     );
 }
 
-fn new_payments(statement: &mut Statement, payments: &[Payment], keys: &Keyring) -> Result<(), StoreError> {
+fn new_payments(
+    statement: &mut Statement,
+    payments: &[Payment],
+    first_attempts: &HashMap<PaymentId, Attempt>,
+    keys: &Keyring,
+) -> Result<(), StoreError> {
     let mut rows: Vec<(Uuid, &Payment)> =
         payments.iter().map(|p| (request_key(&p.participant, &p.request_id), p)).collect();
     rows.sort_unstable_by_key(|(key, _)| *key);
@@ -141,11 +168,11 @@ fn new_payments(statement: &mut Statement, payments: &[Payment], keys: &Keyring)
         "INSERT INTO payments (id, uetr, request_key, request_fingerprint, participant_id, request_id, payer_account, \
            credit_account, amount, currency, personal, payee_account, payee_bank_id, payee_bic, bank_id, state, kind, is_queued, created_at, updated_at, \
            sequence, reason_code, reason_iso_code, reason_message, original_id, held, capturing, captured, expires_at, \
-           is_counted_on_account, is_counted_on_participant) \
+           is_counted_on_account, is_counted_on_participant, first_valid_until) \
          SELECT id, uetr, request_key, fingerprint, participant_id, request_id, payer, credit, amount, currency, personal, \
            payee_account, payee_bank_id, payee_bic, bank_id, \
            state::payment_state, kind::payment_kind, is_queued, at, at, 1, code, iso, message, original, held, capturing, \
-           captured, expires, on_account, on_participant FROM",
+           captured, expires, on_account, on_participant, first_valid_until FROM",
         |columns| {
             columns.add(&rows, |(_, p)| p.id.uuid()).add(&rows, |(_, p)| p.uetr).add(&rows, |(key, _)| *key);
             columns.add(&rows, |(_, p)| Uuid::from_bytes(p.fingerprint));
@@ -165,10 +192,12 @@ fn new_payments(statement: &mut Statement, payments: &[Payment], keys: &Keyring)
             columns.add(&rows, |(_, p)| sum(p, |sums| sums.captured));
             columns.add(&rows, |(_, p)| sum(p, |sums| to_sql(sums.expires_at)));
             columns.add(&rows, |(_, p)| p.counted.account).add(&rows, |(_, p)| p.counted.participant);
+            columns.add(&rows, |(_, p)| first_attempts.get(&p.id).map(|attempt| to_sql(attempt.valid_until)));
         },
         "AS g (id, uetr, request_key, fingerprint, participant_id, request_id, payer, credit, amount, currency, personal, \
            payee_account, payee_bank_id, payee_bic, bank_id, state, kind, \
-            is_queued, at, code, iso, message, original, held, capturing, captured, expires, on_account, on_participant)",
+            is_queued, at, code, iso, message, original, held, capturing, captured, expires, on_account, on_participant, \
+           first_valid_until)",
     );
     Ok(())
 }
@@ -228,7 +257,7 @@ fn new_transfers(statement: &mut Statement, rows: &[Transfer]) {
     );
 }
 
-fn new_events(statement: &mut Statement, rows: &[Event]) {
+fn new_events(statement: &mut Statement, rows: &[&Event]) {
     statement.part(
         "new_events",
         rows.len(),
