@@ -98,14 +98,16 @@ COMMENT ON COLUMN accounts.created_at IS 'When it was opened. Immutable.';
 
 -- A function, for the same reason as is_step.
 CREATE FUNCTION is_sound_payment(state payment_state, kind payment_kind, amount bigint, reason_code text, original_id uuid, held bigint,
-    capturing bigint, captured bigint, closing payment_state, expires_at timestamptz, created_at timestamptz, first_valid_until timestamptz)
-    RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+    capturing bigint, captured bigint, closing payment_state, expires_at timestamptz, created_at timestamptz, updated_at timestamptz,
+    sequence integer, first_valid_until timestamptz, valid_until timestamptz) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     RETURN amount > 0
         -- It says why when that needs saying,
         AND (state IN ('HELD', 'UNKNOWN', 'INVESTIGATE', 'FAILED')) = (reason_code IS NOT NULL)
-        -- begins its first attempt before that is over,
+        -- has an attempt that is not over when it begins whenever it is sent,
         AND (first_valid_until IS NULL OR first_valid_until > created_at)
+        AND (sequence > 1 OR (state = 'SUBMITTED') = (first_valid_until IS NOT NULL))
+        AND (state = 'SUBMITTED' AND sequence > 1) = (valid_until IS NOT NULL) AND (valid_until IS NULL OR valid_until > updated_at)
         -- belongs to an original when it is part of one,
         AND (kind IN ('CAPTURE', 'REFUND', 'RETURN')) = (original_id IS NOT NULL)
         -- and captures no more than was authorized.
@@ -150,13 +152,15 @@ CREATE TABLE payments (
     is_counted_on_account boolean NOT NULL DEFAULT false,
     is_counted_on_participant boolean NOT NULL DEFAULT false,
     first_valid_until timestamptz,
+    valid_until timestamptz,
+    bank_message_id text NOT NULL DEFAULT '',
     CONSTRAINT payments_sound CHECK (is_sound_payment(state, kind, amount, reason_code, original_id, held, capturing, captured, closing,
-        expires_at, created_at, first_valid_until))
+        expires_at, created_at, updated_at, sequence, first_valid_until, valid_until))
     -- A payment's one or two updates find room on its own page, so that no index hears of them.
 ) WITH (fillfactor = 50);
 CREATE INDEX payments_of_participant ON payments (participant_id, id);
 CREATE INDEX payments_of_original ON payments (original_id, id) WHERE original_id IS NOT NULL;
-COMMENT ON TABLE payments IS 'Payments as they stand; payment_events has how they came to stand so.';
+COMMENT ON TABLE payments IS 'Payments as they stand. A row tells of the payment''s last step, and of its first if that was an attempt; payment_events has those between.';
 COMMENT ON COLUMN payments.id IS 'pay_… outside. Immutable.';
 COMMENT ON COLUMN payments.request_key IS 'A hash of participant and request id, by which a repeated request is found (platform/src/store/payments.rs). Immutable.';
 COMMENT ON COLUMN payments.request_fingerprint IS 'A hash of the request''s normal form, under the key of look-ups. Immutable.';
@@ -189,7 +193,9 @@ COMMENT ON COLUMN payments.closing IS 'Of an authorization that takes no more ca
 COMMENT ON COLUMN payments.expires_at IS 'Of an authorization: when what is held is released. Immutable.';
 COMMENT ON COLUMN payments.is_counted_on_account IS 'Whether it is counted in the limits of the account that pays. Immutable.';
 COMMENT ON COLUMN payments.is_counted_on_participant IS 'Whether it is counted in the limits of the participant that pays. Immutable.';
-COMMENT ON COLUMN payments.first_valid_until IS 'Of a payment that began with an attempt and nothing more to say of it: the bank refuses that attempt after this time. Such a first step stands here alone, which saves half of what a payment''s steps cost. Immutable.';
+COMMENT ON COLUMN payments.first_valid_until IS 'Of a payment that began with an attempt: the bank refuses that after this time. There is no more to say of such a first step. Immutable.';
+COMMENT ON COLUMN payments.valid_until IS 'If the last step is an attempt, and not the first step: the bank refuses it after this time.';
+COMMENT ON COLUMN payments.bank_message_id IS 'The bank''s message that the last step follows from; empty if there is none.';
 
 CREATE TABLE limits (
     subject uuid PRIMARY KEY,
@@ -359,7 +365,7 @@ CREATE TABLE payment_events (
     CONSTRAINT payment_events_attempts_when_submitted
         CHECK ((state = 'SUBMITTED') = (valid_until IS NOT NULL) AND valid_until > created_at)
 );
-COMMENT ON TABLE payment_events IS 'The steps of payments, written in the commit that made them, but for first ones that payments.first_valid_until tells of. Immutable.';
+COMMENT ON TABLE payment_events IS 'The steps of payments that payments does not tell of: a step comes here in the commit that makes the next one. Immutable.';
 COMMENT ON COLUMN payment_events.payment_id IS 'Whose step.';
 COMMENT ON COLUMN payment_events.created_at IS 'When. Of an attempt: when the bank''s clock for it started (AccptncDtTm).';
 COMMENT ON COLUMN payment_events.sequence IS 'The how-manieth.';
@@ -602,13 +608,27 @@ CREATE FUNCTION enters_queue(was payments, is_now payments) RETURNS boolean LANG
 BEGIN
     RETURN was.state = 'SUBMITTED' AND NOT was.is_queued AND is_now.is_queued
         AND (is_now.state, is_now.sequence, is_now.updated_at) = (was.state, was.sequence, was.updated_at)
-        AND (is_now.reason_code, is_now.held) IS NOT DISTINCT FROM (was.reason_code, was.held);
+        AND (is_now.reason_code, is_now.held, is_now.valid_until, is_now.bank_message_id)
+            IS NOT DISTINCT FROM (was.reason_code, was.held, was.valid_until, was.bank_message_id);
 END $$;
 COMMENT ON FUNCTION enters_queue(payments, payments) IS 'Whether this is a payment whose first lease is over, and that stays what it is.';
 -- AFTER, since before a change each row would be locked by itself.
 CREATE TRIGGER payments_only_legal_changes AFTER UPDATE ON payments FOR EACH ROW
     WHEN (NOT ((NEW.sequence > OLD.sequence AND is_step(OLD.state, NEW.state)) OR enters_queue(OLD, NEW)))
     EXECUTE FUNCTION refuse_change('a payment''s state only goes on, and a final one never changes');
+CREATE FUNCTION keep_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM payment_events e WHERE (e.payment_id, e.sequence, e.state, e.created_at, e.bank_message_id)
+            = (OLD.id, OLD.sequence, OLD.state, OLD.updated_at, OLD.bank_message_id)
+            AND (e.valid_until, e.reason_code, e.reason_iso_code)
+            IS NOT DISTINCT FROM (OLD.valid_until, OLD.reason_code, OLD.reason_iso_code)) THEN
+        RAISE EXCEPTION 'step % of payment % would be lost', OLD.sequence, OLD.id USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION keep_step() IS 'Refuses a step of a payment if the last one is on record nowhere else.';
+CREATE TRIGGER payments_keep_step AFTER UPDATE ON payments FOR EACH ROW
+    WHEN (NEW.sequence <> OLD.sequence AND (OLD.sequence > 1 OR OLD.first_valid_until IS NULL)) EXECUTE FUNCTION keep_step();
 CREATE TRIGGER payments_identity_immutable BEFORE UPDATE OF
     id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account, personal, payee_account,
     payee_bank_id, payee_bic, amount, currency, bank_id, uetr, created_at, kind, original_id, expires_at, is_counted_on_account, is_counted_on_participant,
@@ -744,10 +764,8 @@ BEGIN
                 PERFORM changed_meanwhile('limits');
             END IF;
         WHEN 'payment_events' THEN
-            -- A first step comes with its payment, unless that tells of it.
-            strays := EXISTS (SELECT FROM fresh f WHERE (SELECT f.sequence > 1
-                    OR p.first_valid_until IS NULL AND (f.payment_id > (SELECT h.sealed_up_to FROM audit_horizon h)
-                        OR (SELECT true FROM archived_payments a WHERE a.id = f.payment_id))
+            -- What payments tells of is nowhere else.
+            strays := EXISTS (SELECT FROM fresh f WHERE (SELECT f.sequence < p.sequence AND (f.sequence > 1 OR p.first_valid_until IS NULL)
                 FROM payments p WHERE p.id = f.payment_id) IS NOT TRUE);
     END CASE;
     IF strays THEN
@@ -811,13 +829,18 @@ COMMENT ON VIEW all_payments IS 'Every payment once, wherever it is. One that wa
 CREATE VIEW current_payment_events AS
     SELECT p.id AS payment_id, p.created_at, 1 AS sequence, 'SUBMITTED'::payment_state AS state, p.first_valid_until AS valid_until,
         NULL::text AS reason_code, NULL::text AS reason_iso_code, '' AS bank_message_id FROM payments p WHERE p.first_valid_until IS NOT NULL
+    UNION ALL SELECT p.id, p.updated_at, p.sequence, p.state, p.valid_until, p.reason_code, p.reason_iso_code, p.bank_message_id
+        FROM payments p WHERE (p.sequence > 1 OR p.first_valid_until IS NULL)
     UNION ALL SELECT * FROM payment_events;
 COMMENT ON VIEW current_payment_events IS 'Every step of every payment that payments has.';
 CREATE VIEW all_payment_events AS
-    SELECT * FROM current_payment_events UNION ALL
-    SELECT a.id AS payment_id, a.created_at, 1 AS sequence, 'SUBMITTED'::payment_state AS state, a.first_valid_until AS valid_until,
+    SELECT * FROM current_payment_events
+    UNION ALL SELECT a.id AS payment_id, a.created_at, 1 AS sequence, 'SUBMITTED'::payment_state AS state, a.first_valid_until AS valid_until,
         NULL::text AS reason_code, NULL::text AS reason_iso_code, '' AS bank_message_id FROM archived_payments a WHERE a.first_valid_until IS NOT NULL
-        AND NOT EXISTS (SELECT FROM payments p WHERE p.id = a.id)
+            AND NOT EXISTS (SELECT FROM payments p WHERE p.id = a.id)
+    UNION ALL SELECT a.id, a.updated_at, a.sequence, a.state, a.valid_until, a.reason_code, a.reason_iso_code, a.bank_message_id
+        FROM archived_payments a WHERE (a.sequence > 1 OR a.first_valid_until IS NULL)
+            AND NOT EXISTS (SELECT FROM payments p WHERE p.id = a.id)
     UNION ALL SELECT * FROM archived_payment_events a WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = a.payment_id);
 COMMENT ON VIEW all_payment_events IS 'Every step of every payment once.';
 
@@ -992,7 +1015,8 @@ GRANT UPDATE (personal, iban_hash, debits_pending, debits_posted, credits_pendin
     ON accounts TO rialto_platform;
 GRANT UPDATE (max_payment, max_unsigned_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, hour_since, hour_amount,
     hour_count, day_since, day_amount, day_count, version) ON limits TO rialto_platform;
-GRANT UPDATE (state, reason_code, reason_iso_code, reason_message, sequence, updated_at, is_queued, held, capturing, captured, closing)
+GRANT UPDATE (state, reason_code, reason_iso_code, reason_message, sequence, updated_at, is_queued, held, capturing, captured, closing,
+    valid_until, bank_message_id)
     ON payments TO rialto_platform;
 GRANT UPDATE (refunded) ON refundable TO rialto_platform;
 GRANT UPDATE (state, decision_id, decided_by, decided_at, reject_reason) ON deposits TO rialto_platform;

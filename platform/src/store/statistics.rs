@@ -60,7 +60,8 @@ impl Store {
         group_by: GroupBy,
         limit: i64,
     ) -> Result<Vec<(String, Course)>, StoreError> {
-        // Each place by its own index, as in lists of payments. Few have ever been UNKNOWN: those that took more than two steps.
+        // Each place by its own index, as in lists of payments. Few have ever been UNKNOWN: those that took more than two steps, and those
+        // that are.
         let mut query = QueryBuilder::new("");
         for (place, events) in
             [("payments", "payment_events"), ("archived_payments", "archived_payment_events")]
@@ -69,10 +70,10 @@ impl Store {
             query
                 .push("SELECT ")
                 .push(group_by.key())
-                .push(" AS key, p.created_at, p.updated_at, p.state::text, CASE WHEN p.sequence > 2 ");
-            query.push("OR p.state = 'UNKNOWN' THEN (SELECT min(e.created_at) FROM ").push(events);
+                .push(" AS key, p.created_at, p.updated_at, p.state::text, LEAST(CASE WHEN p.state = 'UNKNOWN' THEN p.updated_at END, ");
+            query.push("CASE WHEN p.sequence > 2 THEN (SELECT min(e.created_at) FROM ").push(events);
             query
-                .push(" e WHERE e.payment_id = p.id AND e.state = 'UNKNOWN') END AS unknown_since FROM ")
+                .push(" e WHERE e.payment_id = p.id AND e.state = 'UNKNOWN') END) AS unknown_since FROM ")
                 .push(place);
             query.push(" p WHERE p.id >= first_id(").push_bind(to_sql(window.start));
             query

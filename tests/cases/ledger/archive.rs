@@ -262,9 +262,9 @@ async fn a_month_that_was_taken_out_is_gone_and_pays_nothing_again() {
 async fn the_archive_never_changes_and_nothing_leaves_without_an_equal_copy() {
     let world = World::new().await;
     let book = world.book(1);
-    let paid = world.paid(&book, "paid").await;
+    let paid = world.asked(&book, "paid").await;
     assert_eq!(world.archive().await, 1);
-    world.paid(&book, "here").await;
+    world.asked(&book, "here").await;
     let mut owner = connect(&world.options).await;
     let month = "SELECT to_char(now() AT TIME ZONE 'UTC', '_YYYY_MM')";
     let month: String = sqlx::query_scalar(month).fetch_one(&mut owner).await.unwrap();
@@ -307,7 +307,7 @@ async fn the_archive_never_changes_and_nothing_leaves_without_an_equal_copy() {
         ),
         (
             "UPDATE archived_payment_events SET bank_message_id = 'x' WHERE sequence = 2",
-            "UPDATE archived_payment_events SET bank_message_id = 'BANK-1' WHERE sequence = 2",
+            "UPDATE archived_payment_events SET bank_message_id = '' WHERE sequence = 2",
         ),
         (
             "UPDATE archived_requests SET request_key = md5(request_key::text)::uuid",

@@ -290,6 +290,13 @@ impl World {
         Command::Conclude(Box::new(Conclude { known, ..*conclude }))
     }
 
+    /// A payment that succeeded in three steps: its bank had to be asked.
+    pub async fn asked(&self, book: &Book, request: &str) -> Payment {
+        let made = submission(write(book, command(self.pay_bank(request, 30))).await);
+        write(book, self.conclude_known(&made, inconclusive(Duration::ZERO))).await;
+        payment(write(book, self.conclude_known(&made, accepted())).await)
+    }
+
     /// Takes over enquiries with the bank that are due.
     pub async fn claim_due(&self, limit: i64, lease: Duration) -> Result<Vec<Submission>, StoreError> {
         self.store.end_first_leases(1_000).await?;

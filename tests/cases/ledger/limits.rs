@@ -276,14 +276,12 @@ async fn the_database_takes_no_payment_of_a_limited_account_that_is_not_counted(
     sqlx::raw_sql("SET ROLE rialto_platform").execute(&mut platform).await.unwrap();
     let pay = |on_account: bool, on_participant: bool| {
         format!(
-            "WITH made AS (INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account,
+            "INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account,
                credit_account, personal, payee_account, payee_bank_id, payee_bic, amount, currency, bank_id, uetr, state, sequence,
-               created_at, updated_at, kind, is_counted_on_account, is_counted_on_participant)
+               created_at, updated_at, kind, first_valid_until, is_counted_on_account, is_counted_on_participant)
              SELECT gen_random_uuid(), participant_id, 'new', gen_random_uuid(), request_fingerprint, payer_account, credit_account,
                personal, payee_account, payee_bank_id, payee_bic, amount, currency, bank_id, gen_random_uuid(), state, 1,
-               now(), now(), kind, {on_account}, {on_participant} FROM payments WHERE request_id = 'model' RETURNING id)
-             INSERT INTO payment_events (payment_id, created_at, sequence, state, valid_until, bank_message_id)
-             SELECT id, now(), 1, 'SUBMITTED', now() + interval '1 hour', '' FROM made"
+               now(), now(), kind, now() + interval '1 hour', {on_account}, {on_participant} FROM payments WHERE request_id = 'model'"
         )
     };
     let mut takes = async |on_account, on_participant| {

@@ -122,14 +122,12 @@ async fn grow(world: &World) {
            SELECT id, 'alice', 'grown ' || n, gen_random_uuid(), personal, 'EUR', now() FROM {accounts};
          INSERT INTO payments (id, participant_id, request_id, request_key, request_fingerprint, payer_account, credit_account,
              personal, payee_bank_id, amount, currency, bank_id, uetr, state, is_queued, sequence,
-             created_at, updated_at)
+             created_at, updated_at, first_valid_until)
            SELECT id, 'alice', 'old ' || n, gen_random_uuid(), gen_random_uuid(), '{alice}', '{settlement}', personal, 'aurora', 1,
-             'EUR', 'aurora', gen_random_uuid(), 'SUBMITTED', true, 1, now(), now()
+             'EUR', 'aurora', gen_random_uuid(), 'SUBMITTED', true, 1, now(), now(), now() + interval '1 hour'
            FROM {payments};
          INSERT INTO dispatches (payment_id, bank_id, due_at)
            SELECT id, 'aurora', now() + interval '1 hour' FROM payments WHERE request_id LIKE 'old %';
-         INSERT INTO payment_events (payment_id, created_at, sequence, state, valid_until, bank_message_id)
-           SELECT id, now(), 1, 'SUBMITTED', now() + interval '1 hour', '' FROM payments WHERE request_id LIKE 'old %';
          INSERT INTO deposits SELECT gen_random_uuid(), CASE WHEN s = 'BOOKED' THEN 'alice' ELSE 'other-' || n END, 'old ' || n, gen_random_uuid(), '{alice}', '{settlement}', 1, 'EUR',
            'aurora', '', 'ada', now(), now() + interval '1 day', s, CASE WHEN s <> 'PENDING_APPROVAL' THEN gen_random_uuid() END,
            CASE WHEN s = 'BOOKED' THEN 'bea' END, CASE WHEN s = 'BOOKED' THEN now() END

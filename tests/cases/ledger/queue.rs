@@ -84,7 +84,7 @@ async fn who_lost_the_lease_changes_nothing() {
     let token = world.claim_due(10, LONG).await.unwrap()[0].lease.token;
     let everything = "SELECT sum(hashtext(t::text))::bigint FROM (SELECT p::text FROM payments p UNION ALL \
         SELECT d::text FROM dispatches d UNION ALL SELECT a::text FROM accounts a UNION ALL \
-        SELECT f::text FROM transfers f UNION ALL SELECT e::text FROM payment_events e) AS t (t)";
+        SELECT f::text FROM transfers f UNION ALL SELECT e::text FROM current_payment_events e) AS t (t)";
     let before = number(&world.options, everything).await;
     for evidence in [accepted(), rejected(), inconclusive(Duration::ZERO), inconclusive(LONG)] {
         for stale in [token - 1, token + 1, 0] {

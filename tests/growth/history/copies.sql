@@ -1,9 +1,6 @@
--- What payments are copied from: those that were really paid, one at each bank, with their steps.
+-- What payments are copied from: those that were really paid, one at each bank.
 CREATE TEMP TABLE paid AS SELECT row_number() OVER (ORDER BY id) - 1 AS bank, p.* FROM payments p;
-CREATE TEMP TABLE steps AS
-    SELECT p.bank_id, e.*, e.sequence = p.sequence AS is_last, p.created_at AS paid_at
-    FROM payment_events e JOIN payments p ON p.id = e.payment_id;
-ANALYZE paid, steps;
+ANALYZE paid;
 
 -- As the platform makes its ids: the milliseconds first, the rest random.
 CREATE FUNCTION pg_temp.uuid_v7(at timestamptz) RETURNS uuid LANGUAGE sql VOLATILE AS $$

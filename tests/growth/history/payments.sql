@@ -6,21 +6,14 @@ WITH drawn AS MATERIALIZED (
 ), stored AS (
     INSERT INTO payments (id, request_key, request_fingerprint, uetr, payer_account, credit_account, amount, created_at, updated_at,
         sequence, state, participant_id, request_id, currency, personal, payee_bank_id, payee_bic, bank_id, reason_code, reason_iso_code,
-        first_valid_until)
+        first_valid_until, bank_message_id)
     SELECT d.id, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), a.id, p.credit_account, p.amount, d.at,
         d.at + (p.updated_at - p.created_at), p.sequence, CASE WHEN is_refused THEN 'FAILED' ELSE p.state END, p.participant_id,
         'stored-' || d.n, p.currency, d.personal, p.payee_bank_id, p.payee_bic, p.bank_id, CASE WHEN is_refused THEN 'REJECTED_BY_BANK' END,
-        CASE WHEN is_refused THEN 'AC04' END, d.at + (p.first_valid_until - p.created_at)
+        CASE WHEN is_refused THEN 'AC04' END, d.at + (p.first_valid_until - p.created_at), p.bank_message_id
     FROM drawn d JOIN pg_temp.payers a ON a.n = d.payer JOIN pg_temp.paid p ON p.bank = d.bank
     ORDER BY d.n
     RETURNING *
-), stepped AS (
-    INSERT INTO payment_events (payment_id, created_at, sequence, state, valid_until, reason_code, reason_iso_code, bank_message_id)
-    SELECT s.id, s.created_at + (e.created_at - e.paid_at), e.sequence, CASE WHEN e.is_last THEN s.state ELSE e.state END,
-        s.created_at + (e.valid_until - e.paid_at), CASE WHEN e.is_last THEN s.reason_code END,
-        CASE WHEN e.is_last THEN s.reason_iso_code END, e.bank_message_id
-    FROM stored s JOIN pg_temp.steps e USING (bank_id)
-    ORDER BY s.id, e.sequence
 )
 INSERT INTO transfers (id, debit_account, credit_account, amount, created_at, is_deposit, credit_is_house)
 SELECT id, payer_account, credit_account, amount, updated_at, false, true FROM stored WHERE state = 'SUCCEEDED'

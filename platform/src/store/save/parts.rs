@@ -7,6 +7,7 @@ use common::{
     order::{BankKey, Payee, PayeeAccount},
 };
 use sqlx::types::Json;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Traces, statement::Statement};
@@ -15,7 +16,7 @@ use crate::{
         deposit::{Decision, Deposit, DepositState},
         ledger::{Change, Event, QueueWrite, Writes},
         limits::Limits,
-        payment::{Attempt, Authorization, Payment, State, Work},
+        payment::{Authorization, Payment, State, Work},
         refusal::Reason,
         transfer::{Cause, Transfer},
     },
@@ -39,14 +40,15 @@ pub(super) fn of(
 ) -> Result<Statement, StoreError> {
     let mut statement = Statement::new();
     moved(&mut statement, writes, guards);
-    changed_payments(&mut statement, writes, keys)?;
+    let (last, before) = last_steps(&writes.events);
+    changed_payments(&mut statement, writes, &last, keys)?;
     used_limits(&mut statement, writes);
     ended_deposits(&mut statement, &writes.ended_deposits);
-    let (first_attempts, steps) = first_attempts(writes);
-    new_payments(&mut statement, &writes.new_payments, &first_attempts, keys)?;
+    new_payments(&mut statement, &writes.new_payments, &last, keys)?;
     new_deposits(&mut statement, &writes.new_deposits);
     new_transfers(&mut statement, &writes.transfers);
-    new_events(&mut statement, &steps);
+    new_events(&mut statement, &before);
+    kept_steps(&mut statement, writes);
     queue(&mut statement, writes, traces);
     if !guards.foreign_ibans.is_empty() {
         let lookup = keys.lookup().ok_or(StoreError::NoDataKey)?;
@@ -57,28 +59,21 @@ pub(super) fn of(
     Ok(statement)
 }
 
-/// The first attempts of payments that began with one and nothing more to say of it, which stand in the payments' own rows, and all other
-/// steps.
-fn first_attempts(writes: &Writes) -> (HashMap<PaymentId, Attempt>, Vec<&Event>) {
-    let begun: HashMap<_, _> = writes.new_payments.iter().map(|p| (p.id, p.created_at)).collect();
-    let (mut attempts, mut steps) = (HashMap::new(), Vec::with_capacity(writes.events.len()));
-    for step in &writes.events {
-        match step.attempt {
-            Some(attempt)
-                if step.sequence == 1
-                    && step.reason.is_none()
-                    && step.bank_message_id.is_empty()
-                    && begun.get(&step.payment) == Some(&step.at) =>
-            {
-                attempts.insert(step.payment, attempt);
-            }
-            _ => steps.push(step),
-        }
+/// The last of these steps of each payment, which the payment's row tells of, and those before, which payment_events has.
+fn last_steps(events: &[Event]) -> (HashMap<PaymentId, &Event>, Vec<&Event>) {
+    let (mut last, mut before) = (HashMap::with_capacity(events.len()), Vec::new());
+    for event in events {
+        before.extend(last.insert(event.payment, event));
     }
-    (attempts, steps)
+    (last, before)
 }
 
-fn changed_payments(statement: &mut Statement, writes: &Writes, keys: &Keyring) -> Result<(), StoreError> {
+fn changed_payments(
+    statement: &mut Statement,
+    writes: &Writes,
+    last: &HashMap<PaymentId, &Event>,
+    keys: &Keyring,
+) -> Result<(), StoreError> {
     let rows: Vec<&Change> = writes.changed_payments.values().collect();
     let messages = messages(rows.iter().map(|change| &change.payment), keys)?;
     let closing = |sums: &Authorization| sums.closing.map(State::name);
@@ -87,7 +82,8 @@ fn changed_payments(statement: &mut Statement, writes: &Writes, keys: &Keyring) 
         rows.len(),
         "UPDATE payments p SET state = g.state::payment_state, reason_code = g.code, reason_iso_code = g.iso, \
            reason_message = g.message, sequence = g.sequence, updated_at = g.at, is_queued = g.is_queued, held = g.held, \
-           capturing = g.capturing, captured = g.captured, closing = g.closing::payment_state FROM",
+           capturing = g.capturing, captured = g.captured, closing = g.closing::payment_state, valid_until = g.valid_until, \
+           bank_message_id = g.bank_message_id FROM",
         |columns| {
             columns.add(&rows, |change| change.payment.id.uuid()).add(&rows, |change| change.payment.state.name());
             columns.add(&rows, |change| reason(&change.payment.reason, |reason| &reason.code));
@@ -99,9 +95,12 @@ fn changed_payments(statement: &mut Statement, writes: &Writes, keys: &Keyring) 
             columns.add(&rows, |change| sum(&change.payment, |sums| sums.capturing));
             columns.add(&rows, |change| sum(&change.payment, |sums| sums.captured));
             columns.add(&rows, |change| change.payment.authorization.as_ref().and_then(closing));
+            columns.add(&rows, |change| valid_until(last, &change.payment));
+            columns.add(&rows, |change| bank_message_id(last, &change.payment));
             columns.add(&rows, |change| change.from_sequence).add(&rows, |change| change.was_queued);
         },
-        "AS g (id, state, code, iso, message, sequence, at, is_queued, held, capturing, captured, closing, from_sequence, was_queued) \
+        "AS g (id, state, code, iso, message, sequence, at, is_queued, held, capturing, captured, closing, valid_until, \
+           bank_message_id, from_sequence, was_queued) \
          WHERE p.id = g.id AND p.sequence = g.from_sequence AND p.is_queued = g.was_queued",
     );
     Ok(())
@@ -151,7 +150,7 @@ fn used_limits(statement: &mut Statement, writes: &Writes) {
 fn new_payments(
     statement: &mut Statement,
     payments: &[Payment],
-    first_attempts: &HashMap<PaymentId, Attempt>,
+    last: &HashMap<PaymentId, &Event>,
     keys: &Keyring,
 ) -> Result<(), StoreError> {
     let mut rows: Vec<(Uuid, &Payment)> =
@@ -168,11 +167,12 @@ fn new_payments(
         "INSERT INTO payments (id, uetr, request_key, request_fingerprint, participant_id, request_id, payer_account, \
            credit_account, amount, currency, personal, payee_account, payee_bank_id, payee_bic, bank_id, state, kind, is_queued, created_at, updated_at, \
            sequence, reason_code, reason_iso_code, reason_message, original_id, held, capturing, captured, expires_at, \
-           is_counted_on_account, is_counted_on_participant, first_valid_until) \
+           is_counted_on_account, is_counted_on_participant, first_valid_until, \
+           bank_message_id) \
          SELECT id, uetr, request_key, fingerprint, participant_id, request_id, payer, credit, amount, currency, personal, \
            payee_account, payee_bank_id, payee_bic, bank_id, \
            state::payment_state, kind::payment_kind, is_queued, at, at, 1, code, iso, message, original, held, capturing, \
-           captured, expires, on_account, on_participant, first_valid_until FROM",
+           captured, expires, on_account, on_participant, first_valid_until, message_id FROM",
         |columns| {
             columns.add(&rows, |(_, p)| p.id.uuid()).add(&rows, |(_, p)| p.uetr).add(&rows, |(key, _)| *key);
             columns.add(&rows, |(_, p)| Uuid::from_bytes(p.fingerprint));
@@ -192,12 +192,12 @@ fn new_payments(
             columns.add(&rows, |(_, p)| sum(p, |sums| sums.captured));
             columns.add(&rows, |(_, p)| sum(p, |sums| to_sql(sums.expires_at)));
             columns.add(&rows, |(_, p)| p.counted.account).add(&rows, |(_, p)| p.counted.participant);
-            columns.add(&rows, |(_, p)| first_attempts.get(&p.id).map(|attempt| to_sql(attempt.valid_until)));
+            columns.add(&rows, |(_, p)| valid_until(last, p)).add(&rows, |(_, p)| bank_message_id(last, p));
         },
         "AS g (id, uetr, request_key, fingerprint, participant_id, request_id, payer, credit, amount, currency, personal, \
            payee_account, payee_bank_id, payee_bic, bank_id, state, kind, \
             is_queued, at, code, iso, message, original, held, capturing, captured, expires, on_account, on_participant, \
-           first_valid_until)",
+           first_valid_until, message_id)",
     );
     Ok(())
 }
@@ -271,6 +271,23 @@ fn new_events(statement: &mut Statement, rows: &[&Event]) {
             columns.add(rows, |e| e.attempt.map(|attempt| to_sql(attempt.valid_until)));
         },
         "AS g (id, sequence, state, code, iso, bank_message_id, at, valid_until)",
+    );
+}
+
+/// The last steps that payments told of so far, but for first attempts, which stay where they are.
+fn kept_steps(statement: &mut Statement, writes: &Writes) {
+    let is_kept = |change: &&Change| change.from_sequence > 1 || change.from != State::Submitted;
+    let rows: Vec<&Change> = writes.changed_payments.values().filter(is_kept).collect();
+    statement.part(
+        "kept_steps",
+        rows.len(),
+        "INSERT INTO payment_events (payment_id, sequence, state, reason_code, reason_iso_code, bank_message_id, created_at, \
+           valid_until) SELECT p.id, p.sequence, p.state, p.reason_code, p.reason_iso_code, p.bank_message_id, p.updated_at, \
+           p.valid_until FROM",
+        |columns| {
+            columns.add(&rows, |change| change.payment.id.uuid());
+        },
+        "AS g (id) CROSS JOIN LATERAL (SELECT * FROM payments p WHERE p.id = g.id OFFSET 0) AS p",
     );
 }
 
@@ -392,6 +409,15 @@ fn messages<'a>(
         keys.encrypt_reason(payment.id.uuid(), &contents).map(Some).ok_or(StoreError::NoDataKey)
     };
     payments.map(encrypt).collect()
+}
+
+/// Of a payment whose last step is an attempt.
+fn valid_until(last: &HashMap<PaymentId, &Event>, payment: &Payment) -> Option<OffsetDateTime> {
+    last.get(&payment.id).and_then(|step| step.attempt).map(|attempt| to_sql(attempt.valid_until))
+}
+
+fn bank_message_id<'a>(last: &HashMap<PaymentId, &'a Event>, payment: &Payment) -> &'a str {
+    last.get(&payment.id).map_or("", |step| step.bank_message_id.as_str())
 }
 
 /// A column that only authorizations have.
