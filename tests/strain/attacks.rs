@@ -1,6 +1,12 @@
 //! Somebody attacks the gateway: whoever pays there meanwhile must hardly feel it, and the gateway must not grow.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use common::tls;
 use harness::{
@@ -8,11 +14,15 @@ use harness::{
     load::{Load, Measured, Plan},
     system::Service,
 };
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{AbortHandle, JoinHandle},
+};
 
 use crate::{
     assault::{Attacker, attacks},
     beside::{Beside, for_people},
+    cores::Cores,
     figure::{Bound, Figure, median},
     say,
     stage::{EVERY_BANK, Stage},
@@ -51,7 +61,8 @@ struct NoisyRound {
 ///
 /// # Errors
 /// When the bench itself fails, or the books do not add up afterwards.
-pub async fn run(only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
+pub async fn run(cores: &Cores, only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
+    let strangers = Strangers::gather(*cores)?;
     let mut stage = Stage::set("attacks", &EVERY_BANK, |setup| {
         let flags = [format!("--max-calls-per-s={QUOTA_PER_S}"), "--max-calls-per-address=2048".to_owned()];
         setup.flags.extend(flags.map(|flag| (Service::Gateway, flag)));
@@ -60,26 +71,38 @@ pub async fn run(only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
     let gateway = stage.system.address(Service::Gateway).parse()?;
     let attacker = Attacker::new(gateway, tls::public_client(stage.system.certificates().ca())?.current());
     let plan = Plan { payers: 8, payees: 8, ..Plan::default() };
-    let noisy = Load::open(&stage.system.gateway()?, stage.system.operators(1), plan).await?;
+    let (address, keys) = (stage.system.gateway()?, stage.system.operators(1).map(str::to_owned));
+    let open = async move { Load::open(&address, keys.each_ref().map(String::as_str), plan).await };
+    let noisy = strangers.spawn(open).await??;
     stage.load.open_loop(PER_S, LASTS).await;
     let mut figures = Vec::new();
     for attack in attacks().into_iter().filter(|attack| attack.name.contains(only)) {
         let name = attack.name;
-        let begin = || tokio::spawn((attack.begin)(attacker.clone()));
+        let begin = || strangers.spawn((attack.begin)(attacker.clone()));
         figures.extend(measure(&mut stage, name, attack.strength, rounds, begin).await?);
     }
     if NOISY.contains(only) {
-        figures.extend(measure_noise(&mut stage, &noisy, rounds).await?);
+        figures.extend(measure_noise(&mut stage, &strangers, &noisy, rounds).await?);
     }
     stage.close().await?;
     Ok(figures)
 }
 
-async fn measure_noise(stage: &mut Stage, noisy: &Load, rounds: usize) -> Result<Vec<Figure>, BenchError> {
+async fn measure_noise(
+    stage: &mut Stage,
+    strangers: &Strangers,
+    noisy: &Load,
+    rounds: usize,
+) -> Result<Vec<Figure>, BenchError> {
+    let answered = Arc::new(AtomicU64::new(0));
     let calls = |per_s: f64| {
-        let noisy = noisy.clone();
-        tokio::spawn(async move {
-            noisy.open_loop(per_s, UNDER_WAY + LASTS).await;
+        let (noisy, answered) = (noisy.clone(), Arc::clone(&answered));
+        strangers.spawn(async move {
+            // A little less, so that all answers are there when it is told how many there were.
+            let lasts = UNDER_WAY + LASTS - Duration::from_millis(500);
+            let measured = noisy.open_loop(per_s, lasts).await;
+            let calls = measured.states.values().chain(measured.errors.values()).sum::<u64>();
+            answered.store(calls / lasts.as_secs().max(1), Ordering::Relaxed);
         })
     };
     let mut measured = Vec::new();
@@ -92,10 +115,11 @@ async fn measure_noise(stage: &mut Stage, noisy: &Load, rounds: usize) -> Result
             beside_quota: Beside { without: at_quota, during: beyond },
         };
         say(&format!(
-            "{NOISY}, round {number} of {rounds}: {}\n  at its quota {}; the gateway grew by {} MiB",
+            "{NOISY}, round {number} of {rounds}: {}\n  at its quota {}; the gateway grew by {} MiB, and answered it {} times a second",
             round.attack.others.for_people(),
             for_people(&round.beside_quota.without),
-            grown_mib
+            grown_mib,
+            answered.load(Ordering::Relaxed),
         ));
         measured.push(round);
     }
@@ -182,6 +206,36 @@ async fn during(stage: &mut Stage, attack: JoinHandle<()>) -> Result<(Measured, 
     drop(attack);
     tokio::time::sleep(REST).await;
     Ok((during, (most_mib - had_mib) as f64))
+}
+
+/// Where attackers run.
+struct Strangers(Option<Runtime>);
+
+impl Strangers {
+    fn gather(cores: Cores) -> Result<Self, BenchError> {
+        let threads = Builder::new_multi_thread()
+            .worker_threads(1)
+            .on_thread_start(move || cores.become_stranger())
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(threads)))
+    }
+
+    fn spawn<F: Future<Output: Send> + Send + 'static>(&self, work: F) -> JoinHandle<F::Output> {
+        match &self.0 {
+            Some(threads) => threads.spawn(work),
+            None => tokio::spawn(work),
+        }
+    }
+}
+
+impl Drop for Strangers {
+    fn drop(&mut self) {
+        // Dropped as it is, it would wait for its threads, which no task may.
+        if let Some(threads) = self.0.take() {
+            threads.shutdown_background();
+        }
+    }
 }
 
 /// An attack that ends when this is dropped.

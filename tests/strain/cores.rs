@@ -4,9 +4,12 @@ use std::{fmt, fs};
 
 use harness::BenchError;
 use rustix::{
-    process::Pid,
+    process::{Pid, setpriority_process},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
+
+/// How far behind others strangers stand.
+const STRANGERS_NICE: i32 = 10;
 
 /// The machine's cores, divided.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +47,13 @@ impl Cores {
             // A thread that stays where it is costs the figures, not the run.
             let _ = sched_setaffinity(None, generator);
         }
+    }
+
+    /// Moves the calling thread there too, behind all others: it stands for somebody else's machine, and what it takes of this one's
+    /// time is not what it does to the system.
+    pub fn become_stranger(&self) {
+        self.become_generator();
+        let _ = setpriority_process(None, STRANGERS_NICE);
     }
 
     /// Moves a process to the generator's core, as if it ran on another machine than the rest of the system.

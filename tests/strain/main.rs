@@ -105,7 +105,7 @@ fn run(args: &Args) -> Result<Vec<Figure>, BenchError> {
                     Trial::Overload => overload::run(&cores, args.rounds).await,
                     Trial::Isolation => isolation::run(&args.only, args.rounds).await,
                     Trial::Backlog => backlog::run(args.backlog).await,
-                    Trial::Attacks => attacks::run(&args.only, args.rounds).await,
+                    Trial::Attacks => attacks::run(&cores, &args.only, args.rounds).await,
                 }
             };
             tokio::select! {

@@ -38,9 +38,9 @@ pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
 /// When the database fails.
 pub async fn round(store: &Store) -> Result<bool, StoreError> {
     loop {
-        match step(store).await? {
-            Queued { may_be_more: false, is_anybody_told } => return Ok(is_anybody_told),
-            Queued { may_be_more: true, .. } => {}
+        let Queued { may_be_more, is_anybody_told } = step(store).await?;
+        if !may_be_more {
+            return Ok(is_anybody_told);
         }
     }
 }
