@@ -3,7 +3,7 @@
 use platform::domain::payment::{State, TRANSITIONS};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::bench::{World, accepted, command, connect, submission, write};
+use crate::bench::{World, command, connect, submission, write};
 
 pub const NO_PERMISSION: &str = "42501";
 pub const REFUSED_BY_TRIGGER: &str = "23000";
