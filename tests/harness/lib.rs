@@ -17,6 +17,7 @@ pub mod names;
 pub mod nats;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod provider;
 pub mod raw;
 pub mod receiver;
