@@ -8,6 +8,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use common::{
+    audit::note::Signer,
     rpc_client::Route,
     rpc_server::{PeersArgs, ServerArgs, ServerConfig},
     settings::{Problems, Secret, SettingsError},
@@ -17,7 +18,6 @@ use common::{
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::{
-    audit::note::Signer,
     broker::{Broker, BrokerArgs},
     encryption::wrapping::WrappingKeys,
     flow::{Limits, book::BookConfig},
