@@ -216,6 +216,7 @@ fn documents_point_to_what_there_is() {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "docs/bank-profile.md",
+        "docs/broker.md",
         "docs/performance.md",
         "docs/reliability.md",
         "docs/security.md",

@@ -1,6 +1,7 @@
 //! What at least two of Rialto's services need: nouns, faults, settings, and the one way to serve and to call.
 
 pub mod admin;
+pub mod audit;
 pub mod bic;
 pub mod clock;
 pub mod crash_point;

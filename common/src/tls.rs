@@ -130,7 +130,7 @@ pub fn judging_server(
     Live::read(vec![certificate, key], make).map(Arc::new)
 }
 
-/// TLS of a caller of a server that is not Rialto's, over this protocol of HTTP. With `ca` only certificates under those are trusted,
+/// TLS of a caller of a server that is not Rialto's, over this protocol of HTTP if it is one. With `ca` only certificates under those are trusted,
 /// otherwise those that the machine trusts; `shown` is the certificate that the caller shows, and its key.
 ///
 /// # Errors
@@ -138,7 +138,7 @@ pub fn judging_server(
 pub fn outside_client(
     ca: Option<PathBuf>,
     shown: Option<(PathBuf, PathBuf)>,
-    protocol: &'static [u8],
+    protocol: Option<&'static [u8]>,
 ) -> Result<ClientTls, String> {
     let has_ca = ca.is_some();
     let files = ca.into_iter().chain(shown.into_iter().flat_map(|(certificate, key)| [certificate, key]));

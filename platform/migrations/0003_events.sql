@@ -45,3 +45,26 @@ GRANT SELECT ON events_placed, event_log TO rialto_platform;
 GRANT INSERT (payments, sequences) ON event_log TO rialto_platform;
 GRANT UPDATE (position, placed_at), DELETE ON event_log TO rialto_platform;
 GRANT UPDATE (next_position) ON events_placed TO rialto_platform;
+
+CREATE TABLE broker_published (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    up_to bigint NOT NULL,
+    holder uuid,
+    leased_until timestamptz,
+    missed bigint NOT NULL DEFAULT 0,
+    CONSTRAINT broker_published_sound CHECK ((holder IS NULL) = (leased_until IS NULL))
+);
+COMMENT ON TABLE broker_published IS 'One row: how far events have been published to the broker. There is none until somebody first publishes.';
+COMMENT ON COLUMN broker_published.singleton IS 'Keeps the table at one row.';
+COMMENT ON COLUMN broker_published.up_to IS 'The place of the last event that the broker has. Only grows.';
+COMMENT ON COLUMN broker_published.holder IS 'The platform whose turn it is to publish; null while it is nobody''s.';
+COMMENT ON COLUMN broker_published.leased_until IS 'Until when it is.';
+COMMENT ON COLUMN broker_published.missed IS 'How many events the log had forgotten before the broker had them. Only grows.';
+
+CREATE TRIGGER broker_published_only_grows BEFORE UPDATE ON broker_published FOR EACH ROW
+    WHEN (NEW.up_to < OLD.up_to OR NEW.missed < OLD.missed)
+    EXECUTE FUNCTION refuse_change('what the broker has it keeps');
+CREATE TRIGGER broker_published_stays BEFORE DELETE OR TRUNCATE ON broker_published
+    EXECUTE FUNCTION refuse_change('what the broker has it keeps');
+
+GRANT SELECT, INSERT (up_to), UPDATE (up_to, holder, leased_until, missed) ON broker_published TO rialto_platform;

@@ -4,12 +4,4 @@
 //! alarm becomes a leaf of a Merkle tree, in an order that never changes. Who has an old root can be shown that nothing under it was
 //! changed, removed or reordered, and who has a payment's receipt, that it stands there.
 
-pub mod merkle;
-pub mod note;
 pub mod proofs;
-pub mod receipt;
-
-/// Bytes in hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -2,18 +2,16 @@
 
 use std::{collections::VecDeque, fmt};
 
+use common::audit::{
+    hex,
+    merkle::{Frontier, Hash, Subtree},
+};
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
-use crate::{
-    audit::{
-        hex,
-        merkle::{Frontier, Hash, Subtree},
-    },
-    store::{
-        Store, StoreError,
-        audit::{Leaf, Seal},
-    },
+use crate::store::{
+    Store, StoreError,
+    audit::{Leaf, Seal},
 };
 
 /// So many differences are told; more say nothing new.

@@ -12,7 +12,10 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use common::fault::{Fault, Violation};
+use common::{
+    audit::note::Signer,
+    fault::{Fault, Violation},
+};
 use proto::{
     convert,
     operations::Settings,
@@ -23,7 +26,6 @@ use uuid::Uuid;
 pub use operations::own_settings;
 
 use crate::{
-    audit::note::Signer,
     callers::Callers,
     fingerprint::Fingerprints,
     flow::{Flow, intake::Caller},

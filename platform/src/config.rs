@@ -8,6 +8,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use common::{
+    audit::note::Signer,
     rpc_client::Route,
     rpc_server::{PeersArgs, ServerArgs, ServerConfig},
     settings::{Problems, Secret, SettingsError},
@@ -17,7 +18,7 @@ use common::{
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::{
-    audit::note::Signer,
+    broker::{Broker, BrokerArgs},
     encryption::wrapping::WrappingKeys,
     flow::{Limits, book::BookConfig},
 };
@@ -187,6 +188,8 @@ struct ServeArgs {
     #[command(flatten)]
     peers: PeersArgs,
     #[command(flatten)]
+    broker: BrokerArgs,
+    #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
     telemetry: TelemetryArgs,
@@ -209,6 +212,8 @@ pub struct Config {
     pub wrapping_keys: Live<WrappingKeys>,
     /// Signs checkpoints of the audit log.
     pub signer: Option<Signer>,
+    /// Where events are published, if anywhere.
+    pub broker: Option<Broker>,
     /// How batches are made.
     pub book: BookConfig,
     /// How to serve.
@@ -261,6 +266,7 @@ impl Args {
         let [least, most] = ARCHIVE_AFTER;
         let archive_after = serve.archive_after.as_deref();
         let archive_after = archive_after.map(|value| problems.duration("archive-after", value, least, most));
+        let broker = serve.broker.check(keep_events, &mut problems);
         let door = serve.peers.check(identity.as_ref(), &mut problems);
         let server = serve.server.check(door, &mut problems);
         let telemetry = serve.telemetry.check(&mut problems);
@@ -272,6 +278,7 @@ impl Args {
                 wrapping_keys: wrapping_keys?,
                 signer: signer.flatten(),
                 migrate: serve.migrate,
+                broker,
                 limits: Limits {
                     max_under_way: max_under_way?,
                     max_clock_skew: max_clock_skew?,

@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod book;
+pub mod broker;
 pub mod declined;
 pub mod deposits;
 mod forgetting;
@@ -27,7 +28,7 @@ use proto::channel::Notice;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use crate::{channel_link::ChannelLink, directory::Directory, metrics, store::Store};
+use crate::{broker::Broker, channel_link::ChannelLink, directory::Directory, metrics, store::Store};
 
 use book::{Book, ToSend};
 use publish::Published;
@@ -88,12 +89,14 @@ pub struct Parts {
     pub notices: mpsc::Receiver<Notice>,
     /// How much may be under way.
     pub limits: Limits,
+    /// Where events are published, if anywhere.
+    pub broker: Option<Broker>,
 }
 
 impl Flow {
     /// Puts the steps together and starts settling and recovering, until the lifecycle drains.
     pub fn start(parts: Parts, lifecycle: &Lifecycle) -> Arc<Self> {
-        let Parts { store, clock, directory, channel, book, submissions, notices, limits } = parts;
+        let Parts { store, clock, directory, channel, book, submissions, notices, limits, broker } = parts;
         let settling = TaskTracker::new();
         let (waiting, under_way) = (book.clone(), settling.clone());
         metrics::observe_flow(move || waiting.waiting(), move || under_way.len());
@@ -116,8 +119,11 @@ impl Flow {
         tokio::spawn(deposits::run(Arc::clone(&flow), lifecycle.clone()));
         forgetting::begin(&flow, lifecycle);
         tokio::spawn(publish::run(Arc::clone(&flow), lifecycle.clone()));
-        tokio::spawn(observe::run(Arc::clone(&flow), lifecycle.clone()));
+        tokio::spawn(observe::run(Arc::clone(&flow), lifecycle.clone(), broker.is_some()));
         tokio::spawn(webhooks::run(Arc::clone(&flow), lifecycle.clone()));
+        if let Some(broker) = broker {
+            tokio::spawn(broker::run(Arc::clone(&flow), broker, lifecycle.clone()));
+        }
         tokio::spawn(seal::run(Arc::clone(&flow), lifecycle.clone(), flow.limits.seal_after));
         if let Some(keep) = flow.limits.archive_after {
             tokio::spawn(archive::run(Arc::clone(&flow), lifecycle.clone(), keep));

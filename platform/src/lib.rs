@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod audit_check;
+pub mod broker;
 pub mod callers;
 pub mod channel_link;
 pub mod commands;
@@ -9,6 +10,7 @@ pub mod config;
 pub mod directory;
 pub mod domain;
 pub mod encryption;
+pub mod event_json;
 pub mod fingerprint;
 pub mod flow;
 pub mod gate;
@@ -72,8 +74,8 @@ pub async fn run(
     tokio::spawn(follow_directory(directory.clone(), news.directories, store.clone(), clock.clone()));
     let callers = Callers::watch(store.clone(), clock.clone());
     let (book, submissions) = Book::open(&store, &clock, config.book);
-    let (notices, limits) = (news.notices, config.limits);
-    let parts = Parts { store, clock, directory, channel, book, submissions, notices, limits };
+    let (notices, limits, broker) = (news.notices, config.limits, config.broker);
+    let parts = Parts { store, clock, directory, channel, book, submissions, notices, limits, broker };
     let flow = Flow::start(parts, &lifecycle);
 
     let signer = config.signer.map(Arc::new);

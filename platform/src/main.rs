@@ -10,12 +10,17 @@ use std::{
 };
 
 use clap::Parser;
-use common::{admin, clock::Clock, lifecycle::Lifecycle, private_file, rpc_server, telemetry};
-use platform::{
+use common::{
+    admin,
     audit::{
         note::{self, PublicKey, Signer},
         receipt::verify as audit_receipt,
     },
+    clock::Clock,
+    lifecycle::Lifecycle,
+    private_file, rpc_server, telemetry,
+};
+use platform::{
     audit_check::AuditCheck,
     config::{Args, Job},
     encryption::wrapping::WrappingKeys,

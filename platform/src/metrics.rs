@@ -1,6 +1,7 @@
 //! What is measured of commands, batches, payments and the database (`docs/telemetry.md`).
 
 mod command;
+mod told;
 
 use std::{
     collections::BTreeMap,
@@ -12,6 +13,8 @@ use common::metrics::{self, Counter, Histogram, Label, figure, label};
 use sqlx::PgPool;
 
 pub use command::{command_done, name_of};
+use told::observe_told;
+pub use told::{observe_broker, published};
 
 use crate::{
     domain::{
@@ -131,18 +134,12 @@ pub fn observe_pool(pool: &PgPool) {
 
 /// A value of a figure, and its labels.
 type Value = (f64, Vec<Label>);
+/// What is made of the figures.
+type Values = fn(&Figures) -> Vec<Value>;
 
 /// Has whoever reads see the database as it was seen last. Every platform on one database says the same of it.
 pub fn observe_ledger(seen: &Seen) {
-    let show = |name, unit, what, values: fn(&Figures) -> Vec<Value>| {
-        let seen = seen.clone();
-        metrics::observed(name, unit, what, move |reader| {
-            let Some((_, figures)) = seen.last() else { return };
-            for (value, labels) in values(&figures) {
-                reader.observe(value, &labels);
-            }
-        });
-    };
+    let show = |name, unit, what, values: Values| shown(name, unit, what, seen, values);
     show("rialto.queue.depth", "{payment}", "Payments in the queue of work.", |figures| {
         figures.lanes.iter().map(|lane| (count(lane.depth), lane_labels(lane))).collect()
     });
@@ -178,11 +175,23 @@ pub fn observe_ledger(seen: &Seen) {
     });
     let what = "How long the last look at the database waited for a connection.";
     show("rialto.database.wait", "s", what, |figures| vec![(figures.waited.as_secs_f64(), Vec::new())]);
+    observe_told(seen);
     let seen = seen.clone();
     let what = "How old the figures of the database are.";
     metrics::observed("rialto.ledger.look.age", "s", what, move |reader| {
         if let Some((at, _)) = seen.last() {
             reader.observe(at.elapsed().as_secs_f64(), &[]);
+        }
+    });
+}
+
+/// Has whoever reads see what `values` makes of the figures that were seen last.
+fn shown(name: &'static str, unit: &'static str, what: &'static str, seen: &Seen, values: Values) {
+    let seen = seen.clone();
+    metrics::observed(name, unit, what, move |reader| {
+        let Some((_, figures)) = seen.last() else { return };
+        for (value, labels) in values(&figures) {
+            reader.observe(value, &labels);
         }
     });
 }

@@ -6,6 +6,7 @@ pub mod alarms;
 pub mod api_keys;
 pub mod archive;
 pub mod audit;
+pub mod broker;
 pub mod data_keys;
 pub mod deposits;
 pub mod dispatches;

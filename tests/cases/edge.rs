@@ -8,6 +8,8 @@ mod archive;
 mod audit;
 #[path = "edge/bench.rs"]
 mod bench;
+#[path = "edge/broker.rs"]
+mod broker;
 #[path = "edge/command_line.rs"]
 mod command_line;
 #[path = "edge/database.rs"]

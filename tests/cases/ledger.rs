@@ -14,6 +14,8 @@ mod authorizations;
 mod bench;
 #[path = "ledger/book.rs"]
 mod book;
+#[path = "ledger/broker.rs"]
+mod broker;
 #[path = "ledger/constraints.rs"]
 mod constraints;
 #[path = "ledger/deposits.rs"]

@@ -22,8 +22,9 @@ use std::{
     path::PathBuf,
 };
 
+use common::audit::merkle::Hash;
 use harness::{BenchError, data_keys, system::Service};
-use platform::{audit::merkle::Hash, audit_check::AuditCheck};
+use platform::audit_check::AuditCheck;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 pub use answers::is_at_rest;

@@ -70,3 +70,27 @@ impl Scrape {
             .collect()
     }
 }
+
+/// The metrics of `docs/telemetry.md`, by the names that Prometheus gives them: types and labels.
+///
+/// # Errors
+/// When a row of its table can't be read.
+pub fn documented() -> Result<BTreeMap<String, (String, Vec<String>)>, BenchError> {
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/telemetry.md");
+    let text = std::fs::read_to_string(document)?;
+    let metrics = text.split("## Traces").next().unwrap_or_default();
+    let rows = metrics.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut told = BTreeMap::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let [name, kind, labels, ..] = cells[..] else { return Err(row.into()) };
+        let (kind, unit) = kind.split_once(", ").unwrap_or((kind, ""));
+        let unit = if unit == "s" { "_seconds" } else { "" };
+        let total = if kind == "counter" { "_total" } else { "" };
+        let under = |name: &str| name.replace('.', "_");
+        let mut labels: Vec<String> = labels.split('`').skip(1).step_by(2).map(under).collect();
+        labels.sort();
+        told.insert(format!("{}{unit}{total}", under(name.trim_end_matches('`'))), (kind.to_owned(), labels));
+    }
+    Ok(told)
+}

@@ -2,15 +2,14 @@
 //!
 //! It blocks, and costs one process for any number of documents. It never skips: without a validator it is an error.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::binaries;
+use crate::fetched;
 
 /// What to do where neither way works.
 const ADVICE: &str =
@@ -86,37 +85,17 @@ fn with_lxml(schema: &Path, files: &[PathBuf]) -> Result<Output, String> {
     output.map_err(|error| format!("{}: {error}; {ADVICE}", python.display()))
 }
 
-/// The Python of an environment of its own below the target directory, made at the first use.
+/// The Python of an environment of its own below the target directory, made at the first use. The links in an environment are to the
+/// Python it was made with, so that it may be renamed.
 fn python_with_lxml() -> Result<PathBuf, String> {
-    // Tests of one process take turns here; those of another make an environment of their own and rename it into place.
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().map_err(|_| "a test failed while it made the Python environment".to_owned())?;
-    let target = binaries::target().map_err(|error| error.to_string())?;
-    let environment = target.join("xsd-venv");
-    let python = environment.join("bin/python");
-    if has_lxml(&python) {
-        return Ok(python);
-    }
-    let fresh = target.join(format!("xsd-venv-{}", std::process::id()));
-    let made = run("python3", &["-m".into(), "venv".into(), fresh.clone().into()]).and_then(|()| {
-        let install = ["-m", "pip", "install", "--quiet", "lxml"].map(OsString::from);
-        run(fresh.join("bin/python"), &install)
-    });
-    if let Err(error) = made {
-        drop(fs::remove_dir_all(&fresh));
-        return Err(error);
-    }
-    // The links in an environment are to the Python it was made with, so that it may be renamed.
-    if fs::rename(&fresh, &environment).is_err() {
-        if has_lxml(&python) {
-            drop(fs::remove_dir_all(&fresh));
-        } else {
-            drop(fs::remove_dir_all(&environment));
-            fs::rename(&fresh, &environment)
-                .map_err(|error| format!("{}: {error}", environment.display()))?;
-        }
-    }
-    if has_lxml(&python) { Ok(python) } else { Err(format!("lxml cannot be imported; {ADVICE}")) }
+    let python = |environment: &Path| environment.join("bin/python");
+    let is_whole = |environment: &Path| has_lxml(&python(environment));
+    let environment = fetched::folder("xsd-venv", ADVICE, is_whole, |fresh| {
+        let here = Path::new(".");
+        fetched::run("python3", [OsStr::new("-m"), OsStr::new("venv"), fresh.as_os_str()], here)?;
+        fetched::run(python(fresh), ["-m", "pip", "install", "--quiet", "lxml"], here)
+    })?;
+    Ok(python(&environment))
 }
 
 fn has_lxml(python: &Path) -> bool {
@@ -124,15 +103,6 @@ fn has_lxml(python: &Path) -> bool {
         .args(["-c", "from lxml import etree"])
         .output()
         .is_ok_and(|output| output.status.success())
-}
-
-fn run(program: impl AsRef<std::ffi::OsStr>, arguments: &[OsString]) -> Result<(), String> {
-    let name = program.as_ref().to_string_lossy().into_owned();
-    match Command::new(program).args(arguments).output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("{name}: {}; {ADVICE}", String::from_utf8_lossy(&output.stderr).trim())),
-        Err(error) => Err(format!("{name}: {error}; {ADVICE}")),
-    }
 }
 
 /// A directory that goes with the validation.

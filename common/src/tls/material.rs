@@ -81,7 +81,7 @@ pub(super) fn holders_of(files: &[Contents]) -> Result<Arc<dyn ClientCertVerifie
 pub(super) fn outside_client(
     files: &[Contents],
     has_ca: bool,
-    protocol: &'static [u8],
+    protocol: Option<&'static [u8]>,
 ) -> Result<ClientConfig, String> {
     let (ca, identity) = files.split_at(usize::from(has_ca).min(files.len()));
     let builder = match ca {
@@ -97,7 +97,7 @@ pub(super) fn outside_client(
             .map_err(|error| complain(key, error))?,
         _ => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![protocol.to_vec()];
+    config.alpn_protocols = protocol.map(<[u8]>::to_vec).into_iter().collect();
     Ok(config)
 }
 

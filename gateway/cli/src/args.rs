@@ -8,9 +8,11 @@ use crate::{
     deposits::DepositJob,
     pay::{Cancel, Capture, Pay, Refund, Wait},
     payments::{Get, List},
+    receipts::{Receipt, VerifyReceipt},
     settings::ConnectionArgs,
     stats::Stats,
     watch::Watch,
+    webhooks::WebhookJob,
 };
 
 /// Pays, and shows what was paid, through Rialto's gateway.
@@ -44,7 +46,7 @@ Exit codes:
   2  the command line or the settings are wrong; nothing was sent
   3  not known yet: do not pay again under a new request id; `rialto wait`, or the same command with the same --request-id
 
-What needs the database stays with the platform: `platform trial-balance`, `platform verify-audit`, `platform verify-receipt`.";
+What needs the database stays with the platform: `platform trial-balance`, `platform verify-audit`.";
 
 /// What can be asked for.
 #[derive(Subcommand, Debug)]
@@ -73,6 +75,13 @@ pub enum Job {
     Deposit(DepositJob),
     /// How payments went: how many, how well, how fast.
     Stats(Stats),
+    /// Webhooks: URLs that are told what happens, and what is on its way to them.
+    #[command(subcommand)]
+    Webhooks(WebhookJob),
+    /// Print a payment's receipt (JSON), for `verify-receipt`.
+    Receipt(Receipt),
+    /// Check a receipt with the log's public key alone: no gateway is asked.
+    VerifyReceipt(VerifyReceipt),
     /// Show the profiles, without their keys.
     Profiles,
     /// Print the shell's completions: `rialto completions bash > ~/.local/share/bash-completion/completions/rialto`.

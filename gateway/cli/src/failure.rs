@@ -25,6 +25,8 @@ pub enum Failure {
     Read(Box<Status>),
     /// A call that was to change something was not answered with OK; what makes the same command the same request.
     Change(Box<Status>, Repeat),
+    /// A receipt does not hold: why.
+    NotVerified(String),
     /// The gateway's answer does not fit its contract.
     Answer(&'static str),
     /// What there was to say could not be written.
@@ -73,7 +75,7 @@ impl Failure {
             Self::Usage(_) => USAGE,
             Self::Change(status, _) if !is_refusal(status) => NOT_KNOWN,
             Self::Answer(_) => NOT_KNOWN,
-            Self::Read(_) | Self::Change(..) | Self::Output(_) => REFUSED,
+            Self::Read(_) | Self::Change(..) | Self::Output(_) | Self::NotVerified(_) => REFUSED,
         })
     }
 }
@@ -114,6 +116,7 @@ impl fmt::Display for Failure {
             }
             Self::Read(status) => f.write_str(&told(status, None)),
             Self::Change(status, repeat) => f.write_str(&told(status, Some(repeat))),
+            Self::NotVerified(why) => write!(f, "receipt: NOT OK: {}", printable(why)),
             Self::Answer(what) => {
                 write!(
                     f,

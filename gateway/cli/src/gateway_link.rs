@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use proto::{
-    accounts::account_service_client::AccountServiceClient,
+    accounts::account_service_client::AccountServiceClient, audit::audit_service_client::AuditServiceClient,
     payments::payment_service_client::PaymentServiceClient, stats::stats_service_client::StatsServiceClient,
+    webhooks::webhook_service_client::WebhookServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -25,6 +26,8 @@ pub(crate) struct Gateway {
     pub(crate) payments: PaymentServiceClient<Authorized>,
     pub(crate) accounts: AccountServiceClient<Authorized>,
     pub(crate) stats: StatsServiceClient<Authorized>,
+    pub(crate) webhooks: WebhookServiceClient<Authorized>,
+    pub(crate) audit: AuditServiceClient<Authorized>,
 }
 
 impl Gateway {
@@ -39,7 +42,9 @@ impl Gateway {
         Ok(Self {
             payments: PaymentServiceClient::new(authorized.clone()),
             accounts: AccountServiceClient::new(authorized.clone()),
-            stats: StatsServiceClient::new(authorized),
+            stats: StatsServiceClient::new(authorized.clone()),
+            webhooks: WebhookServiceClient::new(authorized.clone()),
+            audit: AuditServiceClient::new(authorized),
         })
     }
 }

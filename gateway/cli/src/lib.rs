@@ -8,15 +8,18 @@ pub mod deposits;
 pub mod failure;
 pub mod follow;
 mod gateway_link;
+pub mod moment;
 pub mod paging;
 pub mod pay;
 pub mod payee;
 pub mod payments;
 mod reader;
+pub mod receipts;
 pub mod screen;
 pub mod settings;
 pub mod stats;
 pub mod watch;
+pub mod webhooks;
 
 use std::{io, process::ExitCode};
 
@@ -57,6 +60,9 @@ async fn carry_out(args: Args, environment: &Environment) -> Result<Outcome, Fai
         Job::Accounts(job) => done(job.run(&gateway()?, &screen).await),
         Job::Deposit(job) => done(job.run(&gateway()?, &screen).await),
         Job::Stats(stats) => done(stats.run(&gateway()?, &screen).await),
+        Job::Webhooks(job) => done(job.run(&gateway()?, &screen).await),
+        Job::Receipt(receipt) => done(receipt.run(&gateway()?, &screen).await),
+        Job::VerifyReceipt(job) => done(job.run(&screen)),
         Job::Profiles => done(args.connection.show_profiles(environment, &screen)),
         Job::Completions { shell } => {
             let mut script = Vec::new();

@@ -9,6 +9,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use common::text::{is_readable, printable};
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage};
+use serde::Serialize;
 
 use crate::failure::Failure;
 
@@ -38,6 +39,32 @@ impl Screen {
         match &self.contracts {
             None => self.text(&rows(message).text()),
             Some(contracts) => self.text(&format!("{}\n", json(contracts, message, true)?)),
+        }
+    }
+
+    /// Shows a message that is for programs, or to be kept: always as JSON.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn document<M: Message + Name>(&self, message: &M) -> Result<(), Failure> {
+        match &self.contracts {
+            Some(contracts) => self.text(&format!("{}\n", json(contracts, message, true)?)),
+            None => Self::new(true)?.document(message),
+        }
+    }
+
+    /// Shows what is no message: as text, or as JSON.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn value<V: Serialize>(&self, value: &V, text: impl FnOnce(&V) -> String) -> Result<(), Failure> {
+        match &self.contracts {
+            None => self.text(&text(value)),
+            Some(_) => {
+                let json =
+                    serde_json::to_string_pretty(value).map_err(|error| Failure::Output(error.into()))?;
+                self.text(&format!("{}\n", escaped(&json)))
+            }
         }
     }
 

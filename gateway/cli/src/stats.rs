@@ -1,7 +1,5 @@
 //! How payments went.
 
-use std::time::SystemTime;
-
 use clap::ValueEnum;
 use common::clock::Clock;
 use proto::stats::{GetStatisticsRequest, GetStatisticsResponse, GroupBy, Statistics};
@@ -9,6 +7,7 @@ use proto::stats::{GetStatisticsRequest, GetStatisticsResponse, GroupBy, Statist
 use crate::{
     failure::Failure,
     gateway_link::{ANSWER_TIMEOUT, Gateway, within},
+    moment::{self, Moment},
     screen::{Rows, Screen},
 };
 
@@ -16,10 +15,10 @@ use crate::{
 #[derive(clap::Args, Debug)]
 pub struct Stats {
     /// From when on payments came to be: so long ago (1h, 7days), or a time (2026-11-29T06:00:00Z).
-    #[arg(long, default_value = "1h", value_parser = parse_moment)]
+    #[arg(long, default_value = "1h", value_parser = moment::parse)]
     since: Moment,
     /// Before when. Absent: now.
-    #[arg(long, value_parser = parse_moment)]
+    #[arg(long, value_parser = moment::parse)]
     until: Option<Moment>,
     /// Besides the figures of all, those of each.
     #[arg(long, value_enum)]
@@ -43,34 +42,6 @@ pub enum By {
     Participant,
     /// Why payments are as they are.
     Reason,
-}
-
-/// A moment as people say it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// So long ago.
-    Ago(std::time::Duration),
-    /// Then.
-    At(SystemTime),
-}
-
-fn parse_moment(text: &str) -> Result<Moment, String> {
-    let ago = humantime::parse_duration(text).ok().map(Moment::Ago);
-    ago.or_else(|| humantime::parse_rfc3339(text).ok().map(Moment::At)).ok_or_else(|| {
-        "must be how long ago, with its unit (1h), or a time in UTC (2026-11-29T06:00:00Z)".to_owned()
-    })
-}
-
-impl Moment {
-    fn when(self, now: SystemTime) -> Result<prost_types::Timestamp, Failure> {
-        let when = match self {
-            Self::Ago(ago) => {
-                now.checked_sub(ago).ok_or_else(|| Failure::usage("--since, --until: too long ago"))?
-            }
-            Self::At(when) => when,
-        };
-        Ok(proto::convert::time_to_wire(when))
-    }
 }
 
 impl Stats {
@@ -155,19 +126,7 @@ fn seconds(duration: Option<&prost_types::Duration>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
     use super::*;
-
-    #[test]
-    fn moments_are_ago_or_in_utc() {
-        assert_eq!(parse_moment("1h"), Ok(Moment::Ago(Duration::from_secs(3600))));
-        assert_eq!(parse_moment("1970-01-01T00:00:01Z"), Ok(Moment::At(UNIX_EPOCH + Duration::from_secs(1))));
-        for bad in ["", "1", "yesterday", "2026-11-29"] {
-            assert!(parse_moment(bad).is_err(), "{bad}");
-        }
-        assert!(Moment::Ago(Duration::MAX).when(UNIX_EPOCH).is_err());
-    }
 
     #[test]
     fn figures_are_read_without_floats() {

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::merkle::{self, Hash, Subtree, TILE_LEVELS};
+use common::audit::merkle::{self, Hash, Subtree, TILE_LEVELS};
+
 use crate::store::{
     Store, StoreError,
     audit::{Leaf, Seal},

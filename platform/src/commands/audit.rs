@@ -1,6 +1,10 @@
 //! The audit log: checkpoints, proofs and receipts.
 
 use common::{
+    audit::{
+        merkle::{self, Hash},
+        note::Signer,
+    },
     fault::{Fault, Violation},
     id::PaymentId,
 };
@@ -15,11 +19,7 @@ use proto::{
 
 use super::{Commands, Done, parse_id};
 use crate::{
-    audit::{
-        merkle::{self, Hash},
-        note::Signer,
-        proofs::{self, NoProof},
-    },
+    audit::proofs::{self, NoProof},
     flow::intake::Caller,
     store::audit::Seal,
 };

@@ -15,7 +15,9 @@ use proto::{
 };
 
 use super::{Commands, Done};
-use crate::{config::Config, directory::Bank, domain::ledger::Finding, flow::intake::Caller, wire};
+use crate::{
+    broker::Broker, config::Config, directory::Bank, domain::ledger::Finding, flow::intake::Caller, wire,
+};
 
 /// The settings that the platform knows without asking anybody.
 pub fn own_settings(config: &Config) -> Settings {
@@ -27,7 +29,13 @@ pub fn own_settings(config: &Config) -> Settings {
             max_batch: count(config.book.max_batch),
             max_under_way: count(config.limits.max_under_way),
         }),
-        hops: vec![convert::hop("platform", "channel", config.channel.is_encrypted())],
+        hops: [
+            ("channel", Some(config.channel.is_encrypted())),
+            ("broker", config.broker.as_ref().map(Broker::is_encrypted)),
+        ]
+        .into_iter()
+        .filter_map(|(to, is_encrypted)| Some(convert::hop("platform", to, is_encrypted?)))
+        .collect(),
         ..Settings::default()
     }
 }

@@ -8,7 +8,10 @@ use std::{
 use common::{lifecycle::Lifecycle, metrics};
 
 use super::Flow;
-use crate::{metrics::observe_ledger, store::figures::Figures};
+use crate::{
+    metrics::{observe_broker, observe_ledger},
+    store::figures::Figures,
+};
 
 /// How often to look, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -34,12 +37,15 @@ impl Seen {
 }
 
 /// Looks until the lifecycle drains, if anybody can read of it.
-pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle) {
+pub(super) async fn run(flow: Arc<Flow>, lifecycle: Lifecycle, has_broker: bool) {
     if !metrics::are_read() {
         return;
     }
     let seen = Seen::default();
     observe_ledger(&seen);
+    if has_broker {
+        observe_broker(&seen);
+    }
     while !lifecycle.is_draining() {
         let began = Instant::now();
         match flow.store.figures().await {

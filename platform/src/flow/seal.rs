@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::lifecycle::Lifecycle;
+use common::{audit, lifecycle::Lifecycle};
 
 use super::Flow;
 use crate::{
-    audit, metrics,
+    metrics,
     store::{Store, StoreError},
 };
 

@@ -8,13 +8,13 @@ mod leaf;
 
 use std::{collections::HashMap, time::Duration};
 
+use common::audit::merkle::{Frontier, Hash, Subtree};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 pub use leaf::Leaf;
 
 use super::{Store, StoreError, data_keys::DataKeys, payments, to_micros};
-use crate::audit::merkle::{Frontier, Hash, Subtree};
 
 /// Numbers of one kind that one seal takes: few, so that a proof need not look at many.
 const NUMBERS_IN_A_SEAL: i32 = 512;

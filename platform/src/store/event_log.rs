@@ -72,6 +72,11 @@ pub struct Stretch {
 }
 
 impl Stretch {
+    /// The place of the first step; none without any.
+    pub fn begin(&self) -> Option<i64> {
+        self.positions.first().copied()
+    }
+
     /// The place of the last step; none without any.
     pub fn end(&self) -> Option<i64> {
         self.positions.last().copied()

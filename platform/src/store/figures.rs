@@ -1,12 +1,16 @@
 //! What the database as a whole looks like, for whoever watches over it: the queue of work, payments under way, and whether what
 //! always holds does. One snapshot; everything is found from what is under way and the accounts, however many payments are over.
 
+mod told;
+
 use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Connection, PgConnection};
 
 use super::{Store, StoreError};
 use crate::domain::payment::MAX_FRUITLESS;
+
+pub use told::{BrokerLag, Told};
 
 /// What is under way, as payments: all that is in the queue or in its first lease, and what people look at.
 const UNDER_WAY: &str = "SELECT p.* FROM ( \
@@ -28,6 +32,8 @@ pub struct Figures {
     pub violations: Vec<(&'static str, i64)>,
     /// Commits that have no place in the log of events yet.
     pub unplaced: i64,
+    /// How far endpoints and the broker have been told of events.
+    pub told: Told,
     /// How long a connection of the pool was waited for.
     pub waited: Duration,
 }
@@ -83,6 +89,7 @@ impl Store {
             unplaced: sqlx::query_scalar("SELECT count(*) FROM event_log WHERE position IS NULL")
                 .fetch_one(&mut *snapshot)
                 .await?,
+            told: told::told(&mut snapshot).await?,
             violations: violations(&mut snapshot, &holds).await?,
             waited,
         };

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use common::audit::{merkle, note::PublicKey};
 use harness::{
     BenchError,
     client::{Client, order, payee_by_iban},
     system::{BANKS, Service, System},
     wait,
 };
-use platform::audit::{merkle, note::PublicKey};
+
 use proto::audit::{
     GetCheckpointRequest, GetConsistencyProofRequest, GetInclusionProofRequest, GetPaymentReceiptRequest,
     Receipt,

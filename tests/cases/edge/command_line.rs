@@ -1,5 +1,10 @@
 //! The command line `rialto` against a whole system: what it says, and how it ends.
 
+#[path = "command_line/receipts.rs"]
+mod receipts;
+#[path = "command_line/webhooks.rs"]
+mod webhooks;
+
 use std::{
     fs,
     io::{BufRead, BufReader},

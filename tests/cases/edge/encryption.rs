@@ -2,13 +2,14 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use common::audit::hex;
 use harness::{
     BenchError,
     client::{Client, order, payee_by_iban, payee_by_number, payee_on_ledger},
     system::{BANKS, Service, System},
     wait,
 };
-use platform::{audit::hex, encryption::wrapping::WrappingKeys};
+use platform::encryption::wrapping::WrappingKeys;
 use proto::payments::{CreatePaymentRequest, PaymentState, RefundPaymentRequest, payee};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};

@@ -1,16 +1,13 @@
 //! Metrics: what the running services say of themselves is what was done, and nothing of whom it was done for.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use harness::{
     BenchError,
     client::{Client, order, payee_by_iban},
     http2::{END_HEADERS, PREFACE, call, frame, kind},
     postgres::own_folder,
-    scrape::Scrape,
+    scrape::{self, Scrape},
     system::{BANKS, Service, System},
     wait,
 };
@@ -217,7 +214,7 @@ async fn a_ledger_that_does_not_add_up_shows(system: &System) -> Result<(), Benc
 
 /// Compares with the table of `docs/telemetry.md`: each family that was scraped is there, of its type and with its labels.
 fn document_says_so(scrapes: &[Scrape]) -> Result<(), BenchError> {
-    let told = documented()?;
+    let told = scrape::documented()?;
     let mut problems = Vec::new();
     for scrape in scrapes {
         for (family, kind) in scrape.types.iter().filter(|(family, _)| *family != "target_info") {
@@ -237,25 +234,4 @@ fn document_says_so(scrapes: &[Scrape]) -> Result<(), BenchError> {
     }
     assert!(problems.is_empty(), "docs/telemetry.md: {}", problems.join("; "));
     Ok(())
-}
-
-/// The metrics of `docs/telemetry.md`, by the names that Prometheus gives them: types and labels.
-fn documented() -> Result<BTreeMap<String, (String, Vec<String>)>, BenchError> {
-    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/telemetry.md");
-    let text = std::fs::read_to_string(document)?;
-    let metrics = text.split("## Traces").next().unwrap_or_default();
-    let rows = metrics.lines().filter_map(|line| line.strip_prefix("| `"));
-    let mut told = BTreeMap::new();
-    for row in rows {
-        let cells: Vec<&str> = row.split(" | ").collect();
-        let [name, kind, labels, ..] = cells[..] else { return Err(row.into()) };
-        let (kind, unit) = kind.split_once(", ").unwrap_or((kind, ""));
-        let unit = if unit == "s" { "_seconds" } else { "" };
-        let total = if kind == "counter" { "_total" } else { "" };
-        let under = |name: &str| name.replace('.', "_");
-        let mut labels: Vec<String> = labels.split('`').skip(1).step_by(2).map(under).collect();
-        labels.sort();
-        told.insert(format!("{}{unit}{total}", under(name.trim_end_matches('`'))), (kind.to_owned(), labels));
-    }
-    Ok(told)
 }

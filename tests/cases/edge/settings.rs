@@ -69,6 +69,11 @@ fn every_wrong_setting_is_named_at_once() {
                 ("--database-connections", ""),
                 ("--max-clock-skew", "1"),
                 ("--archive-after", "1ms"),
+                ("--broker", "nats://u:canary@127.0.0.1:1"),
+                ("--broker-stream", "a.b"),
+                ("--broker-subject-prefix", "a..b"),
+                ("--broker-ca", "/no/such/file"),
+                ("--broker-credentials-file", "/no/such/file"),
             ],
         )?;
         wrong(

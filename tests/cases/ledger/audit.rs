@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use common::{id::ApiKeyId, order::LimitRules, role::Role, verification_key::VerificationKey};
+use common::{
+    audit::merkle::{self, Hash},
+    id::ApiKeyId,
+    order::LimitRules,
+    role::Role,
+    verification_key::VerificationKey,
+};
 use platform::{
-    audit::{
-        merkle::{self, Hash},
-        proofs::{self, NoProof},
-    },
+    audit::proofs::{self, NoProof},
     audit_check::AuditCheck,
     domain::{deposit::DepositState, ledger::Ruling},
     flow::seal,

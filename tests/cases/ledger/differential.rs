@@ -13,6 +13,7 @@ mod world;
 use std::time::{Duration, UNIX_EPOCH};
 
 use common::{
+    audit::hex,
     clock::Clock,
     iban::Iban,
     id::ActId,
@@ -20,7 +21,6 @@ use common::{
     order::{AccountOrder, LimitRules, LimitSubject},
 };
 use platform::{
-    audit::hex,
     domain::{
         ledger::{Command, Outcome, decide},
         limits::Window,

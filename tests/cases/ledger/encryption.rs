@@ -2,10 +2,9 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use common::id::PaymentId;
+use common::{audit::hex, id::PaymentId};
 use harness::{data_keys, postgres::own_folder};
 use platform::{
-    audit::hex,
     config,
     domain::payment::State,
     encryption::{Keyring, contents::OfPayment, number_of, wrapping::WrappingKeys},

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use common::audit::hex;
 use platform::{
-    audit::hex,
     domain::deposit::DepositState,
     encryption::contents::{OfAccount, OfPayment},
     flow::{book::Book, publish, seal},

@@ -2,13 +2,13 @@
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use common::id::PaymentId;
-use harness::BenchError;
-use platform::audit::{
+use common::audit::{
     merkle::{self, Hash},
     note::{self, PublicKey, Signer},
     receipt,
 };
+use common::id::PaymentId;
+use harness::BenchError;
 use serde_json::{Value, json};
 
 use super::{chosen, demand, words};

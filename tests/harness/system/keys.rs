@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use platform::audit::note::Signer;
+use common::audit::note::Signer;
 
 use common::settings::Secret;
 use gateway::participant::KeyHasher;

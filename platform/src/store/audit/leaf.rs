@@ -3,15 +3,15 @@
 //! A leaf commits to what its payment says of people in plain words, not to the bytes that encrypt it: a receipt shows them to its holder, and
 //! no key has to be kept to check it. So that whoever has the tree's hashes can't try out names, such a leaf has a salt.
 
+use common::audit::{
+    hex,
+    merkle::{Hash, leaf_hash},
+};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::Step;
 use crate::{
-    audit::{
-        hex,
-        merkle::{Hash, leaf_hash},
-    },
     encryption::{Keyring, NotDecrypted, contents::OfPayment},
     store::{StoreError, data_keys::DataKeys, payments},
 };

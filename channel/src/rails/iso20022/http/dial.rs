@@ -66,7 +66,7 @@ impl Dialer {
         };
         let tls = match address.scheme() {
             "https" => {
-                Some(tls::outside_client(trust.ca.clone(), trust.client_certificate.clone(), protocol)?)
+                Some(tls::outside_client(trust.ca.clone(), trust.client_certificate.clone(), Some(protocol))?)
             }
             _ => None,
         };

@@ -3,14 +3,14 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use common::id::PaymentId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{
     merkle::{self, Hash},
     note::PublicKey,
 };
+use crate::{id::PaymentId, text::printable};
 
 /// A receipt as a program prints the answer to GetPaymentReceipt (protobuf's JSON), or the receipt in it.
 #[derive(Clone, Debug, Deserialize)]
@@ -60,14 +60,19 @@ impl Count {
 }
 
 /// A receipt that was checked: what it shows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Shown {
     /// The payment.
+    #[serde(serialize_with = "as_text")]
     pub payment: PaymentId,
     /// How many leaves the log had whose checkpoint it leads to.
     pub size: u64,
     /// Its steps, first to last, as they are in the log.
     pub steps: Vec<Value>,
+}
+
+fn as_text<S: Serializer>(payment: &PaymentId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(payment)
 }
 
 /// Checks a receipt with the log's public key alone.
@@ -108,19 +113,39 @@ pub fn verify(json: &str, key: &PublicKey) -> Result<Shown, String> {
     Ok(Shown { payment, size, steps })
 }
 
+/// For people, a line each; what others wrote commands no terminal.
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text =
+            |value: &Value| printable(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         writeln!(f, "receipt: OK, {} is in the log of {} leaves", self.payment, self.size)?;
         for (name, value) in self.steps.first().and_then(Value::as_object).into_iter().flatten() {
             let is_of_step = ["kind", "payment", "step", "state", "at"].contains(&name.as_str());
             if !value.is_null() && !is_of_step {
-                writeln!(f, "  {name:<22} {}", text(value))?;
+                writeln!(f, "  {:<22} {}", printable(name), text(value))?;
             }
         }
         for step in &self.steps {
             writeln!(f, "  {}  {}", text(&step["at"]), text(&step["state"]))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_commands_no_terminal() {
+        let step = json!({ "kind": "PAYMENT", "payee_name": "\u{1b}[2J\u{202e}", "re\u{7}": "x", "state": "\u{9b}2J", "at": "now" });
+        let shown = Shown { payment: PaymentId::from_uuid(Uuid::nil()), size: 7, steps: vec![step] };
+        let told = shown.to_string();
+        assert!(told.contains("\\u{1b}[2J") && told.contains("7 leaves"), "{told}");
+        assert!(told.lines().all(|line| line.chars().all(crate::text::is_readable)), "{told:?}");
+        assert_eq!(serde_json::to_value(&shown).unwrap()["payment"], shown.payment.to_string());
     }
 }

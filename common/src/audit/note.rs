@@ -8,7 +8,7 @@ use aws_lc_rs::{
     signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
+use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 
 use super::{hex, merkle::Hash};
 
