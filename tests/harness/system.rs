@@ -217,13 +217,21 @@ impl System {
         self.setup.folder.join(format!("{}.admin-address", service.name()))
     }
 
+    /// Where a service's admin server listens.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn admin_address(&self, service: Service) -> Result<String, BenchError> {
+        Ok(fs::read_to_string(self.admin_address_file(service))?.trim().to_owned())
+    }
+
     /// What a service's admin server answers to `GET` of this path: the status, and the text.
     ///
     /// # Errors
     /// When it does not answer.
     pub async fn admin(&self, service: Service, path: &str) -> Result<(u16, String), BenchError> {
-        let address = fs::read_to_string(self.admin_address_file(service))?;
-        let answer = reqwest::get(format!("http://{}{path}", address.trim())).await?;
+        let address = self.admin_address(service)?;
+        let answer = reqwest::get(format!("http://{address}{path}")).await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
