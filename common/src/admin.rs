@@ -4,7 +4,8 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 pub use axum::Router;
 use axum::{
-    extract::State,
+    Extension,
+    extract::{ConnectInfo, State},
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
@@ -54,7 +55,7 @@ impl AdminArgs {
     }
 }
 
-/// Serves what every service has, and `more`, from now until the process ends, so that a drain can be watched.
+/// Serves what every service has, and `more` (whose handlers can have the peer's address by `ConnectInfo`), from now until the process ends, so that a drain can be watched.
 ///
 /// # Errors
 /// When the address is taken or the file can't be written.
@@ -70,8 +71,8 @@ pub async fn serve(config: Option<AdminConfig>, more: Router, lifecycle: &Lifecy
         .merge(more);
     // Connections end with the process: a scraper keeps one, which must neither hold up a drain nor miss it.
     let for_ever = Lifecycle::new();
-    tokio::spawn(http_server::accept(listener, LIMITS, std::future::pending(), move |stream, _| {
-        http_server::converse(stream, app.clone(), for_ever.clone())
+    tokio::spawn(http_server::accept(listener, LIMITS, std::future::pending(), move |stream, peer| {
+        http_server::converse(stream, app.clone().layer(Extension(ConnectInfo(peer))), for_ever.clone())
     }));
     Ok(())
 }

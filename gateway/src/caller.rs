@@ -20,8 +20,8 @@ pub enum Action {
     ReadDeposits,
     /// End payments whose end only people can find out.
     Resolve,
-    /// Read alarms.
-    ReadAlarms,
+    /// Read alarms, banks, the trial balance and payments' stories.
+    ReadOperations,
     /// Read what decides how fast and how safe the system is.
     ReadSettings,
     /// Read payments, accounts and entries.
@@ -44,7 +44,9 @@ impl Action {
         match self {
             Self::Pay | Self::Refund | Self::OpenAccount | Self::Deposit | Self::LimitAccounts => true,
             Self::Resolve | Self::ManageKeys | Self::ManageParticipants | Self::ManageWebhooks => true,
-            Self::Read | Self::ReadDeposits | Self::ReadAlarms | Self::ReadSettings | Self::ReadKeys => false,
+            Self::Read | Self::ReadDeposits | Self::ReadOperations | Self::ReadSettings | Self::ReadKeys => {
+                false
+            }
             Self::ReadWebhooks => false,
         }
     }
@@ -58,7 +60,7 @@ impl Action {
             Self::OpenAccount => matches!(role, PayerApp | Merchant | Operator),
             Self::Deposit | Self::LimitAccounts | Self::Resolve | Self::ReadSettings => role == Operator,
             Self::ManageKeys | Self::ManageParticipants | Self::ManageWebhooks => role == Operator,
-            Self::ReadAlarms | Self::ReadKeys | Self::ReadDeposits | Self::ReadWebhooks => {
+            Self::ReadOperations | Self::ReadKeys | Self::ReadDeposits | Self::ReadWebhooks => {
                 matches!(role, Operator | Auditor)
             }
             Self::Read => true,

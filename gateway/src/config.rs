@@ -15,6 +15,7 @@ use proto::convert::Destinations;
 
 use crate::{
     caller::Role,
+    console::Reach,
     participant::{KeyFile, KeyHasher, KeySource, Participants, Tokens},
     quota::Quotas,
     watch_link::WatchLimits,
@@ -132,6 +133,14 @@ struct ServeArgs {
     /// never where participants choose the URLs.
     #[arg(long, env = "RIALTO_INSECURE_WEBHOOKS")]
     insecure_webhooks: bool,
+    /// Serve the console, pages for operators and auditors, at /console of --admin-listen. That is plain HTTP, so that it answers only
+    /// this machine, which `kubectl port-forward` and `ssh -L` come from; whoever signs in has a key for it.
+    #[arg(long, env = "RIALTO_CONSOLE")]
+    console: bool,
+    /// Have the console answer whoever reaches that address, for any host name: behind something that ends TLS, never for a network
+    /// where others listen, since keys travel there.
+    #[arg(long, env = "RIALTO_INSECURE_CONSOLE")]
+    insecure_console: bool,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -192,6 +201,8 @@ pub struct Config {
     pub watches: WatchLimits,
     /// Where webhooks may be posted to.
     pub webhooks: Destinations,
+    /// Whom the console answers; none if there is no console.
+    pub console: Option<Reach>,
     /// How many of 1,000 new traces are sent.
     pub traces_per_mille: u16,
     /// How to serve.
@@ -245,6 +256,8 @@ impl Args {
             problems.number("max-watches-per-participant", &serve.max_watches_per_participant, 1, 10_000);
         let age = problems.duration("max-connection-age", &serve.max_connection_age, least, most);
         let telemetry = serve.telemetry.check(&mut problems);
+        let has_admin = telemetry.as_ref().is_none_or(|telemetry| telemetry.admin().is_some());
+        let console = serve.console(has_admin, &mut problems);
         problems.finish(|| {
             let telemetry = telemetry?;
             let config = Config {
@@ -257,6 +270,7 @@ impl Args {
                     true => Destinations::Any,
                     false => Destinations::Public,
                 },
+                console,
                 traces_per_mille: telemetry.traces_per_mille(),
                 server: ServerConfig {
                     strangers: Some(Strangers {
@@ -268,6 +282,18 @@ impl Args {
             };
             Some((config, telemetry))
         })
+    }
+}
+
+impl ServeArgs {
+    fn console(&self, has_admin: bool, problems: &mut Problems) -> Option<Reach> {
+        match (self.console, self.insecure_console) {
+            (true, _) if !has_admin => problems.add("console", "needs --admin-listen, where it is served"),
+            (false, true) => problems.add("insecure-console", "makes sense only with --console"),
+            _ => {}
+        }
+        let reach = if self.insecure_console { Reach::Anybody } else { Reach::Loopback };
+        self.console.then_some(reach)
     }
 }
 

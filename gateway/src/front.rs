@@ -1,6 +1,6 @@
 //! What every call has in common: who asks, whether they may, until when, in which trace; then on to the platform.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use common::{
     clock::Clock,
@@ -15,7 +15,10 @@ use proto::{
     payments::WatchPaymentsRequest,
     platform::{Command, Signature, command::Operation, reply},
 };
-use tonic::{Code, Request, Response, Status, metadata::MetadataValue};
+use tonic::{
+    Code, Request, Response, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
 use tracing::Instrument;
 
 use crate::{
@@ -74,7 +77,7 @@ impl Front {
         response: impl FnOnce(reply::Result) -> Option<A>,
     ) -> Result<Response<A>, Status> {
         let deadline = Deadline::of_request(&request);
-        let caller = self.admit(&request, action).await?;
+        let caller = self.admit(request.metadata(), address_of(&request), action).await?;
         let signature = self.signature(&request, &caller, action)?;
         check(request.get_ref()).map_err(Fault::invalid)?;
         if deadline.is_too_short() {
@@ -106,24 +109,36 @@ impl Front {
     /// # Errors
     /// What the caller is to hear when there is nothing to be told.
     pub async fn watch(&self, request: Request<WatchPaymentsRequest>) -> Result<Response<Watch>, Status> {
-        let caller = self.admit(&request, Action::Read).await?;
+        let caller = self.admit(request.metadata(), address_of(&request), Action::Read).await?;
         self.signature(&request, &caller, Action::Read)?;
         let (credential, _, request) = request.into_parts();
         tracing::info!(participant = caller.participant, "a watch begins");
         Ok(Response::new(self.watches.begin(&caller.participant, credential, request).await?))
     }
 
-    /// Who asks, if they may do this.
-    async fn admit<Q>(&self, request: &Request<Q>, action: Action) -> Result<Arc<Caller>, Fault> {
-        let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
+    /// Who asks with this metadata from this address, if they may do this.
+    ///
+    /// # Errors
+    /// When they may not, or ask too often.
+    pub async fn admit(
+        &self,
+        metadata: &MetadataMap,
+        address: Option<IpAddr>,
+        action: Action,
+    ) -> Result<Arc<Caller>, Fault> {
         let may_try = || self.quotas.may_try(address);
-        let identified = self.participants.identify(request.metadata(), may_try).await;
+        let identified = self.participants.identify(metadata, may_try).await;
         let caller = identified.map_err(|why| self.quotas.turn_away(why, address))?;
         self.quotas.admit(&caller.participant)?;
         match caller.may(action, self.participants.is_house(&caller)) {
             true => Ok(caller),
             false => Err(Fault::permission_denied(format!("no role of this credential allows {action:?}"))),
         }
+    }
+
+    /// Whether the caller's participant is the house's.
+    pub fn is_house(&self, caller: &Caller) -> bool {
+        self.participants.is_house(caller)
     }
 
     /// The signature of a call that changes something, if it has one. One that does not hold is refused in every call, and so is a call
@@ -191,6 +206,11 @@ impl Front {
         tracing::info!(replayed, "answered");
         Ok(response)
     }
+}
+
+/// From where a call came, as its connection says.
+fn address_of<Q>(request: &Request<Q>) -> Option<IpAddr> {
+    request.extensions().get::<Peer>().map(|peer| peer.address.ip())
 }
 
 /// Whether a call failed by us, rather than by what was asked (OpenTelemetry's semantic conventions for gRPC servers).

@@ -4,6 +4,7 @@ pub mod account_service;
 pub mod audit_service;
 pub mod caller;
 pub mod config;
+pub mod console;
 pub mod delivery_link;
 pub mod front;
 pub mod limit_service;
@@ -21,7 +22,12 @@ pub mod webhook_service;
 
 use std::{error::Error, sync::Arc};
 
-use common::{clock::Clock, lifecycle::Lifecycle, rpc_server};
+use common::{
+    admin::{self, AdminConfig},
+    clock::Clock,
+    lifecycle::Lifecycle,
+    rpc_server,
+};
 use proto::{
     accounts::account_service_server::{self, AccountServiceServer},
     audit::audit_service_server::{self, AuditServiceServer},
@@ -61,13 +67,14 @@ const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
 /// The largest request that is read.
 const MAX_REQUEST_BYTES: usize = 64 << 10;
 
-/// Serves until the lifecycle has drained.
+/// Serves until the lifecycle has drained; operators' programs and the console at the address of `admin`, if there is one.
 ///
 /// # Errors
-/// When serving fails, or the process cannot listen to signals.
+/// When serving fails, an address is taken, or the process cannot listen to signals.
 pub async fn run(
     config: Config,
     listener: TcpListener,
+    admin: Option<AdminConfig>,
     lifecycle: Lifecycle,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let own_settings = operations_service::own_settings(&config);
@@ -87,6 +94,11 @@ pub async fn run(
     let quotas = Arc::new(config.quotas);
     tokio::spawn(Arc::clone(&quotas).keep_forgetting());
     let front = Front::new(participants, quotas, platform, watches, Clock::system());
+    let more = match config.console {
+        Some(reach) => console::router(front.clone(), reach, Clock::system()),
+        None => admin::Router::new(),
+    };
+    admin::serve(admin, more, &lifecycle).await?;
     let payments = PaymentServiceServer::new(Payments::new(front.clone()));
     let accounts = AccountServiceServer::new(Accounts::new(front.clone()));
     let administration = ParticipantAdministration::new(front.clone(), hasher);

@@ -11,7 +11,7 @@ use std::{
 
 use clap::Parser;
 use common::{
-    admin, clock::Clock, lifecycle::Lifecycle, private_file, rpc_server, telemetry,
+    clock::Clock, lifecycle::Lifecycle, private_file, rpc_server, telemetry,
     verification_key::VerificationKey,
 };
 use gateway::{
@@ -56,8 +56,7 @@ async fn serve(args: &Args) -> Done {
     let _telemetry = telemetry::start("gateway", telemetry_config)?;
     let lifecycle = Lifecycle::on_signals(config.server.drain_timeout)?;
     let listener = rpc_server::bind(&config.server).await?;
-    admin::serve(admin, admin::Router::new(), &lifecycle).await?;
-    gateway::run(config, listener, lifecycle).await
+    gateway::run(config, listener, admin, lifecycle).await
 }
 
 fn new_key(args: &Args, participant: &str, roles: &[String], verification_key: Option<&str>) -> Done {

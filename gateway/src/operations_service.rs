@@ -3,8 +3,9 @@
 use proto::{
     convert,
     operations::{
-        GetSettingsRequest, GetSettingsResponse, ListAlarmsRequest, ListAlarmsResponse,
-        ResolvePaymentRequest, ResolvePaymentResponse, Settings,
+        GetPaymentStoryRequest, GetPaymentStoryResponse, GetSettingsRequest, GetSettingsResponse,
+        GetTrialBalanceRequest, GetTrialBalanceResponse, ListAlarmsRequest, ListAlarmsResponse,
+        ListBanksRequest, ListBanksResponse, ResolvePaymentRequest, ResolvePaymentResponse, Settings,
         operations_service_server::OperationsService,
     },
     platform::{command::Operation, reply},
@@ -61,7 +62,7 @@ impl OperationsService for Operations {
             reply::Result::ListAlarms(response) => Some(response),
             _ => None,
         };
-        self.front.carry(request, Action::ReadAlarms, |_| Ok(()), Operation::ListAlarms, response).await
+        self.front.carry(request, Action::ReadOperations, |_| Ok(()), Operation::ListAlarms, response).await
     }
 
     async fn get_settings(
@@ -84,5 +85,40 @@ impl OperationsService for Operations {
             _ => None,
         };
         self.front.carry(request, Action::ReadSettings, |_| Ok(()), Operation::GetSettings, response).await
+    }
+
+    async fn list_banks(
+        &self,
+        request: Request<ListBanksRequest>,
+    ) -> Result<Response<ListBanksResponse>, Status> {
+        let response = |result| match result {
+            reply::Result::ListBanks(response) => Some(response),
+            _ => None,
+        };
+        self.front.carry(request, Action::ReadOperations, |_| Ok(()), Operation::ListBanks, response).await
+    }
+
+    async fn get_trial_balance(
+        &self,
+        request: Request<GetTrialBalanceRequest>,
+    ) -> Result<Response<GetTrialBalanceResponse>, Status> {
+        let response = |result| match result {
+            reply::Result::GetTrialBalance(response) => Some(response),
+            _ => None,
+        };
+        let operation = Operation::GetTrialBalance;
+        self.front.carry(request, Action::ReadOperations, |_| Ok(()), operation, response).await
+    }
+
+    async fn get_payment_story(
+        &self,
+        request: Request<GetPaymentStoryRequest>,
+    ) -> Result<Response<GetPaymentStoryResponse>, Status> {
+        let response = |result| match result {
+            reply::Result::GetPaymentStory(response) => Some(response),
+            _ => None,
+        };
+        let operation = Operation::GetPaymentStory;
+        self.front.carry(request, Action::ReadOperations, |_| Ok(()), operation, response).await
     }
 }

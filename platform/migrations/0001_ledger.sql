@@ -386,6 +386,15 @@ COMMENT ON COLUMN first_leases.ends_at IS 'When others may take over. The databa
 COMMENT ON COLUMN first_leases.payments IS 'The payments.';
 COMMENT ON COLUMN first_leases.traces IS 'The traceparents (W3C Trace Context) of those whose trace is sampled, by payment; null if there are none.';
 
+-- Without a foreign key, since payments go to the archive meanwhile.
+CREATE TABLE payment_traces (
+    payment_id uuid PRIMARY KEY,
+    trace_id uuid NOT NULL
+);
+COMMENT ON TABLE payment_traces IS 'Where to find what was traced of payments whose trace is sampled; forgotten when the log of events forgets them.';
+COMMENT ON COLUMN payment_traces.payment_id IS 'The payment. Immutable.';
+COMMENT ON COLUMN payment_traces.trace_id IS 'Its trace (W3C Trace Context). Immutable.';
+
 CREATE TABLE dispatches (
     payment_id uuid PRIMARY KEY REFERENCES payments,
     bank_id text NOT NULL,
@@ -448,6 +457,7 @@ CREATE TABLE resolution_acts (
     by_credential text NOT NULL CHECK (by_credential <> ''),
     created_at timestamptz NOT NULL
 );
+CREATE INDEX resolution_acts_of_payment ON resolution_acts (payment_id, id);
 COMMENT ON TABLE resolution_acts IS 'Every proposal and approval of a resolution, those that were replaced included. Immutable.';
 COMMENT ON COLUMN resolution_acts.id IS 'Its number in the audit log.';
 COMMENT ON COLUMN resolution_acts.payment_id IS 'The payment.';
@@ -1005,12 +1015,12 @@ EXCEPTION
         RAISE EXCEPTION 'cannot create the role rialto_platform: let an administrator run "CREATE ROLE rialto_platform NOLOGIN" and grant it to %', current_user;
 END $$;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO rialto_platform;
-GRANT INSERT ON data_keys, participants, accounts, payments, refundable, deposits, transfers, payment_events, first_leases, dispatches, alarms,
+GRANT INSERT ON data_keys, participants, accounts, payments, refundable, deposits, transfers, payment_events, first_leases, payment_traces, dispatches, alarms,
     resolutions, resolution_acts, api_keys, identity_acts, request_nonces, limits, limit_changes TO rialto_platform;
 GRANT UPDATE (wrapped, wrapped_by) ON data_keys TO rialto_platform;
 GRANT UPDATE (disabled_at) ON participants TO rialto_platform;
 GRANT UPDATE (expires_at, revoked_at) ON api_keys TO rialto_platform;
-GRANT DELETE ON request_nonces TO rialto_platform;
+GRANT DELETE ON request_nonces, payment_traces TO rialto_platform;
 GRANT UPDATE (personal, iban_hash, debits_pending, debits_posted, credits_pending, credits_posted, closed_at, is_limited)
     ON accounts TO rialto_platform;
 GRANT UPDATE (max_payment, max_unsigned_payment, max_hour_amount, max_hour_count, max_day_amount, max_day_count, hour_since, hour_amount,

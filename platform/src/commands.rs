@@ -5,6 +5,7 @@ mod audit;
 mod deposits;
 mod limits;
 mod operations;
+mod overview;
 mod participants;
 mod payments;
 mod statistics;
@@ -21,6 +22,7 @@ use proto::{
     operations::Settings,
     platform::{command::Operation, reply},
 };
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 pub use operations::own_settings;
@@ -41,6 +43,8 @@ pub struct Commands {
     fingerprints: Fingerprints,
     own_settings: Settings,
     signer: Option<Arc<Signer>>,
+    /// Held by whoever takes a trial balance.
+    balancing: Arc<Semaphore>,
 }
 
 /// What came of a command, and whether an earlier one with the same request id did it.
@@ -56,7 +60,8 @@ impl Commands {
         own_settings: Settings,
         signer: Option<Arc<Signer>>,
     ) -> Self {
-        Self { flow, callers, page_tokens, fingerprints, own_settings, signer }
+        let balancing = Arc::new(Semaphore::new(1));
+        Self { flow, callers, page_tokens, fingerprints, own_settings, signer, balancing }
     }
 
     /// The flow that they are carried out in.
@@ -102,6 +107,9 @@ impl Commands {
             Operation::ResolvePayment(request) => self.resolve_payment(caller, request).await,
             Operation::ListAlarms(request) => self.list_alarms(caller, request).await,
             Operation::GetSettings(_) => self.get_settings().await,
+            Operation::ListBanks(_) => Ok(self.list_banks(caller)),
+            Operation::GetTrialBalance(request) => self.get_trial_balance(caller, request).await,
+            Operation::GetPaymentStory(request) => self.get_payment_story(caller, request).await,
             Operation::CreateParticipant(request) => self.create_participant(caller, request).await,
             Operation::ListParticipants(request) => self.list_participants(caller, request).await,
             Operation::DisableParticipant(request) => self.disable_participant(caller, request).await,

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use common::{
@@ -51,6 +51,8 @@ pub struct Bank {
     pub overdue_after: Duration,
     /// Whether it can be reached, as far as the channel knows.
     pub online: bool,
+    /// Since when this platform knows it to be so.
+    pub online_changed_at: SystemTime,
     /// Whether payments wait for it while it cannot be reached.
     pub waits: bool,
     /// Whether it takes return requests.
@@ -111,7 +113,9 @@ impl Directory {
         }
         let [settlement_accounts, suspense_accounts] = accounts;
         let limits = Limits::of(wire);
-        let gate = known.map(|bank| Arc::clone(&bank.gate)).filter(|gate| gate.limits() == limits);
+        let gate = known.as_ref().map(|bank| Arc::clone(&bank.gate)).filter(|gate| gate.limits() == limits);
+        let unchanged = known.as_ref().filter(|bank| bank.online == wire.online);
+        let online_changed_at = unchanged.map_or_else(|| clock.now(), |bank| bank.online_changed_at);
         let millis = |millis: u32| Duration::from_millis(millis.into());
         Ok(Bank {
             id: wire.id.clone(),
@@ -119,6 +123,7 @@ impl Directory {
             valid_for: millis(wire.valid_for_ms),
             overdue_after: millis(wire.overdue_after_ms),
             online: wire.online,
+            online_changed_at,
             waits: waits(wire),
             takes_returns: wire.takes_return_requests,
             is_encrypted: wire.is_encrypted,

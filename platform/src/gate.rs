@@ -27,7 +27,8 @@ pub struct Gate {
 /// What a gate is made from; a bank whose limits stay keeps its gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    max_in_flight: u32,
+    /// Instructions under way at once.
+    pub max_in_flight: u32,
     max_instructions_per_s: u32,
     max_enquiries_per_s: u32,
 }
@@ -86,6 +87,14 @@ impl Gate {
     /// What the gate was made from.
     pub fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// How many instructions are under way.
+    pub fn in_flight(&self) -> usize {
+        usize::try_from(self.limits.max_in_flight)
+            .unwrap_or(usize::MAX)
+            .min(Semaphore::MAX_PERMITS)
+            .saturating_sub(self.instruction_places.available_permits())
     }
 
     /// Lets a new payment in, if the bank can take it now.

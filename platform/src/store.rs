@@ -6,6 +6,7 @@ pub mod alarms;
 pub mod api_keys;
 pub mod archive;
 pub mod audit;
+pub mod balances;
 pub mod broker;
 pub mod data_keys;
 pub mod deposits;
@@ -24,6 +25,7 @@ pub mod resolutions;
 pub mod save;
 pub mod schema;
 pub mod statistics;
+pub mod stories;
 pub mod transfers;
 pub mod webhooks;
 

@@ -1,5 +1,7 @@
 //! What callers see of the ledger's things.
 
+mod overview;
+
 use std::time::SystemTime;
 
 use common::{
@@ -32,6 +34,8 @@ use crate::{
     },
     webhook,
 };
+
+pub use overview::{story, trial_balance};
 
 /// A payment.
 pub fn payment(payment: &Payment) -> payments::Payment {

@@ -26,6 +26,8 @@ mod limits;
 mod misbehaviour;
 #[path = "api/money.rs"]
 mod money;
+#[path = "api/overview.rs"]
+mod overview;
 #[path = "api/paging.rs"]
 mod paging;
 #[path = "api/settings.rs"]

@@ -21,6 +21,8 @@ mod lifecycle;
 mod limits;
 #[path = "bad_input/notices.rs"]
 mod notices;
+#[path = "bad_input/overview.rs"]
+mod overview;
 #[path = "bad_input/payments.rs"]
 mod payments;
 #[path = "bad_input/reads.rs"]
@@ -43,6 +45,7 @@ fn every_row_is_refused_as_it_says_and_leaves_nothing_behind() {
         rows.extend(deposits::rows(given));
         rows.extend(limits::rows(given));
         rows.extend(reads::rows(given));
+        rows.extend(overview::rows(given));
         rows.extend(administration::rows(given));
         rows.extend(webhooks::rows(given));
         rows.extend(credentials::rows(given));

@@ -10,6 +10,8 @@ mod archiving;
 mod audit;
 #[path = "ledger/authorizations.rs"]
 mod authorizations;
+#[path = "ledger/balances.rs"]
+mod balances;
 #[path = "ledger/bench.rs"]
 mod bench;
 #[path = "ledger/book.rs"]

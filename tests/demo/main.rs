@@ -67,6 +67,7 @@ async fn run(args: Args) -> Result<bool, BenchError> {
     setup.flags.push((Service::Platform, "--seal-after=20s".to_owned()));
     // So that a receiver on this machine can be tried.
     setup.flags.push((Service::Gateway, "--insecure-webhooks".to_owned()));
+    setup.flags.push((Service::Gateway, "--console".to_owned()));
     say("Starting PostgreSQL, three banks, channel, platform and gateway …");
     let system = System::start(setup).await?;
     let client = system.client(0)?;
@@ -94,7 +95,7 @@ async fn run(args: Args) -> Result<bool, BenchError> {
         let system = system.lock().await;
         let profiles = report::write_profiles(&system)?;
         fs::write(&environment, report::environment(&system, &profiles, &account, report.first_payment()))?;
-        say(&report::lines_to_paste(&system, &environment));
+        say(&report::lines_to_paste(&system, &environment, &system.admin_address(Service::Gateway)?));
         drop(system);
         tokio::signal::ctrl_c().await?;
         say("Stopping.");

@@ -172,7 +172,7 @@ pub fn write_profiles(system: &System) -> Result<PathBuf, BenchError> {
 }
 
 /// Calls that can be pasted.
-pub fn lines_to_paste(system: &System, environment: &Path) -> String {
+pub fn lines_to_paste(system: &System, environment: &Path, console: &str) -> String {
     let call_with = |key: &str, data: &str, method: &str| {
         let quoted = data.replace('"', "\\\"");
         format!("grpcurl -cacert $CA -H \"authorization: Bearer ${key}\" -d \"{quoted}\" $GATEWAY {method}\n")
@@ -198,6 +198,8 @@ pub fn lines_to_paste(system: &System, environment: &Path) -> String {
         "target/release/rialto list --limit 5\n".to_owned(),
         "target/release/platform trial-balance\n".to_owned(),
         "target/release/platform verify-audit\n".to_owned(),
+        format!("\nThe console is at http://{console}/console: sign in with $KEY, {}\n", system.credential(0)),
+        format!("(what it shows of the whole system, with $HOUSE_KEY); the log's public key, to verify receipts there, is {}\n", system.audit_public_key()),
         format!("\n$OTHER_KEY is another participant's ({}), who sees none of this; ", PARTICIPANTS[1]),
         "$HOUSE_KEY lets people in and out; $SECOND_KEY approves (ApproveDeposit) what $KEY proposed.\n"
             .to_owned(),

@@ -230,7 +230,8 @@ impl System {
     /// # Errors
     /// When it does not answer.
     pub async fn admin(&self, service: Service, path: &str) -> Result<(u16, String), BenchError> {
-        let answer = reqwest::get(format!("http://{}{path}", self.admin_address(service)?)).await?;
+        let address = self.admin_address(service)?;
+        let answer = reqwest::get(format!("http://{address}{path}")).await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 

@@ -79,6 +79,7 @@ impl List {
                     payer_account: self.account.clone(),
                     state: self.state.map_or(0, i32::from),
                     original_payment: self.of.clone(),
+                    ..ListPaymentsRequest::default()
                 };
                 let page = gateway
                     .payments

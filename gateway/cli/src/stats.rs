@@ -60,6 +60,7 @@ impl Stats {
             participant: self.participant.clone(),
             bank_id: self.bank.clone(),
             group_by: group_by.into(),
+            interval: None,
         };
         let answer = gateway.stats.clone().get_statistics(within(ANSWER_TIMEOUT, request)).await;
         screen.show(&answer.map_err(Failure::read)?.into_inner(), rows)

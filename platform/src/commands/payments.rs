@@ -1,5 +1,7 @@
 //! Payments: made, captured, cancelled, refunded, read.
 
+use std::time::{Duration, SystemTime};
+
 use common::{
     fault::{Fault, Violation},
     id::{AccountId, PaymentId},
@@ -82,11 +84,13 @@ impl Commands {
     }
 
     pub(super) async fn list_payments(&self, caller: &Caller, request: ListPaymentsRequest) -> Done {
+        let mut violations = Vec::new();
+        let start = bound("start_time", request.start_time.as_ref(), &mut violations);
+        let end = bound("end_time", request.end_time.as_ref(), &mut violations);
         let list = format!(
-            "{}/payments/{}/{}/{}",
+            "{}/payments/{}/{}/{}/{start:?}/{end:?}",
             caller.participant, request.payer_account, request.state, request.original_payment
         );
-        let mut violations = Vec::new();
         let payer_account = match request.payer_account.as_str() {
             "" => None,
             id => convert::id("payer_account", id, "acc_", AccountId::parse, &mut violations),
@@ -104,7 +108,7 @@ impl Commands {
             }
         };
         let page = self.page(&list, request.page_size, &request.page_token, violations)?;
-        let filter = PaymentFilter { payer_account, state, original };
+        let filter = PaymentFilter { payer_account, state, original, start, end };
         let mut payments =
             self.flow.store().payments(&caller.participant, &filter, page.before, page.size + 1).await?;
         let next_page_token = self.next(&list, &page, &mut payments, |payment| payment.id.uuid());
@@ -136,6 +140,21 @@ impl Commands {
         let (refund, replayed) = made_payment(made)?;
         Ok((reply::Result::RefundPayment(RefundPaymentResponse { refund: Some(refund) }), replayed))
     }
+}
+
+/// A bound of when payments came to be, if there is one.
+fn bound(
+    field: &str,
+    wire: Option<&prost_types::Timestamp>,
+    violations: &mut Vec<Violation>,
+) -> Option<SystemTime> {
+    let time = wire.map(convert::time)?;
+    if time.is_none() {
+        violations.push(Violation::new(field, "must be a time, or absent"));
+    }
+    // Numbers have whole milliseconds.
+    let since = time?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).ok()?))
 }
 
 fn made_payment(made: Paid) -> Result<(proto::payments::Payment, bool), Fault> {

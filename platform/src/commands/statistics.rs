@@ -6,7 +6,7 @@ use common::fault::Fault;
 use proto::{
     convert::{self, EVERYBODY},
     platform::reply,
-    stats::{GetStatisticsRequest, GetStatisticsResponse, Group, GroupBy, Percentiles},
+    stats::{GetStatisticsRequest, GetStatisticsResponse, Group, GroupBy, Interval, Percentiles},
 };
 
 use super::{Commands, Done, participants::whose};
@@ -44,9 +44,18 @@ impl Commands {
             GroupBy::Unspecified => Vec::new(),
             _ => Statistics::by_key(&courses),
         };
+        let intervals = match order.interval {
+            Some(length) => Statistics::by_interval(&courses, (order.start, order.end), length),
+            None => Vec::new(),
+        };
+        let interval = |(begins, figures): (_, Statistics)| Interval {
+            start_time: Some(convert::time_to_wire(begins)),
+            statistics: Some(shown(&figures)),
+        };
+        let intervals = intervals.into_iter().map(interval).collect();
         let group = |(key, figures)| Group { key, statistics: Some(shown(&figures)) };
         let groups = groups.into_iter().take(MAX_GROUPS).map(group).collect();
-        Ok((reply::Result::GetStatistics(GetStatisticsResponse { all, groups }), false))
+        Ok((reply::Result::GetStatistics(GetStatisticsResponse { all, groups, intervals }), false))
     }
 }
 

@@ -85,6 +85,29 @@ impl Statistics {
         groups
     }
 
+    /// The figures of each interval of this length from `start` to `end`, those without payments included.
+    pub fn by_interval(
+        courses: &[(String, Course)],
+        (start, end): (SystemTime, SystemTime),
+        length: Duration,
+    ) -> Vec<(SystemTime, Self)> {
+        let number = |at: SystemTime| {
+            at.duration_since(start).unwrap_or_default().as_nanos().checked_div(length.as_nanos())
+        };
+        let mut by_number: BTreeMap<Option<u128>, Vec<&Course>> = BTreeMap::new();
+        for (_, course) in courses {
+            by_number.entry(number(course.began_at)).or_default().push(course);
+        }
+        let mut begins = start;
+        let mut intervals = Vec::new();
+        while begins < end && !length.is_zero() {
+            let own = by_number.remove(&number(begins)).unwrap_or_default();
+            intervals.push((begins, Self::of(own)));
+            begins += length;
+        }
+        intervals
+    }
+
     /// t.
     pub fn mean_time(&self) -> Duration {
         let ended = u128::try_from(self.times.len()).unwrap_or(u128::MAX).max(1);
@@ -197,6 +220,18 @@ mod tests {
         assert_eq!(percentile(&times[..1], 1), Some(Duration::from_millis(1)));
         assert_eq!(percentile(&times[..3], 500), Some(Duration::from_millis(2)));
         assert_eq!(percentile(&[], 500), None);
+    }
+
+    #[test]
+    fn intervals_cover_the_window_and_each_payment_is_in_one() {
+        let courses: Vec<_> = [1_000, 1_999, 2_000, 4_500]
+            .into_iter()
+            .map(|ms| (String::new(), course(ms, State::Succeeded, ms + 100, None)))
+            .collect();
+        let intervals = Statistics::by_interval(&courses, (at(1_000), at(5_500)), Duration::from_secs(1));
+        let counts: Vec<_> = intervals.iter().map(|(begins, figures)| (*begins, figures.payments)).collect();
+        assert_eq!(counts, [(at(1_000), 2), (at(2_000), 1), (at(3_000), 0), (at(4_000), 1), (at(5_000), 0)]);
+        assert!(Statistics::by_interval(&[], (at(1_000), at(1_000)), Duration::from_secs(1)).is_empty());
     }
 
     #[test]

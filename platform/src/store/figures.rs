@@ -13,7 +13,7 @@ use crate::domain::payment::MAX_FRUITLESS;
 pub use told::{BrokerLag, Told};
 
 /// What is under way, as payments: all that is in the queue or in its first lease, and what people look at.
-const UNDER_WAY: &str = "SELECT p.* FROM ( \
+pub(super) const UNDER_WAY: &str = "SELECT p.* FROM ( \
        SELECT payment_id AS id FROM dispatches UNION SELECT unnest(payments) FROM first_leases \
        UNION SELECT payment_id FROM alarms) o \
      CROSS JOIN LATERAL (SELECT * FROM payments p WHERE p.id = o.id OFFSET 0) p \
@@ -167,6 +167,6 @@ async fn violations(
 }
 
 /// A sum of minor units, which may exceed 64 bits and comes as text.
-fn sum(text: &str) -> Result<i128, StoreError> {
+pub(super) fn sum(text: &str) -> Result<i128, StoreError> {
     text.parse().map_err(|_| StoreError::Corrupt("sum"))
 }

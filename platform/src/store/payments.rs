@@ -2,7 +2,7 @@
 //!
 //! Each read leaves the planner no index to mistake for another: by id, by participant and id, by request key.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use common::{
     bic::Bic,
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::{
     Store, StoreError, archive,
     data_keys::{DataKeys, decrypted},
+    to_sql,
 };
 use crate::{
     domain::{
@@ -191,6 +192,10 @@ pub struct PaymentFilter {
     pub state: Option<State>,
     /// Only the captures and refunds of this payment.
     pub original: Option<PaymentId>,
+    /// Only those that came to be from then on.
+    pub start: Option<SystemTime>,
+    /// Only those that came to be before then.
+    pub end: Option<SystemTime>,
 }
 
 impl Store {
@@ -259,6 +264,13 @@ impl Store {
             // so few rows that it would rather read and sort all of the participant's.
             query.push(place).push(" WHERE p.participant_id = ").push_bind(participant);
             query.push(" AND p.id < ").push_bind(before.unwrap_or(Uuid::max()));
+            // Numbers are ordered by time.
+            if let Some(start) = filter.start {
+                query.push(" AND p.id >= first_id(").push_bind(to_sql(start)).push(")");
+            }
+            if let Some(end) = filter.end {
+                query.push(" AND p.id < first_id(").push_bind(to_sql(end)).push(")");
+            }
             if let Some(payer) = filter.payer_account {
                 query.push(" AND p.payer_account = ").push_bind(payer.uuid());
             }

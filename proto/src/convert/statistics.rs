@@ -10,6 +10,10 @@ use crate::stats::{GetStatisticsRequest, GroupBy};
 /// The longest window.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
 
+/// The shortest interval, and how many there may be.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_INTERVALS: u128 = 500;
+
 /// Everybody, as a request says it.
 pub const EVERYBODY: &str = "*";
 
@@ -26,6 +30,8 @@ pub struct StatisticsOrder {
     pub bank_id: Option<String>,
     /// What to tell apart.
     pub group_by: GroupBy,
+    /// The length of the intervals to tell apart; none for none.
+    pub interval: Option<Duration>,
 }
 
 /// Reads which figures are asked for, at a time.
@@ -67,6 +73,16 @@ pub fn statistics_order(
     if group_by.is_none() {
         violations.push(Violation::new("group_by", "must be one of GroupBy"));
     }
+    let interval = wire.interval.as_ref().map(|interval| super::duration(interval).unwrap_or_default());
+    if let Some(interval) = interval {
+        let window =
+            start.zip(end).and_then(|(start, end)| end.duration_since(start).ok()).unwrap_or_default();
+        let count = window.as_nanos().div_ceil(interval.as_nanos().max(1));
+        if interval < SHORTEST_INTERVAL || count > MAX_INTERVALS {
+            let must = "must be from 1 s, and so long that at most 500 make up the window; or absent";
+            violations.push(Violation::new("interval", must));
+        }
+    }
     match (start, end, group_by) {
         (Some(start), Some(end), Some(group_by)) if violations.is_empty() => Ok(StatisticsOrder {
             start,
@@ -74,6 +90,7 @@ pub fn statistics_order(
             participant: named(&wire.participant),
             bank_id: named(&wire.bank_id),
             group_by,
+            interval,
         }),
         _ => Err(violations),
     }

@@ -113,7 +113,7 @@ fn filters_let_through_what_they_name() {
                     page_token: String::new(),
                     payer_account: payer.clone(),
                     state: state.into(),
-                    original_payment: String::new(),
+                    ..ListPaymentsRequest::default()
                 };
                 let list = all(&shop, filter).await?;
                 let amounts: Vec<i64> = list

@@ -44,7 +44,7 @@ fn time(duration: Option<prost_types::Duration>) -> Duration {
 
 impl Bench {
     /// A participant of its own with an account.
-    async fn payer(&self) -> Result<(String, Client, String), BenchError> {
+    pub async fn payer(&self) -> Result<(String, Client, String), BenchError> {
         let (house, name) = (self.house(), unique("figures"));
         crate::administration::create(&house, &name).await?;
         let key = house.create_api_key(&unique("key"), &name, &["payer-app", "operator"]).await?.key;

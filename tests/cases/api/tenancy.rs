@@ -13,7 +13,10 @@ use proto::{
         ApproveDepositRequest, CreateAccountRequest, DepositRequest, GetAccountRequest, GetDepositRequest,
         ListAccountsRequest, ListDepositsRequest, ListEntriesRequest, RejectDepositRequest,
     },
-    operations::{GetSettingsRequest, ListAlarmsRequest, Resolution, ResolvePaymentRequest},
+    operations::{
+        GetPaymentStoryRequest, GetSettingsRequest, GetTrialBalanceRequest, ListAlarmsRequest,
+        ListBanksRequest, Resolution, ResolvePaymentRequest,
+    },
     payments::{
         CancelPaymentRequest, CaptureMode, CapturePaymentRequest, CreatePaymentRequest, GetPaymentRequest,
         ListPaymentsRequest, RefundPaymentRequest, WaitPaymentRequest, WatchPaymentsRequest,
@@ -48,15 +51,19 @@ enum Call {
     ResolvePayment,
     ListAlarms,
     GetSettings,
+    ListBanks,
+    GetTrialBalance,
+    GetPaymentStory,
 }
 
 use Call::{
     ApproveDeposit, CancelPayment, CapturePayment, CreateAccount, CreatePayment, Deposit, GetAccount,
-    GetDeposit, GetPayment, GetPaymentByRequest, GetSettings, ListAccounts, ListAlarms, ListDeposits,
-    ListEntries, ListPayments, RefundPayment, RejectDeposit, ResolvePayment, WaitPayment, WatchPayments,
+    GetDeposit, GetPayment, GetPaymentByRequest, GetPaymentStory, GetSettings, GetTrialBalance, ListAccounts,
+    ListAlarms, ListBanks, ListDeposits, ListEntries, ListPayments, RefundPayment, RejectDeposit,
+    ResolvePayment, WaitPayment, WatchPayments,
 };
 
-const ALL: [Call; 21] = [
+const ALL: [Call; 24] = [
     CreatePayment,
     GetPayment,
     GetPaymentByRequest,
@@ -78,6 +85,9 @@ const ALL: [Call; 21] = [
     ResolvePayment,
     ListAlarms,
     GetSettings,
+    ListBanks,
+    GetTrialBalance,
+    GetPaymentStory,
 ];
 
 /// What a participant has, to be asked for by others.
@@ -248,17 +258,30 @@ impl Call {
                 let message = GetSettingsRequest {};
                 client.operations.clone().get_settings(with(metadata, message)).await.map(|_| 1)
             }
+            ListBanks => {
+                let asked = with(metadata, ListBanksRequest {});
+                Ok(client.operations.clone().list_banks(asked).await?.into_inner().banks.len())
+            }
+            GetTrialBalance => {
+                let asked = with(metadata, GetTrialBalanceRequest::default());
+                client.operations.clone().get_trial_balance(asked).await.map(|_| 1)
+            }
+            GetPaymentStory => {
+                let message = GetPaymentStoryRequest { payment: things.payment.clone() };
+                client.operations.clone().get_payment_story(with(metadata, message)).await.map(|_| 1)
+            }
         }
     }
 
     /// What a participant sees who asks for another's things.
     fn seen_by_others(self) -> Result<usize, Code> {
         match self {
-            CreateAccount | GetSettings => Ok(1),
+            CreateAccount | GetSettings | GetTrialBalance => Ok(1),
+            ListBanks => Ok(BANKS.len()),
             ListPayments | ListAccounts | ListAlarms | ListDeposits => Ok(0),
             CreatePayment | GetPayment | GetPaymentByRequest | WaitPayment | WatchPayments | GetAccount
             | ListEntries | Deposit | GetDeposit | ApproveDeposit | RejectDeposit | CapturePayment
-            | CancelPayment | RefundPayment | ResolvePayment => Err(Code::NotFound),
+            | CancelPayment | RefundPayment | ResolvePayment | GetPaymentStory => Err(Code::NotFound),
         }
     }
 
@@ -289,6 +312,9 @@ impl Call {
                 | GetDeposit
                 | ListDeposits
                 | ListAlarms
+                | ListBanks
+                | GetTrialBalance
+                | GetPaymentStory
         )
     }
 }

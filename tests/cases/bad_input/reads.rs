@@ -12,7 +12,6 @@ use proto::{
         GetPaymentRequest, ListPaymentsRequest, WaitPaymentRequest, WatchPaymentsRequest,
         get_payment_request::Key,
     },
-    stats::GetStatisticsRequest,
 };
 
 use crate::{
@@ -24,7 +23,6 @@ const GET_PAYMENT: &str = "/rialto.payments.v1.PaymentService/GetPayment";
 const PAYMENTS: &str = "/rialto.payments.v1.PaymentService/ListPayments";
 const WAIT_PAYMENT: &str = "/rialto.payments.v1.PaymentService/WaitPayment";
 const WATCH_PAYMENTS: &str = "/rialto.payments.v1.PaymentService/WatchPayments";
-const STATISTICS: &str = "/rialto.stats.v1.StatsService/GetStatistics";
 const GET_ACCOUNT: &str = "/rialto.accounts.v1.AccountService/GetAccount";
 const ACCOUNTS: &str = "/rialto.accounts.v1.AccountService/ListAccounts";
 const ENTRIES: &str = "/rialto.accounts.v1.AccountService/ListEntries";
@@ -60,7 +58,6 @@ pub fn rows(given: &Given) -> Vec<Row> {
     rows.extend(audit_rows(given));
     rows.extend(wait_rows(given));
     rows.extend(watch_rows(given));
-    rows.extend(statistics_rows(given));
     rows
 }
 
@@ -87,82 +84,6 @@ fn wait_rows(given: &Given) -> Vec<Row> {
             .into_iter()
             .map(|(name, id)| wait(85, name, Some(Key::RequestId(id)), 0, invalid(&["request_id"]))),
     );
-    rows
-}
-
-fn statistics_rows(given: &Given) -> Vec<Row> {
-    let time = |seconds, nanos| Some(prost_types::Timestamp { seconds, nanos });
-    let good = || GetStatisticsRequest {
-        start_time: time(1_790_000_000, 0),
-        end_time: time(1_790_000_060, 0),
-        ..Default::default()
-    };
-    let row = |number, name: &str, request: GetStatisticsRequest, fields: &[&'static str]| {
-        given.row(number, STATISTICS, name, &request, invalid(fields))
-    };
-    let mut rows = vec![
-        row(47, "nothing", GetStatisticsRequest::default(), &["start_time"]),
-        row(
-            112,
-            "the wrong way round",
-            GetStatisticsRequest { end_time: time(1_789_999_999, 0), ..good() },
-            &["end_time"],
-        ),
-        row(
-            112,
-            "a hundred years",
-            GetStatisticsRequest { end_time: time(4_900_000_000, 0), ..good() },
-            &["end_time"],
-        ),
-        row(
-            112,
-            "31 days and 1 s",
-            GetStatisticsRequest { end_time: time(1_790_000_001 + 31 * 86_400, 0), ..good() },
-            &["end_time"],
-        ),
-        row(0, "no such group", GetStatisticsRequest { group_by: 99, ..good() }, &["group_by"]),
-        row(0, "no bank's id", GetStatisticsRequest { bank_id: "';--".to_owned(), ..good() }, &["bank_id"]),
-        row(
-            0,
-            "no participant's name",
-            GetStatisticsRequest { participant: "**".to_owned(), ..good() },
-            &["participant"],
-        ),
-        row(
-            0,
-            "everything",
-            GetStatisticsRequest {
-                start_time: time(-1, 0),
-                end_time: time(0, -1),
-                participant: "X".to_owned(),
-                bank_id: "X ".to_owned(),
-                group_by: -1,
-            },
-            &["start_time", "end_time", "participant", "bank_id", "group_by"],
-        ),
-    ];
-    for (name, seconds, nanos) in [
-        ("before 1970", -1, 0),
-        ("the year 10000", 253_402_300_800, 0),
-        ("the smallest", i64::MIN, i32::MIN),
-        ("negative nanoseconds", 1_790_000_000, -1),
-        ("too many nanoseconds", 1_790_000_000, 1_000_000_000),
-    ] {
-        let start = GetStatisticsRequest { start_time: time(seconds, nanos), ..good() };
-        rows.push(row(77, name, start, &["start_time"]));
-        rows.push(row(
-            77,
-            name,
-            GetStatisticsRequest { end_time: time(seconds, nanos), ..good() },
-            &["end_time"],
-        ));
-    }
-    for (name, participant) in [("everybody's", "*"), ("another's", "other-shop")] {
-        let request = GetStatisticsRequest { participant: participant.to_owned(), ..good() };
-        rows.push(given.row(40, STATISTICS, name, &request, not_found()));
-    }
-    let nobody = GetStatisticsRequest { participant: "nobody-there".to_owned(), ..good() };
-    rows.push(given.house_row(0, STATISTICS, "nobody's", &nobody, not_found()));
     rows
 }
 
@@ -355,8 +276,18 @@ fn filter_rows(given: &Given) -> Vec<Row> {
                 payer_account: "x".to_owned(),
                 state: 77,
                 original_payment: "pay_".to_owned(),
+                start_time: Some(prost_types::Timestamp { seconds: -1, nanos: 0 }),
+                end_time: Some(prost_types::Timestamp { seconds: 0, nanos: -1 }),
             },
-            &["payer_account", "original_payment", "state", "page_size", "page_token"],
+            &[
+                "start_time",
+                "end_time",
+                "payer_account",
+                "original_payment",
+                "state",
+                "page_size",
+                "page_token",
+            ],
         ),
         payments(
             110,
@@ -384,6 +315,16 @@ fn filter_rows(given: &Given) -> Vec<Row> {
             ListPaymentsRequest { original_payment: id, ..all() },
             &["original_payment"],
         ));
+    }
+    for (name, seconds, nanos) in [
+        ("before 1970", -1, 0),
+        ("the year 10000", 253_402_300_800, 0),
+        ("the smallest", i64::MIN, i32::MIN),
+        ("too many nanoseconds", 1_790_000_000, 1_000_000_000),
+    ] {
+        let time = || Some(prost_types::Timestamp { seconds, nanos });
+        rows.push(payments(77, name, ListPaymentsRequest { start_time: time(), ..all() }, &["start_time"]));
+        rows.push(payments(77, name, ListPaymentsRequest { end_time: time(), ..all() }, &["end_time"]));
     }
     let entries = |account: &str, page_token: &str| ListEntriesRequest {
         account: account.to_owned(),

@@ -53,6 +53,18 @@ fn wrong(name: &str, more: &[(&str, &str)]) -> Done {
 }
 
 #[test]
+fn the_console_is_served_only_where_there_is_a_server_for_it() {
+    run(async || {
+        for flag in ["--console", "--insecure-console"] {
+            let mut command = program("gateway");
+            command.arg(flag);
+            refused(command, &[flag])?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn every_wrong_setting_is_named_at_once() {
     run(async || {
         wrong(

@@ -50,6 +50,7 @@ pub(super) fn of(
     new_events(&mut statement, &before);
     kept_steps(&mut statement, writes);
     queue(&mut statement, writes, traces);
+    traced_payments(&mut statement, &writes.new_payments, traces);
     if !guards.foreign_ibans.is_empty() {
         let lookup = keys.lookup().ok_or(StoreError::NoDataKey)?;
         let foreign: Vec<Uuid> = guards.foreign_ibans.iter().map(|iban| lookup.iban_hash(iban)).collect();
@@ -369,6 +370,21 @@ fn first_leases(statement: &mut Statement, mut leases: Vec<(i64, Uuid)>, traces:
             sql.push(", ").push_bind(payments).push(", ").push_bind(traced).push(")");
         },
     );
+}
+
+/// Where to find what was traced of new payments: of those that are sampled, which are few.
+fn traced_payments(statement: &mut Statement, payments: &[Payment], traces: &Traces) {
+    let trace = |payment: &Payment| Some((payment.id.uuid(), trace_id(traces.get(&payment.id)?)?));
+    let rows: Vec<(Uuid, Uuid)> = payments.iter().filter_map(trace).collect();
+    let begin = "INSERT INTO payment_traces (payment_id, trace_id) VALUES ";
+    statement.few("traced_payments", begin, rows, |sql, (payment, trace)| {
+        sql.push("(").push_bind(payment).push(", ").push_bind(trace).push(")");
+    });
+}
+
+/// The trace that a `traceparent` is of (W3C Trace Context).
+fn trace_id(traceparent: &str) -> Option<Uuid> {
+    Uuid::try_parse(traceparent.split('-').nth(1)?).ok()
 }
 
 /// The steps once more, as the commit's rows of the log of events. The last part, since the numbers of these rows say which of two commits
