@@ -38,6 +38,7 @@ expected=(
     'debit   7.50 EUR'
     'SUCCEEDED'
     'SPEED-UP'
+    'EXPECTED'
     'ENDPOINT'
     'PENDING_APPROVAL'
     'BOOKED'

@@ -5,6 +5,7 @@ use clap_complete::Shell;
 
 use crate::{
     accounts::AccountsJob,
+    balance::TrialBalance,
     deposits::DepositJob,
     pay::{Cancel, Capture, Pay, Refund, Wait},
     payments::{Get, List},
@@ -46,7 +47,7 @@ Exit codes:
   2  the command line or the settings are wrong; nothing was sent
   3  not known yet: do not pay again under a new request id; `rialto wait`, or the same command with the same --request-id
 
-What needs the database stays with the platform: `platform trial-balance`, `platform verify-audit`.";
+What recomputes the ledger from its transfers needs the database: `platform trial-balance`, `platform verify-audit`.";
 
 /// What can be asked for.
 #[derive(Subcommand, Debug)]
@@ -75,6 +76,8 @@ pub enum Job {
     Deposit(DepositJob),
     /// How payments went: how many, how well, how fast.
     Stats(Stats),
+    /// Add up accounts, and check what always holds. Ends with 1 if something does not.
+    TrialBalance(TrialBalance),
     /// Webhooks: URLs that are told what happens, and what is on its way to them.
     #[command(subcommand)]
     Webhooks(WebhookJob),

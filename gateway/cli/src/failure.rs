@@ -27,6 +27,8 @@ pub enum Failure {
     Change(Box<Status>, Repeat),
     /// A receipt does not hold: why.
     NotVerified(String),
+    /// The trial balance is not: what does not hold.
+    Unbalanced(Vec<String>),
     /// The gateway's answer does not fit its contract.
     Answer(&'static str),
     /// What there was to say could not be written.
@@ -75,7 +77,8 @@ impl Failure {
             Self::Usage(_) => USAGE,
             Self::Change(status, _) if !is_refusal(status) => NOT_KNOWN,
             Self::Answer(_) => NOT_KNOWN,
-            Self::Read(_) | Self::Change(..) | Self::Output(_) | Self::NotVerified(_) => REFUSED,
+            Self::Read(_) | Self::Change(..) | Self::Output(_) => REFUSED,
+            Self::NotVerified(_) | Self::Unbalanced(_) => REFUSED,
         })
     }
 }
@@ -117,6 +120,7 @@ impl fmt::Display for Failure {
             Self::Read(status) => f.write_str(&told(status, None)),
             Self::Change(status, repeat) => f.write_str(&told(status, Some(repeat))),
             Self::NotVerified(why) => write!(f, "receipt: NOT OK: {}", printable(why)),
+            Self::Unbalanced(what) => write!(f, "trial balance: NOT OK: {}", printable(&what.join("; "))),
             Self::Answer(what) => {
                 write!(
                     f,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proto::{
     accounts::account_service_client::AccountServiceClient, audit::audit_service_client::AuditServiceClient,
+    operations::operations_service_client::OperationsServiceClient,
     payments::payment_service_client::PaymentServiceClient, stats::stats_service_client::StatsServiceClient,
     webhooks::webhook_service_client::WebhookServiceClient,
 };
@@ -28,6 +29,7 @@ pub(crate) struct Gateway {
     pub(crate) stats: StatsServiceClient<Authorized>,
     pub(crate) webhooks: WebhookServiceClient<Authorized>,
     pub(crate) audit: AuditServiceClient<Authorized>,
+    pub(crate) operations: OperationsServiceClient<Authorized>,
 }
 
 impl Gateway {
@@ -44,7 +46,8 @@ impl Gateway {
             accounts: AccountServiceClient::new(authorized.clone()),
             stats: StatsServiceClient::new(authorized.clone()),
             webhooks: WebhookServiceClient::new(authorized.clone()),
-            audit: AuditServiceClient::new(authorized),
+            audit: AuditServiceClient::new(authorized.clone()),
+            operations: OperationsServiceClient::new(authorized),
         })
     }
 }

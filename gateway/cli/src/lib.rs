@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod amount;
 pub mod args;
+pub mod balance;
 pub mod deposits;
 pub mod failure;
 pub mod follow;
@@ -60,6 +61,7 @@ async fn carry_out(args: Args, environment: &Environment) -> Result<Outcome, Fai
         Job::Accounts(job) => done(job.run(&gateway()?, &screen).await),
         Job::Deposit(job) => done(job.run(&gateway()?, &screen).await),
         Job::Stats(stats) => done(stats.run(&gateway()?, &screen).await),
+        Job::TrialBalance(job) => done(job.run(&gateway()?, &screen).await),
         Job::Webhooks(job) => done(job.run(&gateway()?, &screen).await),
         Job::Receipt(receipt) => done(receipt.run(&gateway()?, &screen).await),
         Job::VerifyReceipt(job) => done(job.run(&screen)),

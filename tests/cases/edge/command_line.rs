@@ -292,6 +292,13 @@ fn figures_are_told_of_all_and_of_each() {
         );
         let others = ended(system, &["stats", "--participant", "other-shop"], 1)?.err;
         assert!(others.contains("NOT_FOUND") && others.contains("another participant"), "{others}");
+        let balance = ended(system, &["trial-balance"], 0)?.out;
+        assert!(balance.contains("CREDITS") && balance.contains("\nEUR "), "{balance}");
+        assert_eq!(
+            json(system, &["trial-balance"], 0)?["checks"][0]["name"],
+            "HOLDS_EQUAL_PAYMENTS_UNDER_WAY"
+        );
+        assert!(ended(system, &["trial-balance", "--participant", "*"], 1)?.err.contains("house"));
         let long_ago = ["stats", "--since", "2020-01-01T00:00:00Z", "--until", "2021-01-01T00:00:00Z"];
         assert!(ended(system, &long_ago, 1)?.err.contains("end_time"));
         Ok(())
