@@ -148,17 +148,21 @@ fn rest(value: &str, now: SystemTime) -> Option<Duration> {
 fn outcome(error: &hyper_util::client::legacy::Error) -> &'static str {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         if let Some(not_reached) = error.downcast_ref::<NotReached>() {
             return match not_reached {
                 NotReached::NoAddress => "NO_ADDRESS",
                 NotReached::Refused => "ADDRESS_REFUSED",
             };
         }
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>() {
             return "NOT_TRUSTED";
         }
-        cause = error.source();
+        // An I/O error has what it is made of inside, and passes over that when it is asked for its source.
+        let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = match inside {
+            Some(inside) => Some(inside),
+            None => error.source(),
+        };
     }
     if error.is_connect() { "NOT_CONNECTED" } else { "BAD_ANSWER" }
 }

@@ -756,7 +756,7 @@ BEGIN
                             AND (SELECT a.is_suspense FROM accounts a WHERE a.id = f.debit_account) END
                     FROM payments p WHERE p.id = f.id) IS NOT TRUE END);
         WHEN 'payments' THEN
-            -- It has accounts, is counted if its payer is limited, and has no number that is sealed already (0002_audit.sql), which only those
+            -- It has accounts, is counted if its payer is limited, and has no number that is sealed already (0004_audit.sql), which only those
             -- from the archive may have.
             strays := EXISTS (SELECT FROM fresh f WHERE (
                     (f.id > (SELECT h.sealed_up_to FROM audit_horizon h) OR (SELECT true FROM archived_payments a WHERE a.id = f.id))

@@ -64,3 +64,5 @@ mod traces;
 mod under_way;
 #[path = "edge/watches.rs"]
 mod watches;
+#[path = "edge/webhooks.rs"]
+mod webhooks;

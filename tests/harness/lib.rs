@@ -25,6 +25,7 @@ pub mod sample;
 pub mod scrape;
 pub mod signing;
 pub mod system;
+pub mod tls_listener;
 pub mod usage;
 pub mod wait;
 pub mod work;

@@ -12,10 +12,15 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, StatusCode, Uri},
     response::{IntoResponse, Response},
+    serve::Listener,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::BenchError;
+use crate::{
+    BenchError,
+    certificates::Authority,
+    tls_listener::{Shown, TlsListener},
+};
 
 /// How long is waited for what should come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -75,7 +80,7 @@ fn known(shared: &Shared) -> MutexGuard<'_, Known> {
 /// The receiver; dropping it ends it.
 #[derive(Debug)]
 pub struct Receiver {
-    address: String,
+    origin: String,
     shared: Shared,
     serving: JoinHandle<()>,
 }
@@ -93,18 +98,32 @@ impl Receiver {
     /// When it can't listen.
     pub async fn start() -> Result<Self, BenchError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?.to_string();
+        let origin = format!("http://{}", listener.local_addr()?);
+        Ok(Self::serve(listener, origin))
+    }
+
+    /// Starts one over TLS, with a certificate of this CA.
+    ///
+    /// # Errors
+    /// When it can't listen.
+    pub async fn start_over_tls(ca: &Authority) -> Result<Self, BenchError> {
+        let listener = TlsListener::bind(&Shown::of(ca)?).await?;
+        let origin = listener.origin()?;
+        Ok(Self::serve(listener, origin))
+    }
+
+    fn serve(listener: impl Listener<Addr: std::fmt::Debug>, origin: String) -> Self {
         let shared = Shared::default();
         let routes = Router::new().fallback(take).with_state(Arc::clone(&shared));
         let serving = tokio::spawn(async move {
             let _ = axum::serve(listener, routes).await;
         });
-        Ok(Self { address, shared, serving })
+        Self { origin, shared, serving }
     }
 
     /// A URL of it.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}/{path}", self.address)
+        format!("{}/{path}", self.origin)
     }
 
     /// Has the next requests answered so, and all others as ever.

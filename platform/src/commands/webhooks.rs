@@ -146,7 +146,7 @@ impl Commands {
         caller: &Caller,
         request: ReplayWebhookEventsRequest,
     ) -> Done {
-        self.operator(caller)?;
+        let by = self.operator(caller)?;
         let replay = convert::webhook_replay(&request).map_err(Fault::invalid)?;
         let store = self.flow.store();
         let endpoint = store.webhook_endpoint(&caller.participant, replay.endpoint).await?;
@@ -163,7 +163,7 @@ impl Commands {
         };
         let mut is_replaying = false;
         if behind < up_to {
-            match store.begin_replay(replay.endpoint, behind, up_to).await? {
+            match store.begin_replay(replay.endpoint, behind, up_to, &by).await? {
                 ReplayBegun::Yes => is_replaying = true,
                 ReplayBegun::Another => {
                     let message = "a replay is under way: wait until the endpoint's is_replaying is false";

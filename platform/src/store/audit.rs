@@ -266,6 +266,8 @@ async fn end_of_stretch(
         SKIP,
         "), (SELECT id FROM resolution_acts WHERE ",
         SKIP,
+        "), (SELECT id FROM webhook_acts WHERE ",
+        SKIP,
         "))"
     ));
     Ok(end.bind(after).bind(horizon).bind(NUMBERS_IN_A_SEAL).fetch_one(connection).await?)

@@ -28,6 +28,28 @@ use crate::{
     },
 };
 
+/// What an operator does to an endpoint.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Create,
+    Update,
+    Rotate,
+    Replay,
+    Delete,
+}
+
+impl Act {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Rotate => "ROTATE",
+            Self::Replay => "REPLAY",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// How many endpoints a participant may have.
 const MAX_ENDPOINTS: i64 = 100;
 
@@ -174,6 +196,27 @@ fn names(states: &[State]) -> Vec<&'static str> {
     states.iter().map(|state| state.name()).collect()
 }
 
+/// Puts an act on record, in the transaction that does it: with what the endpoint is from then on.
+async fn record(
+    connection: &mut PgConnection,
+    act: Act,
+    endpoint: WebhookEndpointId,
+    by: &By<'_>,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO webhook_acts (id, endpoint_id, act, url_hash, states, is_disabled, by_participant, by_credential, created_at) \
+         SELECT $1, id, $2, url_hash, states, disabled_at IS NOT NULL, $3, $4, $5 FROM webhook_endpoints WHERE id = $6";
+    sqlx::query(sql)
+        .bind(by.act.uuid())
+        .bind(act.name())
+        .bind(by.participant)
+        .bind(by.credential)
+        .bind(to_sql(by.at))
+        .bind(endpoint.uuid())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 async fn read(
     keys: &DataKeys,
     connection: &mut PgConnection,
@@ -242,6 +285,7 @@ impl Store {
             made => made?,
         };
         let endpoint = read(self.keys(), &mut transaction, vec![row]).await?.pop();
+        record(&mut transaction, Act::Create, new.id, by).await?;
         transaction.commit().await?;
         endpoint.map(Written::Now).ok_or(StoreError::Corrupt("webhook_endpoints"))
     }
@@ -323,6 +367,7 @@ impl Store {
             changed => changed?,
         };
         let endpoint = read(self.keys(), &mut transaction, vec![row]).await?.pop();
+        record(&mut transaction, Act::Update, id, by).await?;
         transaction.commit().await?;
         Ok(endpoint.map_or(Written::NotFound, Written::Now))
     }
@@ -361,6 +406,7 @@ impl Store {
             .fetch_one(&mut *transaction)
             .await?;
         let endpoint = read(self.keys(), &mut transaction, vec![row]).await?.pop();
+        record(&mut transaction, Act::Rotate, id, by).await?;
         transaction.commit().await?;
         Ok(endpoint.map_or(Written::NotFound, Written::Now))
     }
@@ -387,6 +433,7 @@ impl Store {
             .bind(self.encrypted(id, &contents)?.0)
             .execute(&mut *transaction)
             .await?;
+        record(&mut transaction, Act::Delete, id, by).await?;
         transaction.commit().await?;
         Ok(true)
     }

@@ -55,7 +55,7 @@ fn a_platform_that_is_killed_while_it_publishes_loses_and_repeats_nothing() {
         }
         let mut database = PgConnection::connect_with(&system.database()).await?;
         let steps =
-            "SELECT 'evt_' || replace(payment_id::text, '-', '') || '_' || sequence FROM payment_events";
+            "SELECT 'evt_' || replace(payment_id::text, '-', '') || '_' || sequence FROM all_payment_events";
         let steps: BTreeSet<String> =
             sqlx::query_scalar(steps).fetch_all(&mut database).await?.into_iter().collect();
         assert!(steps.len() >= 2 * PAYMENTS, "{}", steps.len());

@@ -27,6 +27,7 @@ use crate::{
     identity::by_ada,
     life::payment_row,
     verdicts::{contradictory, resolve},
+    webhooks::endpoint,
 };
 
 /// How many leaves there are to seal.
@@ -87,6 +88,7 @@ async fn sealed_world() -> World {
     write(&book, world.cancel(&payment_row(&world, taken.id).await)).await;
     world.authorize("open", true).await;
     world.limit(world.alice, LimitRules::default()).await;
+    endpoint(&world, "alice", "https://alice.example/", &[]).await;
     world.store.create_participant("some-shop", &by_ada()).await.unwrap();
     world.api_key("some-shop", "operator").await;
     world.store.disable_participant("some-shop", &by_ada()).await.unwrap();
@@ -169,7 +171,7 @@ async fn many_payments_make_many_seals_and_every_proof_holds() {
 }
 
 /// What is done to the ledger by its owner, and part of what is said of it.
-const CHANGES: [(&str, &str); 46] = [
+const CHANGES: [(&str, &str); 49] = [
     ("SELECT", ""),
     ("UPDATE payments SET amount = amount + 1 WHERE request_id = 'paid'", "was changed"),
     ("UPDATE payments SET personal = personal || 'x' WHERE request_id = 'sent'", "was changed"),
@@ -234,6 +236,9 @@ const CHANGES: [(&str, &str); 46] = [
     ("UPDATE identity_acts SET by_credential = 'bea' WHERE act = 'CREATE_API_KEY'", "was changed"),
     ("UPDATE identity_acts SET act = 'ENABLE_PARTICIPANT' WHERE act = 'DISABLE_PARTICIPANT'", "was changed"),
     ("DELETE FROM identity_acts WHERE act = 'DISABLE_PARTICIPANT'", "rows are there"),
+    ("UPDATE webhook_acts SET by_credential = 'eve'", "was changed"),
+    ("UPDATE webhook_acts SET url_hash = gen_random_uuid()", "was changed"),
+    ("DELETE FROM webhook_acts", "rows are there"),
     ("UPDATE resolution_acts SET by_credential = 'cleo' WHERE is_approval", "was changed"),
     ("UPDATE resolution_acts SET succeeded = false WHERE succeeded", "was changed"),
     ("UPDATE resolution_acts SET evidence_reference = 'letter 2' WHERE is_approval", "was changed"),
@@ -300,6 +305,7 @@ async fn nothing_comes_to_be_below_what_is_sealed() {
     let late = world.pay_bank("late", 10);
     tokio::time::sleep(Duration::from_millis(2)).await;
     world.limit(world.alice, LimitRules::default()).await;
+    endpoint(&world, "alice", "https://alice.example/", &[]).await;
     world.seal_all().await;
     assert!(book.write(command(late), common::trace::TraceParent::unsampled()).await.is_err());
     assert_eq!(number(&world.options, "SELECT count(*) FROM payments").await, 0);
@@ -319,6 +325,10 @@ async fn nothing_comes_to_be_below_what_is_sealed() {
         ),
         ("alarms", "SELECT <old>, 'X', id, '', now() FROM payments"),
         ("limit_changes", "SELECT <old>, subject, 1, 1, 1, 1, 1, 1, 'alice', 'ada', now() FROM limits"),
+        (
+            "webhook_acts",
+            "SELECT <old>, id, 'UPDATE', url_hash, states, false, 'alice', 'ada', now() FROM webhook_endpoints",
+        ),
         ("resolution_acts", "SELECT <old>, id, false, true, 'letter', 'ada', now() FROM payments"),
         (
             "identity_acts (id, act, participant_id, by_participant, by_credential, created_at)",

@@ -84,6 +84,7 @@ async fn history_cannot_be_changed() {
         ("audit_nodes", "hash = sha256(hash)"),
         ("resolution_acts", "by_credential = 'x'"),
         ("identity_acts", "by_credential = 'x'"),
+        ("webhook_acts", "by_credential = 'x'"),
         ("data_keys", "number = 7"),
     ] {
         statements.push(format!("UPDATE {table} SET {column}"));

@@ -145,8 +145,14 @@ async fn who_fails_rests_and_who_is_gone_is_told_no_more() {
     assert_eq!(number(&world.options, open).await, 0);
     // What it was not told meanwhile, and all else, comes with a replay.
     let last = world.store.last_position().await.unwrap();
-    assert_eq!(world.store.begin_replay(alice.id, 0, last).await.unwrap(), ReplayBegun::Yes);
-    assert_eq!(world.store.begin_replay(alice.id, 0, last).await.unwrap(), ReplayBegun::Another);
+    assert_eq!(
+        world.store.begin_replay(alice.id, 0, last, &by(&world, "alice")).await.unwrap(),
+        ReplayBegun::Yes
+    );
+    assert_eq!(
+        world.store.begin_replay(alice.id, 0, last, &by(&world, "alice")).await.unwrap(),
+        ReplayBegun::Another
+    );
     queue(&world).await;
     assert!(!found().await.is_replaying);
     assert_eq!(number(&world.options, open).await, 13);

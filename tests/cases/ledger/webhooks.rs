@@ -12,7 +12,7 @@ use platform::{
     flow::{book::Book, publish, webhooks},
     store::{
         acts::By,
-        webhooks::{Endpoint, NewEndpoint, Written, turns::ToDeliver},
+        webhooks::{Change, Endpoint, NewEndpoint, Written, queue::ReplayBegun, turns::ToDeliver},
     },
     webhook,
 };
@@ -79,6 +79,46 @@ pub async fn later(world: &World) {
            THEN NULL ELSE now() - interval '1 second' END WHERE state = 'DUE';
          UPDATE webhook_endpoints SET resumes_at = now() - interval '1 second' WHERE deleted_at IS NULL";
     sql(&world.options, passed).await;
+}
+
+#[tokio::test]
+async fn who_had_what_become_of_an_endpoint_is_on_record() {
+    let world = World::new().await;
+    let made = endpoint(&world, "alice", "https://alice.example/", &[]).await;
+    for _ in 0..2 {
+        let keys = webhook::new_keys().unwrap();
+        let rotated =
+            world.store.rotate_webhook_keys(made.id, "once", keys, None, &by(&world, "alice")).await;
+        assert!(matches!(rotated.unwrap(), Written::Now(_) | Written::Before(_)));
+    }
+    let off = Change { url: None, states: Some(vec![State::Failed]), disabled: Some(true) };
+    let nobody = world.store.change_webhook_endpoint(made.id, &off, &by(&world, "bob")).await.unwrap();
+    assert!(matches!(nobody, Written::NotFound));
+    world.store.change_webhook_endpoint(made.id, &off, &by(&world, "alice")).await.unwrap();
+    for begun in [ReplayBegun::Yes, ReplayBegun::Another] {
+        assert_eq!(world.store.begin_replay(made.id, 0, 1, &by(&world, "alice")).await.unwrap(), begun);
+    }
+    for was_there in [true, false] {
+        let deleted = world.store.delete_webhook_endpoint(made.id, &by(&world, "alice")).await.unwrap();
+        assert_eq!(deleted, was_there);
+    }
+    let mut connection = connect(&world.options).await;
+    let acts =
+        "SELECT act, states::text, is_disabled, by_participant, by_credential FROM webhook_acts ORDER BY id";
+    let acts: Vec<(String, String, bool, String, String)> =
+        sqlx::query_as(acts).fetch_all(&mut connection).await.unwrap();
+    let acts: Vec<_> =
+        acts.iter().map(|(act, states, off, who, by)| (&**act, &**states, *off, &**who, &**by)).collect();
+    assert_eq!(
+        acts,
+        [
+            ("CREATE", "{}", false, "alice", "ada"),
+            ("ROTATE", "{}", false, "alice", "ada"),
+            ("UPDATE", "{FAILED}", true, "alice", "ada"),
+            ("REPLAY", "{FAILED}", true, "alice", "ada"),
+            ("DELETE", "{FAILED}", true, "alice", "ada"),
+        ]
+    );
 }
 
 /// A payment to a bank, of two steps.
@@ -239,7 +279,8 @@ async fn a_receiver_that_is_dead_for_three_days_loses_nothing() {
     let states: Vec<_> = deliveries.iter().rev().map(|delivery| delivery.state.name()).collect();
     assert_eq!(states, ["GIVEN_UP", "DUE"], "what is given up lets the next step go");
     // Nor is what was given up lost: it comes when the step that is on its way has ended.
-    world.store.begin_replay(alice.id, 0, world.store.last_position().await.unwrap()).await.unwrap();
+    let last = world.store.last_position().await.unwrap();
+    world.store.begin_replay(alice.id, 0, last, &by(&world, "alice")).await.unwrap();
     queue(&world).await;
     later(&world).await;
     let mut told = Vec::new();
@@ -329,7 +370,8 @@ async fn a_long_replay_holds_up_nothing_new() {
     let pay = |number: usize| write(&book, command(world.pay_on_us(&format!("old {number}"), world.bob, 1)));
     all((0..1_300).map(pay)).await;
     queue(&world).await;
-    world.store.begin_replay(alice.id, 0, world.store.last_position().await.unwrap()).await.unwrap();
+    let last = world.store.last_position().await.unwrap();
+    world.store.begin_replay(alice.id, 0, last, &by(&world, "alice")).await.unwrap();
     webhooks::step(&world.store).await.unwrap();
     let new = payment(write(&book, command(world.pay_on_us("new", world.bob, 1))).await).id;
     publish::place(&world.store).await.unwrap();

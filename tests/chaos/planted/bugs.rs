@@ -157,11 +157,12 @@ pub const BUGS: &[Bug] = &[
     ]),
     bug("B24", "a success is now and then written down as a failure, after its caller has heard of it", any).with(&[
         "ALTER TABLE payments DISABLE TRIGGER payments_only_legal_changes",
+        "ALTER TABLE payments DISABLE TRIGGER payments_keep_step",
         "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
            UPDATE payments SET state = 'FAILED', reason_code = 'EDITED', sequence = sequence + 1 WHERE id = ( \
              SELECT id FROM payments WHERE state = 'SUCCEEDED' AND random() < 0.01 LIMIT 1 FOR UPDATE SKIP LOCKED); \
            RETURN NULL; END $$",
-        "CREATE TRIGGER fail AFTER INSERT ON payment_events FOR EACH STATEMENT EXECUTE FUNCTION fail()",
+        "CREATE TRIGGER fail AFTER INSERT ON transfers FOR EACH STATEMENT EXECUTE FUNCTION fail()",
     ]),
 ];
 

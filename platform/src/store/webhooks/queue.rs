@@ -11,10 +11,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Delivery, states};
+use super::{Act, Delivery, record, states};
 use crate::{
     domain::{payment::State, webhook::DeliveryState},
-    store::{Store, StoreError, event_log::LoggedEvent, to_micros, to_sql},
+    store::{Store, StoreError, acts::By, event_log::LoggedEvent, to_micros, to_sql},
 };
 
 /// How far events have been queued for those who hear of them.
@@ -145,11 +145,19 @@ impl Store {
         id: WebhookEndpointId,
         behind: i64,
         up_to: i64,
+        by: &By<'_>,
     ) -> Result<ReplayBegun, StoreError> {
+        let mut transaction = self.pool().begin().await?;
         let sql = "UPDATE webhook_endpoints SET replayed_up_to = $2, replays_up_to = $3 \
              WHERE id = $1 AND replays_up_to IS NULL AND deleted_at IS NULL";
-        let begun = sqlx::query(sql).bind(id.uuid()).bind(behind).bind(up_to).execute(self.pool()).await?;
-        Ok(if begun.rows_affected() > 0 { ReplayBegun::Yes } else { ReplayBegun::Another })
+        let begun =
+            sqlx::query(sql).bind(id.uuid()).bind(behind).bind(up_to).execute(&mut *transaction).await?;
+        if begun.rows_affected() == 0 {
+            return Ok(ReplayBegun::Another);
+        }
+        record(&mut transaction, Act::Replay, id, by).await?;
+        transaction.commit().await?;
+        Ok(ReplayBegun::Yes)
     }
 
     /// The replays that are under way.

@@ -91,6 +91,8 @@ CREATE TRIGGER identity_acts_refuse_sealed AFTER INSERT ON identity_acts REFEREN
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
 CREATE TRIGGER resolution_acts_refuse_sealed AFTER INSERT ON resolution_acts REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
+CREATE TRIGGER webhook_acts_refuse_sealed AFTER INSERT ON webhook_acts REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
 CREATE TRIGGER alarms_refuse_sealed AFTER INSERT ON alarms REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed();
 
@@ -140,6 +142,10 @@ CREATE VIEW audit_rows (id, sequence, leaf, is_over, personal) AS
     SELECT r.id, 1, row_to_json(resolution_body)::text, true, NULL FROM resolution_acts r
     CROSS JOIN LATERAL (SELECT 'RESOLUTION_ACT' AS kind, r.id AS act, r.payment_id AS payment, r.is_approval, r.succeeded,
         r.evidence_reference, r.by_credential, r.created_at AT TIME ZONE 'UTC' AS at) AS resolution_body
+    UNION ALL
+    SELECT w.id, 1, row_to_json(webhook_body)::text, true, NULL FROM webhook_acts w
+    CROSS JOIN LATERAL (SELECT 'WEBHOOK_ACT' AS kind, w.id AS act, w.endpoint_id AS endpoint, w.act AS done, w.url_hash, w.states,
+        w.is_disabled, w.by_participant, w.by_credential, w.created_at AT TIME ZONE 'UTC' AS at) AS webhook_body
     UNION ALL
     -- With what never changes of the key, so that no key can be given other roles or another owner unseen.
     SELECT i.id, 1, row_to_json(act_body)::text, true, NULL FROM identity_acts i LEFT JOIN api_keys k ON k.id = i.api_key_id

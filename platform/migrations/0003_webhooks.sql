@@ -53,6 +53,29 @@ COMMENT ON COLUMN webhook_endpoints.served_at IS 'When deliveries were last take
 COMMENT ON COLUMN webhook_endpoints.replayed_up_to IS 'How far a replay has come in the log of events; null without one.';
 COMMENT ON COLUMN webhook_endpoints.replays_up_to IS 'Where it ends.';
 
+CREATE TABLE webhook_acts (
+    id uuid PRIMARY KEY,
+    endpoint_id uuid NOT NULL REFERENCES webhook_endpoints,
+    act text NOT NULL CHECK (act IN ('CREATE', 'UPDATE', 'ROTATE', 'REPLAY', 'DELETE')),
+    url_hash uuid NOT NULL,
+    states payment_state[] NOT NULL,
+    is_disabled boolean NOT NULL,
+    by_participant text NOT NULL,
+    by_credential text NOT NULL CHECK (by_credential <> ''),
+    created_at timestamptz NOT NULL
+);
+CREATE INDEX webhook_acts_of_endpoint ON webhook_acts (endpoint_id, id);
+COMMENT ON TABLE webhook_acts IS 'Who had what become of which endpoint, written in the commit that did it. Immutable.';
+COMMENT ON COLUMN webhook_acts.id IS 'Its number in the audit log.';
+COMMENT ON COLUMN webhook_acts.endpoint_id IS 'Which endpoint.';
+COMMENT ON COLUMN webhook_acts.act IS 'What was done. REPLAY begins one.';
+COMMENT ON COLUMN webhook_acts.url_hash IS 'As in webhook_endpoints, from then on.';
+COMMENT ON COLUMN webhook_acts.states IS 'As in webhook_endpoints, from then on.';
+COMMENT ON COLUMN webhook_acts.is_disabled IS 'Whether nothing is posted from then on.';
+COMMENT ON COLUMN webhook_acts.by_participant IS 'The participant whose operator did it.';
+COMMENT ON COLUMN webhook_acts.by_credential IS 'The operator''s credential.';
+COMMENT ON COLUMN webhook_acts.created_at IS 'When.';
+
 CREATE TYPE webhook_delivery_state AS ENUM ('WAITING', 'DUE', 'DELIVERED', 'GIVEN_UP');
 COMMENT ON TYPE webhook_delivery_state IS 'WAITING: another step of the payment comes first; DUE: to be posted, or being posted; the others are ends.';
 
@@ -111,6 +134,8 @@ CREATE TRIGGER webhook_endpoints_identity_immutable BEFORE UPDATE OF
 CREATE TRIGGER webhook_endpoints_end_once BEFORE UPDATE ON webhook_endpoints FOR EACH ROW
     WHEN (OLD.deleted_at IS NOT NULL AND NEW IS DISTINCT FROM OLD)
     EXECUTE FUNCTION refuse_change('an endpoint ends once');
+CREATE TRIGGER webhook_acts_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON webhook_acts
+    EXECUTE FUNCTION refuse_change('acts never change');
 CREATE TRIGGER webhook_deliveries_identity_immutable BEFORE UPDATE OF endpoint_id, position, payment_id, sequence OR TRUNCATE ON webhook_deliveries
     EXECUTE FUNCTION refuse_change('what is delivered never changes');
 CREATE TRIGGER webhook_deliveries_turns_only_grow BEFORE UPDATE ON webhook_deliveries FOR EACH ROW WHEN (NEW.token < OLD.token)
@@ -141,8 +166,8 @@ COMMENT ON FUNCTION keep_open_deliveries() IS 'Keeps what is still to be deliver
 CREATE TRIGGER webhook_deliveries_stay_until_over AFTER DELETE ON webhook_deliveries REFERENCING OLD TABLE AS forgotten
     FOR EACH STATEMENT EXECUTE FUNCTION keep_open_deliveries();
 
-GRANT SELECT ON webhook_endpoints, webhook_deliveries, webhooks_queued TO rialto_platform;
-GRANT INSERT ON webhook_endpoints, webhook_deliveries TO rialto_platform;
+GRANT SELECT ON webhook_endpoints, webhook_acts, webhook_deliveries, webhooks_queued TO rialto_platform;
+GRANT INSERT ON webhook_endpoints, webhook_acts, webhook_deliveries TO rialto_platform;
 GRANT UPDATE (confidential, url_hash, states, rotation_id, overlap_ends_at, disabled_at, disabled_because, deleted_at, failures, resumes_at,
     served_at, replayed_up_to, replays_up_to) ON webhook_endpoints TO rialto_platform;
 GRANT UPDATE (queued_at, state, due_at, token, leased_until, attempts, attempted_at, status, outcome), DELETE ON webhook_deliveries TO rialto_platform;
