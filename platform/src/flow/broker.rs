@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use common::{crash_point, id::PaymentId, lifecycle::Lifecycle};
+use common::{id::PaymentId, lifecycle::Lifecycle};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -116,7 +116,6 @@ impl Publisher {
         let events = self.store.events(&stretch, None).await?;
         let published = publish(link, &events, self.broker.subject_prefix());
         timeout(PUBLISH_TIMEOUT, published).await.map_err(|_| NotPublished::TooSlow)??;
-        crash_point::here("broker.before_cursor");
         if missed > 0 {
             tracing::error!(
                 missed,

@@ -122,7 +122,7 @@ fn what_is_not_known_is_waited_for_and_not_paid_again() {
     run_on_system(async |system| {
         let account = funded(&shop(system), "line-unknown").await?;
         let iban = BANKS[0].account(HANGS_UP);
-        let open = ended(system, &pay(&account, &iban, "1.00", &["--wait", "500ms"]), 3)?;
+        let open = ended(system, &pay(&account, &iban, "1.00", &["--wait", "2s"]), 3)?;
         let id = word(&open.out, "pay_")?;
         assert!(open.out.contains("UNKNOWN"), "{}", open.out);
         assert!(open.err.contains(&format!("do not pay again: rialto wait {id}")), "{}", open.err);
