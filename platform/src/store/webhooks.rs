@@ -1,6 +1,7 @@
 //! Endpoints: URLs of participants that are told what happens. Locks are taken in this order: participant, how far events are queued,
 //! endpoint, delivery.
 
+mod acts;
 pub mod queue;
 pub mod turns;
 
@@ -10,6 +11,8 @@ use common::id::{PaymentId, WebhookEndpointId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use acts::{Act, record};
 
 use super::{
     Store, StoreError,
@@ -27,28 +30,6 @@ use crate::{
         contents::{OfWebhook, WebhookKeys},
     },
 };
-
-/// What an operator does to an endpoint.
-#[derive(Clone, Copy, Debug)]
-enum Act {
-    Create,
-    Update,
-    Rotate,
-    Replay,
-    Delete,
-}
-
-impl Act {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Create => "CREATE",
-            Self::Update => "UPDATE",
-            Self::Rotate => "ROTATE",
-            Self::Replay => "REPLAY",
-            Self::Delete => "DELETE",
-        }
-    }
-}
 
 /// How many endpoints a participant may have.
 const MAX_ENDPOINTS: i64 = 100;
@@ -194,27 +175,6 @@ fn states(names: &[String]) -> Result<Vec<State>, StoreError> {
 
 fn names(states: &[State]) -> Vec<&'static str> {
     states.iter().map(|state| state.name()).collect()
-}
-
-/// Puts an act on record, in the transaction that does it: with what the endpoint is from then on.
-async fn record(
-    connection: &mut PgConnection,
-    act: Act,
-    endpoint: WebhookEndpointId,
-    by: &By<'_>,
-) -> Result<(), StoreError> {
-    let sql = "INSERT INTO webhook_acts (id, endpoint_id, act, url_hash, states, is_disabled, by_participant, by_credential, created_at) \
-         SELECT $1, id, $2, url_hash, states, disabled_at IS NOT NULL, $3, $4, $5 FROM webhook_endpoints WHERE id = $6";
-    sqlx::query(sql)
-        .bind(by.act.uuid())
-        .bind(act.name())
-        .bind(by.participant)
-        .bind(by.credential)
-        .bind(to_sql(by.at))
-        .bind(endpoint.uuid())
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 async fn read(

@@ -305,6 +305,11 @@ async fn sums_and_rows_that_cannot_be_are_refused() {
             "23000",
         ),
         (
+            "other evidence with a first lease that ends",
+            "UPDATE payments SET is_queued = true, bank_message_id = 'x' WHERE request_id = 'submitted'".to_owned(),
+            "23000",
+        ),
+        (
             "sent again without an attempt",
             "UPDATE payments SET state = 'SUBMITTED', reason_code = NULL, sequence = sequence + 1 WHERE state = 'HELD'".to_owned(),
             CHECK_VIOLATED,

@@ -11,7 +11,11 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Act, Delivery, record, states};
+use super::{
+    Delivery,
+    acts::{Act, record},
+    states,
+};
 use crate::{
     domain::{payment::State, webhook::DeliveryState},
     store::{Store, StoreError, acts::By, event_log::LoggedEvent, to_micros, to_sql},
