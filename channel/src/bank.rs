@@ -15,7 +15,7 @@ use crate::{
     directory::entry::BankEntry,
     instruction::{Instruction, Message},
     metrics,
-    rails::{Carried, Rail, iso20022::jws::Verifier, not_sent},
+    rails::{Carried, Rail, Said, iso20022::jws::Verifier, not_sent},
 };
 
 /// A bank that can be instructed.
@@ -88,31 +88,37 @@ impl Bank {
     }
 
     /// Carries an instruction and says what is known of the result.
-    pub async fn carry(self: &Arc<Self>, instruction: &Instruction) -> Verdict {
-        let verdict = self.admit_and_carry(instruction).await;
-        metrics::carried(&self.label, instruction.message().name(), &verdict);
-        verdict
+    pub async fn carry(self: &Arc<Self>, instruction: &Instruction) -> Said {
+        let said = self.admit_and_carry(instruction).await.unwrap_or_else(Said::from);
+        metrics::carried(&self.label, instruction.message().name(), &said.verdict);
+        said
     }
 
-    async fn admit_and_carry(self: &Arc<Self>, instruction: &Instruction) -> Verdict {
+    /// Writes the message that carries an instruction, and sends nothing.
+    pub fn compose(&self, instruction: &Instruction) -> String {
+        self.rail.compose(instruction)
+    }
+
+    /// Carries an instruction, or says why it was not even begun.
+    async fn admit_and_carry(self: &Arc<Self>, instruction: &Instruction) -> Result<Said, Verdict> {
         if matches!(instruction.message(), Message::ReturnRequest(_)) && !self.entry.takes_return_requests {
-            return not_sent("RETURN_NOT_SUPPORTED", "the bank takes no return requests");
+            return Err(not_sent("RETURN_NOT_SUPPORTED", "the bank takes no return requests"));
         }
         let Some(epoch) = self.breaker().enter() else {
-            return not_sent("BANK_OFFLINE", "the bank did not answer lately and is being probed");
+            return Err(not_sent("BANK_OFFLINE", "the bank did not answer lately and is being probed"));
         };
         let Some(_place) = self.bulkhead.enter(instruction) else {
-            return not_sent("BANK_BUSY", "as much is under way to it as its directory entry allows");
+            return Err(not_sent("BANK_BUSY", "as much is under way to it as its directory entry allows"));
         };
         let began = Instant::now();
-        let Carried { verdict, contact } = self.rail.carry(instruction).await;
+        let Carried { verdict, contact, bank_message } = self.rail.carry(instruction).await;
         metrics::asked(&self.label, instruction.message().name(), began.elapsed());
         if self.breaker().learn(epoch, contact, Instant::now()) {
             tracing::warn!(bank = self.entry.id, "offline: too many failures; probing until it answers");
             self.changes.notify_one();
             tokio::spawn(probe(Arc::downgrade(self)));
         }
-        verdict
+        Ok(Said { verdict, bank_message })
     }
 
     /// What the platform needs to know.

@@ -5,7 +5,7 @@ pub mod entry;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use common::{bic::Bic, clock::Clock, tls::Holder};
-use proto::channel::{self as wire, outcome::Verdict};
+use proto::channel as wire;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Notify, watch},
@@ -15,7 +15,7 @@ use crate::{
     bank::Bank,
     instruction::Instruction,
     rails::{
-        Rail,
+        Rail, Said,
         iso20022::{Iso20022, jws::Verifier, message::Correspondents},
         not_sent,
     },
@@ -28,10 +28,10 @@ pub struct Directory(BTreeMap<String, Arc<Bank>>);
 
 impl Directory {
     /// Carries an instruction to its bank and says what is known of the result.
-    pub async fn carry(&self, instruction: &Instruction) -> Verdict {
+    pub async fn carry(&self, instruction: &Instruction) -> Said {
         match self.0.get(instruction.bank_id()) {
             Some(bank) => bank.carry(instruction).await,
-            None => not_sent("BANK_NOT_IN_DIRECTORY", "the directory has no bank with this id"),
+            None => not_sent("BANK_NOT_IN_DIRECTORY", "the directory has no bank with this id").into(),
         }
     }
 

@@ -15,9 +15,9 @@ use common::{
     trace::SpanKind,
 };
 use proto::channel::{
-    ExchangeRequest, ExecuteRequest, ExecuteResponse, GetDirectoryRequest, GetDirectoryResponse,
-    Instruction as WireInstruction, Outcome, instruction_service_server::InstructionService,
-    outcome::Verdict,
+    ComposeRequest, ComposeResponse, ExchangeRequest, ExecuteRequest, ExecuteResponse, GetDirectoryRequest,
+    GetDirectoryResponse, Instruction as WireInstruction, Outcome,
+    instruction_service_server::InstructionService, outcome::Verdict,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
@@ -30,7 +30,7 @@ use crate::{
     instruction::Instruction,
     metrics,
     notices::{Connection, Notices},
-    rails::not_sent,
+    rails::{Said, not_sent},
 };
 use answers::Answers;
 
@@ -99,16 +99,16 @@ impl Instructions {
                 let instruction = instruction.traced(span.context());
                 let carried = async move {
                     crash_point::here("channel.before_bank");
-                    let verdict = directory.carry(&instruction).await;
+                    let said = directory.carry(&instruction).await;
                     crash_point::here("channel.after_bank");
-                    span.set("rialto.bank.verdict", metrics::name_of(&verdict));
+                    span.set("rialto.bank.verdict", metrics::name_of(&said.verdict));
                     drop(span);
-                    answer(&outcomes, correlation_id, verdict).await;
+                    answer(&outcomes, correlation_id, said).await;
                     drop(place);
                 };
                 tasks.spawn(carried.instrument(logged));
             }
-            Err(verdict) => answer(&outcomes, correlation_id, verdict).await,
+            Err(verdict) => answer(&outcomes, correlation_id, verdict.into()).await,
         }
         Ok(())
     }
@@ -141,8 +141,8 @@ impl Instructions {
                         if let Err(violations) = self.begin(instruction, &tasks, &outcomes).await {
                             let problems = described(&violations);
                             tracing::warn!(correlation_id, problems, "an instruction that can't be carried");
-                            answer(&outcomes, correlation_id, not_sent("INVALID_INSTRUCTION", problems))
-                                .await;
+                            let verdict = not_sent("INVALID_INSTRUCTION", problems);
+                            answer(&outcomes, correlation_id, verdict.into()).await;
                         }
                     }
                 }
@@ -172,8 +172,8 @@ fn log_span(instruction: &Instruction) -> tracing::Span {
     )
 }
 
-async fn answer(outcomes: &mpsc::Sender<Outcome>, correlation_id: u64, verdict: Verdict) {
-    match &verdict {
+async fn answer(outcomes: &mpsc::Sender<Outcome>, correlation_id: u64, said: Said) {
+    match &said.verdict {
         Verdict::Accepted(_) => tracing::info!("accepted"),
         Verdict::Rejected(rejected) => tracing::info!(iso_code = rejected.iso_code, "rejected"),
         Verdict::NotFound(_) => tracing::info!("not found"),
@@ -184,7 +184,7 @@ async fn answer(outcomes: &mpsc::Sender<Outcome>, correlation_id: u64, verdict: 
             tracing::warn!(reason = unknown.reason, detail = unknown.detail, "unknown")
         }
     }
-    let outcome = Outcome { correlation_id, verdict: Some(verdict) };
+    let outcome = Outcome { correlation_id, verdict: Some(said.verdict), bank_message: said.bank_message };
     if outcomes.send(outcome).await.is_err() {
         tracing::warn!("nobody is left to hear the outcome; an enquiry will find it");
     }
@@ -221,6 +221,15 @@ impl InstructionService for Instructions {
             instructions.exchange_until_end(request.into_inner(), sender, connection, tasks).await;
         });
         Ok(Response::new(Answers::new(self.directory.clone(), notices, outcomes)))
+    }
+
+    async fn compose(&self, request: Request<ComposeRequest>) -> Result<Response<ComposeResponse>, Status> {
+        let missing = || Fault::invalid(vec![Violation::new("instruction", "is missing")]);
+        let instruction = request.into_inner().instruction.ok_or_else(missing)?;
+        let instruction = Instruction::parse(instruction).map_err(invalid)?;
+        let bank = self.directory.borrow().bank(instruction.bank_id());
+        let bank = bank.ok_or_else(|| Fault::not_found("bank"))?;
+        Ok(Response::new(ComposeResponse { document: bank.compose(&instruction) }))
     }
 
     async fn get_directory(

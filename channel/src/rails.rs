@@ -21,6 +21,24 @@ pub struct Carried {
     pub verdict: Verdict,
     /// What it showed of the bank.
     pub contact: Contact,
+    /// What the bank answered, where people may want to read it; empty otherwise.
+    pub bank_message: Vec<u8>,
+}
+
+/// What is known of an instruction, and what its bank said, as [`Carried`] has it.
+#[derive(Debug)]
+pub struct Said {
+    /// What is known.
+    pub verdict: Verdict,
+    /// What the bank answered, where people may want to read it; empty otherwise.
+    pub bank_message: Vec<u8>,
+}
+
+impl From<Verdict> for Said {
+    /// Something that no bank said.
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, bank_message: Vec::new() }
+    }
 }
 
 /// What a message showed of its bank.
@@ -39,6 +57,13 @@ impl Rail {
     pub async fn carry(&self, instruction: &Instruction) -> Carried {
         match self {
             Self::Iso20022(bank) => bank.carry(instruction).await,
+        }
+    }
+
+    /// Writes the message that carries an instruction, and sends nothing.
+    pub fn compose(&self, instruction: &Instruction) -> String {
+        match self {
+            Self::Iso20022(bank) => bank.compose(instruction),
         }
     }
 

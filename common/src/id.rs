@@ -65,6 +65,8 @@ ids! {
     ActId = "act_";
     /// What is on record of an API key, `key_…`.
     ApiKeyId = "key_";
+    /// What a bank said about a payment, `bmsg_…`; nobody outside sees it.
+    BankMessageId = "bmsg_";
     /// A URL of a participant's that is told what happens, `we_…`.
     WebhookEndpointId = "we_";
 }

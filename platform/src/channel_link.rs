@@ -3,8 +3,8 @@
 
 use common::exchange::{Asker, Hop, ask};
 use proto::channel::{
-    Directory, ExchangeRequest, ExchangeResponse, Instruction, Notice, NoticeReceipt, Outcome,
-    instruction_service_client::InstructionServiceClient,
+    ComposeRequest, Directory, ExchangeRequest, ExchangeResponse, Instruction, Notice, NoticeReceipt,
+    Outcome, instruction_service_client::InstructionServiceClient,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,13 +24,31 @@ pub struct News {
     pub notices: mpsc::Receiver<Notice>,
 }
 
+/// Has the channel write messages that it does not send.
+#[derive(Clone, Debug)]
+pub struct Composer {
+    client: InstructionServiceClient<Channel>,
+}
+
+impl Composer {
+    /// What is, or was, sent to a bank to carry this instruction.
+    ///
+    /// # Errors
+    /// When the channel does not answer, or no longer knows the bank.
+    pub async fn compose(&self, instruction: Instruction) -> Result<String, Status> {
+        let request = ComposeRequest { instruction: Some(instruction) };
+        Ok(self.client.clone().compose(request).await?.into_inner().document)
+    }
+}
+
 /// Opens the stream to the channel and keeps it open.
-pub fn open(channel: Channel, max_waiting: usize) -> (ChannelLink, News) {
+pub fn open(channel: Channel, max_waiting: usize) -> (ChannelLink, News, Composer) {
     let client = InstructionServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let composer = Composer { client: client.clone() };
     let (directories, new_directories) = mpsc::unbounded_channel();
     let (notices, new_notices) = mpsc::channel(MAX_WAITING_NOTICES);
     let link = ask("channel", ChannelHop { client, directories, notices }, max_waiting);
-    (link, News { directories: new_directories, notices: new_notices })
+    (link, News { directories: new_directories, notices: new_notices }, composer)
 }
 
 /// Asks the channel to carry instructions.

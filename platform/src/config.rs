@@ -173,6 +173,9 @@ struct ServeArgs {
     /// How long events of payments are kept for those who watch them (WatchPayments): who comes back later has missed some.
     #[arg(long, env = "RIALTO_KEEP_EVENTS", default_value = "30days")]
     keep_events: String,
+    /// How long messages of banks are kept for people who look into a payment: refusals, doubtful answers, whatever was not just an acceptance.
+    #[arg(long, env = "RIALTO_KEEP_BANK_MESSAGES", default_value = "400days")]
+    keep_bank_messages: String,
     /// Deposits of one participant that wait for approval at once; more are refused until some are decided on.
     #[arg(long, env = "RIALTO_MAX_PENDING_DEPOSITS", default_value = "1000")]
     max_pending_deposits: String,
@@ -244,6 +247,8 @@ impl Args {
         );
         let (least, most) = (Duration::from_secs(2 * 3600), Duration::from_secs(10 * 365 * 24 * 3600));
         let keep_events = problems.duration("keep-events", &serve.keep_events, least, most);
+        let keep_bank_messages =
+            problems.duration("keep-bank-messages", &serve.keep_bank_messages, least, most);
         let key = serve.audit_key_file.as_deref();
         let signer = key.map(|file| {
             signer(file, &serve.audit_name).map_err(|problem| problems.add("audit-key-file", problem)).ok()
@@ -286,6 +291,7 @@ impl Args {
                     seal_after: seal_after?,
                     deposits_lapse_after: deposits_lapse_after?,
                     keep_events: keep_events?,
+                    keep_bank_messages: keep_bank_messages?,
                     max_pending_deposits: max_pending_deposits?,
                 },
                 book: BookConfig {

@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod book;
 pub mod broker;
+mod conversation;
 pub mod declined;
 pub mod deposits;
 mod forgetting;
@@ -28,7 +29,13 @@ use proto::channel::Notice;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use crate::{broker::Broker, channel_link::ChannelLink, directory::Directory, metrics, store::Store};
+use crate::{
+    broker::Broker,
+    channel_link::{ChannelLink, Composer},
+    directory::Directory,
+    metrics,
+    store::Store,
+};
 
 use book::{Book, ToSend};
 use publish::Published;
@@ -41,6 +48,7 @@ pub struct Flow {
     clock: Clock,
     directory: Directory,
     channel: ChannelLink,
+    composer: Composer,
     book: Book,
     waiters: Waiters,
     published: Published,
@@ -66,6 +74,8 @@ pub struct Limits {
     pub deposits_lapse_after: Duration,
     /// How long events are kept for those who watch, and what was delivered to webhooks.
     pub keep_events: Duration,
+    /// How long what banks said is kept for people.
+    pub keep_bank_messages: Duration,
     /// How many deposits of one participant wait for their approval.
     pub max_pending_deposits: usize,
 }
@@ -81,6 +91,8 @@ pub struct Parts {
     pub directory: Directory,
     /// The stream to the channel.
     pub channel: ChannelLink,
+    /// Has the channel write what it does not send.
+    pub composer: Composer,
     /// The ledger's one writer.
     pub book: Book,
     /// Payments that the book has written and that are to be sent.
@@ -96,7 +108,8 @@ pub struct Parts {
 impl Flow {
     /// Puts the steps together and starts settling and recovering, until the lifecycle drains.
     pub fn start(parts: Parts, lifecycle: &Lifecycle) -> Arc<Self> {
-        let Parts { store, clock, directory, channel, book, submissions, notices, limits, broker } = parts;
+        let Parts { store, clock, directory, channel, composer, book, submissions, notices, limits, broker } =
+            parts;
         let settling = TaskTracker::new();
         let (waiting, under_way) = (book.clone(), settling.clone());
         metrics::observe_flow(move || waiting.waiting(), move || under_way.len());
@@ -106,6 +119,7 @@ impl Flow {
             clock,
             directory,
             channel,
+            composer,
             book,
             waiters: Waiters::default(),
             published: Published::default(),

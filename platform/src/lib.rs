@@ -70,12 +70,13 @@ pub async fn run(
     let fingerprints = Fingerprints::new(store.keys().lookup()?.fingerprint_key());
     let positions = Positions::new(&store.keys().lookup()?.position_key()).ok_or("cannot show positions")?;
     let directory = Directory::default();
-    let (channel, news) = channel_link::open(config.channel.connect(), config.limits.max_under_way);
+    let (channel, news, composer) = channel_link::open(config.channel.connect(), config.limits.max_under_way);
     tokio::spawn(follow_directory(directory.clone(), news.directories, store.clone(), clock.clone()));
     let callers = Callers::watch(store.clone(), clock.clone());
     let (book, submissions) = Book::open(&store, &clock, config.book);
     let (notices, limits, broker) = (news.notices, config.limits, config.broker);
-    let parts = Parts { store, clock, directory, channel, book, submissions, notices, limits, broker };
+    let parts =
+        Parts { store, clock, directory, channel, composer, book, submissions, notices, limits, broker };
     let flow = Flow::start(parts, &lifecycle);
 
     let signer = config.signer.map(Arc::new);

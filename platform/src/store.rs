@@ -8,6 +8,7 @@ pub mod archive;
 pub mod audit;
 pub mod balances;
 pub mod broker;
+pub mod conversation;
 pub mod data_keys;
 pub mod deposits;
 pub mod dispatches;

@@ -20,6 +20,8 @@ mod book;
 mod broker;
 #[path = "ledger/constraints.rs"]
 mod constraints;
+#[path = "ledger/conversation.rs"]
+mod conversation;
 #[path = "ledger/deposits.rs"]
 mod deposits;
 #[path = "ledger/differential.rs"]

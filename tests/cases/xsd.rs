@@ -178,15 +178,12 @@ fn documents(make: impl Fn(&mut Choices) -> wire::Instruction) -> Result<Vec<Str
     for _ in 0..INSTRUCTIONS {
         let instruction =
             Instruction::parse(make(&mut choices)).map_err(|violations| format!("{violations:?}"))?;
-        let created = choices.time();
         documents.push(match instruction.message() {
-            Message::CreditTransfer(transfer) => {
-                pacs008::document(&instruction, transfer, &correspondents, created)
-            }
+            Message::CreditTransfer(transfer) => pacs008::document(&instruction, transfer, &correspondents),
             Message::ReturnRequest(request) => camt056::document(&instruction, request, &correspondents),
             Message::StatusEnquiry { enquiry_id, returned } => {
                 let enquiry = Enquiry::new(enquiry_id, &instruction, returned.as_ref());
-                pacs028::document(&enquiry, &correspondents, created)
+                pacs028::document(&enquiry, &correspondents, choices.time())
             }
         });
     }

@@ -108,6 +108,10 @@ export const scenarios = {
     assert.match(await transfer.textContent(), new RegExp(`tra_${known.paid.slice(4)}.*${known.account}.*the house.*12.34 EUR`));
     assert.match(known.trace, /^[0-9a-f]{32}$/);
     assert.ok((await main.textContent()).includes(known.trace));
+    // What was sent is written anew; a bank that only accepted has said nothing worth keeping.
+    await page.getByText("Show it").click();
+    await main.getByText("<Nm>Blaise Seller</Nm>").waitFor();
+    assert.equal(await page.getByText("Show what the bank said").count(), 0);
     // A payment whose end is unknown says so, and what is done about it.
     await page.goto(`${known.url}/console/payments/${known.unknown}`);
     await main.getByText("ENQUIRE").waitFor();

@@ -46,7 +46,7 @@ impl Running {
     async fn carry(&self, bank_id: &str, instruction: wire::Instruction) -> String {
         let instruction = wire::Instruction { bank_id: bank_id.to_owned(), ..instruction };
         let directory = Arc::clone(&self.published.borrow());
-        short(directory.carry(&Instruction::parse(instruction).expect("well-formed")).await)
+        short(directory.carry(&Instruction::parse(instruction).expect("well-formed")).await.verdict)
     }
 
     fn is_online(&self, bank_id: &str) -> bool {

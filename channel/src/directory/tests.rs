@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use proto::channel::outcome::Verdict;
+
 use super::{entry::HttpVersion, *};
 use crate::instruction::tests::{return_enquiry, return_request};
 
@@ -286,7 +288,7 @@ async fn a_bank_without_return_requests_gets_none_and_is_still_asked_about_earli
     ] {
         let directory = File::new(name, text).source().load(&Directory::default()).expect("good");
         let instruction = Instruction::parse(instruction).expect("well-formed");
-        let Verdict::NotSent(not_sent) = directory.carry(&instruction).await else { panic!("sent") };
+        let Verdict::NotSent(not_sent) = directory.carry(&instruction).await.verdict else { panic!("sent") };
         assert_eq!(not_sent.reason, reason);
     }
 }

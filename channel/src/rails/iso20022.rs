@@ -32,6 +32,9 @@ use http::{BankClient, NoAnswer};
 use message::Correspondents;
 use pacs028::Enquiry;
 
+/// As much of a bank's message is kept for people: several times what one is long.
+const MAX_KEPT_BYTES: usize = 16 << 10;
+
 /// The way to one bank.
 #[derive(Debug)]
 pub struct Iso20022 {
@@ -56,17 +59,7 @@ impl Iso20022 {
 
     /// Carries an instruction and says what is known of the result.
     pub async fn carry(&self, instruction: &Instruction) -> Carried {
-        let created = self.clock.now();
-        let document = match instruction.message() {
-            Message::CreditTransfer(transfer) => {
-                pacs008::document(instruction, transfer, &self.correspondents, created)
-            }
-            Message::ReturnRequest(request) => camt056::document(instruction, request, &self.correspondents),
-            Message::StatusEnquiry { enquiry_id, returned } => {
-                let enquiry = Enquiry::new(enquiry_id, instruction, returned.as_ref());
-                pacs028::document(&enquiry, &self.correspondents, created)
-            }
-        };
+        let document = self.compose(instruction);
         let copy = planted::is("M22").then(|| document.clone());
         let trace = instruction.trace();
         let mut answered = self.ask(document, trace).await;
@@ -74,10 +67,31 @@ impl Iso20022 {
             answered = self.ask(copy, trace).await;
         }
         match answered {
-            Ok(answer) => {
-                Carried { verdict: verdict::verdict(instruction, &answer), contact: Contact::Answered }
+            Ok((answer, body)) => {
+                let verdict = verdict::verdict(instruction, &answer);
+                let is_plain = matches!(verdict, Verdict::Accepted(_)) && !instruction.is_enquiry();
+                let bank_message = if is_plain { Vec::new() } else { kept(body) };
+                Carried { verdict, contact: Contact::Answered, bank_message }
             }
-            Err(no_answer) => Carried { verdict: without_answer(&no_answer), contact: contact(&no_answer) },
+            Err((no_answer, body)) => Carried {
+                verdict: without_answer(&no_answer),
+                contact: contact(&no_answer),
+                bank_message: kept(body),
+            },
+        }
+    }
+
+    /// Writes the message that carries an instruction; the same for every re-send, but for when an enquiry is made.
+    pub fn compose(&self, instruction: &Instruction) -> String {
+        match instruction.message() {
+            Message::CreditTransfer(transfer) => {
+                pacs008::document(instruction, transfer, &self.correspondents)
+            }
+            Message::ReturnRequest(request) => camt056::document(instruction, request, &self.correspondents),
+            Message::StatusEnquiry { enquiry_id, returned } => {
+                let enquiry = Enquiry::new(enquiry_id, instruction, returned.as_ref());
+                pacs028::document(&enquiry, &self.correspondents, self.clock.now())
+            }
         }
     }
 
@@ -89,14 +103,28 @@ impl Iso20022 {
         let document = pacs028::document(&enquiry, &self.correspondents, now);
         match self.ask(document, TraceParent::unsampled()).await {
             Ok(_) => Contact::Answered,
-            Err(no_answer) => contact(&no_answer),
+            Err((no_answer, _)) => contact(&no_answer),
         }
     }
 
-    async fn ask(&self, document: String, trace: TraceParent) -> Result<Answer, NoAnswer> {
-        let body = self.client.post(document, trace).await?;
-        Answer::read(&body).map_err(NoAnswer::Unreadable)
+    /// The answer with its bytes; without one, why, and the bytes of what is none.
+    async fn ask(
+        &self,
+        document: String,
+        trace: TraceParent,
+    ) -> Result<(Answer, Vec<u8>), (NoAnswer, Vec<u8>)> {
+        let body = self.client.post(document, trace).await.map_err(|no_answer| (no_answer, Vec::new()))?;
+        match Answer::read(&body) {
+            Ok(answer) => Ok((answer, body)),
+            Err(unreadable) => Err((NoAnswer::Unreadable(unreadable), body)),
+        }
     }
+}
+
+/// As much of a bank's message as is kept of one.
+fn kept(mut body: Vec<u8>) -> Vec<u8> {
+    body.truncate(MAX_KEPT_BYTES);
+    body
 }
 
 fn without_answer(no_answer: &NoAnswer) -> Verdict {

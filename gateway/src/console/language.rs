@@ -163,7 +163,11 @@ texts! {
     message_sent: "Message to the bank", "发给银行的报文";
     message_received: "Evidence: the bank's message", "证据：银行报文";
     valid_until: "the bank refuses it after", "银行拒收时间";
-    messages_hint: "The ids of the messages are on record, and what followed from them; their bodies are not.", "记录中保存报文编号及其结果，不保存报文正文。";
+    show_sent: "Show it", "显示报文";
+    written_anew: "Written anew from what is on record, without the signature.", "根据记录重新生成，不含签名。";
+    show_received: "Show what the bank said", "显示银行报文";
+    show_late: "Show what the bank said when the books were closed", "显示结账后收到的银行报文";
+    messages_hint: "Of a bank that only accepted what was sent, the id of its message is on record, not the message.", "银行仅确认受理时，只保存其报文编号，不保存报文。";
     transfers: "Transfers", "转账";
     transfer: "Transfer", "转账";
     debit: "Debit", "借方";

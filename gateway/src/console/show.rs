@@ -157,6 +157,29 @@ pub(super) fn kind(kind: PaymentKind, texts: &Texts) -> &'static str {
     }
 }
 
+/// A document with an element a line, as deep as it stands: what is none is shown somehow, and nothing of it is left out.
+pub(super) fn xml(document: &str) -> String {
+    const DEEPEST: usize = 24;
+    let (mut lines, mut depth) = (String::with_capacity(2 * document.len()), 0_usize);
+    for (number, piece) in document.split("><").enumerate() {
+        if number > 0 {
+            lines.push_str(">\n");
+        }
+        depth = depth.saturating_sub(usize::from(piece.starts_with('/')));
+        if number > 0 {
+            lines.push_str(&"  ".repeat(depth.min(DEEPEST)));
+            lines.push('<');
+        }
+        lines.push_str(piece);
+        let tag = piece.trim_start_matches('<');
+        let opens = !tag.starts_with(['/', '?', '!'])
+            && !tag.trim_end_matches('>').ends_with('/')
+            && !tag.contains("</");
+        depth += usize::from(opens);
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
@@ -179,6 +202,17 @@ mod tests {
             ("0", "EUR", "0.00"),
         ] {
             assert_eq!(minor_units_of(digits, currency), shown);
+        }
+    }
+
+    #[test]
+    fn documents_have_an_element_a_line_and_whatever_else_they_have() {
+        let shown = "<?xml version=\"1.0\"?>\n<a>\n  <b>\n    <c x=\"1\">t</c>\n    <d/>\n  </b>\n</a>";
+        assert_eq!(xml(r#"<?xml version="1.0"?><a><b><c x="1">t</c><d/></b></a>"#), shown);
+        for odd in ["", "no document", "><><", "</a></a></a>", &"<a>".repeat(1_000), "<a>\u{fffd}</a>"] {
+            let of = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+            assert_eq!(of(&xml(odd)), of(odd));
+            assert!(xml(odd).lines().all(|line| line.len() < 100));
         }
     }
 

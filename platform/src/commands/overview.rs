@@ -57,7 +57,9 @@ impl Commands {
         let store = self.flow.store();
         let payment = store.payment(&caller.participant, id).await?;
         let payment = payment.ok_or_else(|| Fault::not_found("payment"))?;
-        let story = Some(wire::story(&payment, &store.story(&payment).await?));
+        let story = store.story(&payment).await?;
+        let said = self.flow.said(&payment, &story.steps).await?;
+        let story = Some(wire::story(&payment, &story, &said));
         Ok((reply::Result::GetPaymentStory(GetPaymentStoryResponse { story }), false))
     }
 }

@@ -24,12 +24,14 @@ use common::{
 };
 
 pub use command::{
-    BankRoute, Cancel, Capture, Command, Compensation, Conclude, Declined, Expire, Finding, NoRoute, Outcome,
-    Pay, Refund, Request, RequestKey, Resolve, Submit, Witness,
+    BankMessage, BankRoute, Cancel, Capture, Command, Compensation, Conclude, Declined, Expire, Finding,
+    NoRoute, Outcome, Pay, Refund, Request, RequestKey, Resolve, Submit, Witness,
 };
 pub use deposit::{Arrival, DecideDeposit, Ruling};
 pub use late::return_request_id;
-pub use writes::{Alarm, Change, Delta, Event, Proposal, QueueWrite, ResolutionAct, Snapshot, Writes};
+pub use writes::{
+    Alarm, Change, Delta, Event, KeptMessage, Proposal, QueueWrite, ResolutionAct, Snapshot, Writes,
+};
 
 use super::{
     account::Account,

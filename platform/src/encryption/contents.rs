@@ -47,6 +47,15 @@ pub struct OfReason {
     pub message: String,
 }
 
+/// What a bank said about a payment, which names people.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct OfBankMessage {
+    /// Its bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub body: Vec<u8>,
+}
+
 /// What an account says of people.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
@@ -107,6 +116,12 @@ impl fmt::Debug for OfPayment {
 impl fmt::Debug for OfReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OfReason(***)")
+    }
+}
+
+impl fmt::Debug for OfBankMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OfBankMessage(***)")
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Key,
     cipher::Cipher,
-    contents::{OfAccount, OfPayment, OfReason, OfWebhook},
+    contents::{OfAccount, OfBankMessage, OfPayment, OfReason, OfWebhook},
 };
 
 /// The number of the key of look-ups.
@@ -43,6 +43,7 @@ struct DataKey {
     reasons: Cipher,
     accounts: Cipher,
     webhooks: Cipher,
+    bank_messages: Cipher,
 }
 
 impl fmt::Debug for Keyring {
@@ -63,12 +64,14 @@ impl Keyring {
         let accounts = Cipher::new("rialto 2026-11-29 accounts.personal", key);
         let reasons = Cipher::new("rialto 2026-11-29 payments.reason_message", key);
         let webhooks = Cipher::new("rialto 2026-11-29 webhook_endpoints.confidential", key);
-        let (Some(payments), Some(reasons), Some(accounts), Some(webhooks)) =
-            (payments, reasons, accounts, webhooks)
+        let bank_messages = Cipher::new("rialto 2026-11-29 bank_messages.body", key);
+        let (Some(payments), Some(reasons), Some(accounts), Some(webhooks), Some(bank_messages)) =
+            (payments, reasons, accounts, webhooks, bank_messages)
         else {
             return false;
         };
-        self.data_keys.insert(number, DataKey { payments, reasons, accounts, webhooks }.into());
+        let data_key = DataKey { payments, reasons, accounts, webhooks, bank_messages };
+        self.data_keys.insert(number, data_key.into());
         true
     }
 
@@ -135,6 +138,19 @@ impl Keyring {
     /// See [`NotDecrypted`].
     pub fn decrypt_webhook(&self, id: Uuid, encrypted: &[u8]) -> Result<OfWebhook, NotDecrypted> {
         self.decrypt(|key| &key.webhooks, id, encrypted)
+    }
+
+    /// Encrypts what a bank said; none without a data key.
+    pub fn encrypt_bank_message(&self, id: Uuid, contents: &OfBankMessage) -> Option<Vec<u8>> {
+        self.encrypt(|key| &key.bank_messages, id, contents)
+    }
+
+    /// Decrypts what a bank said.
+    ///
+    /// # Errors
+    /// See [`NotDecrypted`].
+    pub fn decrypt_bank_message(&self, id: Uuid, encrypted: &[u8]) -> Result<OfBankMessage, NotDecrypted> {
+        self.decrypt(|key| &key.bank_messages, id, encrypted)
     }
 
     fn encrypt(&self, column: fn(&DataKey) -> &Cipher, id: Uuid, contents: &impl Message) -> Option<Vec<u8>> {

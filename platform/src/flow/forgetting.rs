@@ -14,7 +14,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const NONCES_AT_ONCE: u32 = 10_000;
 const ROWS_AT_ONCE: i64 = 1_000;
 
-/// Begins to forget the nonces of signatures that nobody believes any more, and old events, traces and deliveries, until the lifecycle drains.
+/// Begins to forget the nonces of signatures that nobody believes any more, and old events, traces, messages of banks and deliveries, until the lifecycle drains.
 pub(super) fn begin(flow: &Arc<Flow>, lifecycle: &Lifecycle) {
     let keep = flow.limits.keep_events;
     let store = flow.store.clone();
@@ -26,6 +26,9 @@ pub(super) fn begin(flow: &Arc<Flow>, lifecycle: &Lifecycle) {
     let store = flow.store.clone();
     let forget = async move || store.forget_traces(keep, ROWS_AT_ONCE).await;
     tokio::spawn(run(lifecycle.clone(), "traces of payments", forget));
+    let (store, keep_messages) = (flow.store.clone(), flow.limits.keep_bank_messages);
+    let forget = async move || store.forget_bank_messages(keep_messages, ROWS_AT_ONCE).await;
+    tokio::spawn(run(lifecycle.clone(), "messages of banks", forget));
     let store = flow.store.clone();
     let forget = async move || store.forget_webhooks(keep, ROWS_AT_ONCE).await;
     tokio::spawn(run(lifecycle.clone(), "deliveries of webhooks", forget));

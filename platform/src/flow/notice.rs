@@ -14,7 +14,7 @@ use proto::{
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::Flow;
+use super::{Flow, settle::Learnt};
 use crate::{
     channel_link::ToChannel,
     domain::{
@@ -90,7 +90,8 @@ impl Flow {
             Some(Verdict::Unknown(_)) | None => return Ok(TAKEN),
         };
         crash_point::here("notice.before_commit");
-        let recorded = self.conclude(&payment, None, evidence, trace).await;
+        let learnt = Learnt::new(evidence, notice.bank_message);
+        let recorded = self.conclude(&payment, None, learnt, trace).await;
         crash_point::here("notice.after_commit");
         Ok(if recorded { TAKEN } else { NOT_RECORDED })
     }

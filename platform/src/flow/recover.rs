@@ -141,9 +141,9 @@ impl Flow {
         if planted::is("X3") {
             Arc::make_mut(&mut submission.payment.terms).uetr = uuid::Uuid::new_v4();
         }
-        let evidence = self.enquire(&submission, trace).await;
+        let learnt = self.enquire(&submission, trace).await;
         crash_point::here("recover.after_enquiry");
-        self.conclude(&claimed.payment, Some(claimed.lease), evidence, trace).await;
+        self.conclude(&claimed.payment, Some(claimed.lease), learnt, trace).await;
     }
 
     /// Has an attempt written; the book hands it to be sent once it is committed.

@@ -1,13 +1,14 @@
 //! Settle: carries a payment that the book has written to its bank, and has the book take note of what became of it.
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use common::{
     crash_point,
-    id::{AlarmId, PaymentId},
+    id::{AlarmId, BankMessageId, PaymentId},
     planted,
     trace::{Span, SpanKind, TraceParent},
 };
@@ -25,7 +26,7 @@ use crate::{
     channel_link::ToChannel,
     directory::SEND_WINDOW,
     domain::{
-        ledger::{Command, Compensation, Conclude, Declined, Outcome, Witness},
+        ledger::{BankMessage, Command, Compensation, Conclude, Declined, Outcome, Witness},
         payment::{Attempt, Evidence, Kind, Lease, Payment, Submission},
     },
 };
@@ -71,6 +72,18 @@ enum Heard {
     NotFound,
 }
 
+/// What is known of an attempt, and what its bank said, if people may want to read it.
+pub(super) struct Learnt {
+    evidence: Evidence,
+    bank_message: Vec<u8>,
+}
+
+impl Learnt {
+    pub(super) fn new(evidence: Evidence, bank_message: Vec<u8>) -> Self {
+        Self { evidence, bank_message }
+    }
+}
+
 /// Settles what the book has written, each payment in a task of its own.
 pub(super) async fn run(flow: Arc<Flow>, mut submissions: mpsc::UnboundedReceiver<ToSend>) {
     while let Some((submission, context)) = submissions.recv().await {
@@ -80,9 +93,9 @@ pub(super) async fn run(flow: Arc<Flow>, mut submissions: mpsc::UnboundedReceive
         let logged = log_span(&submission.payment, trace);
         flow.settling.spawn(
             async move {
-                let evidence = settling.send(&submission, Sent::Never, trace).await;
+                let learnt = settling.send(&submission, Sent::Never, trace).await;
                 crash_point::here("settle.after_send");
-                settling.conclude(&submission.payment, Some(submission.lease), evidence, trace).await;
+                settling.conclude(&submission.payment, Some(submission.lease), learnt, trace).await;
                 drop((context.place, span));
             }
             .instrument(logged),
@@ -108,7 +121,7 @@ pub(super) fn log_span(payment: &Payment, trace: TraceParent) -> tracing::Span {
 impl Flow {
     /// Sends the attempt. While nothing of it has left, a bank that can't be reached is tried again for a short while; then
     /// the payment has certainly never been sent.
-    async fn send(&self, submission: &Submission, sent: Sent, trace: TraceParent) -> Evidence {
+    async fn send(&self, submission: &Submission, sent: Sent, trace: TraceParent) -> Learnt {
         let give_up = Instant::now() + SEND_WINDOW;
         let mut pause = FIRST_SEND_PAUSE;
         crash_point::here("settle.before_send");
@@ -117,33 +130,36 @@ impl Flow {
         }
         loop {
             let late = self.clock.now() >= submission.attempt.valid_until;
-            let heard = match late {
-                true => Heard::not_sent("TOO_LATE", "the bank no longer takes the payment"),
+            let (heard, message) = match late {
+                true => nothing(Heard::not_sent("TOO_LATE", "the bank no longer takes the payment")),
                 false => self.ask_channel(submission, order(submission), trace).await,
             };
-            match heard {
-                Heard::Evidence(evidence) if binds(&evidence, sent) => return evidence,
+            let evidence = match heard {
+                Heard::Evidence(evidence) if binds(&evidence, sent) => evidence,
                 Heard::Evidence(_) => {
                     let detail = "the bank refused a copy, and is asked what became of the first";
-                    return self.inconclusive(submission, "RESEND_REFUSED", detail);
+                    self.inconclusive(submission, "RESEND_REFUSED", detail)
                 }
                 Heard::NotFound => {
-                    return self.inconclusive(submission, "ANSWER_UNREADABLE", "not an enquiry's answer");
+                    self.inconclusive(submission, "ANSWER_UNREADABLE", "not an enquiry's answer")
                 }
                 Heard::NotSent { reason, detail } if sent == Sent::Perhaps => {
-                    return self.inconclusive(submission, &reason, &detail);
+                    self.inconclusive(submission, &reason, &detail)
                 }
                 Heard::NotSent { reason, detail } => {
                     let is_hopeless = late || reason == "BANK_OFFLINE";
                     let is_final = NEVER_SENDABLE.contains(&reason.as_str());
                     if is_hopeless || is_final || Instant::now() + pause >= give_up {
                         let next_attempt_after = self.next_attempt(submission).filter(|_| !is_final);
-                        return Evidence::NeverSent { detail, next_attempt_after };
+                        Evidence::NeverSent { detail, next_attempt_after }
+                    } else {
+                        tokio::time::sleep(pause).await;
+                        pause *= 2;
+                        continue;
                     }
-                    tokio::time::sleep(pause).await;
                 }
-            }
-            pause *= 2;
+            };
+            return Learnt::new(evidence, message);
         }
     }
 
@@ -157,18 +173,19 @@ impl Flow {
 
     /// Goes on with a payment of which it is not known how far it came: asks the bank, and sends only what it never received
     /// and still takes.
-    pub(super) async fn enquire(&self, submission: &Submission, trace: TraceParent) -> Evidence {
+    pub(super) async fn enquire(&self, submission: &Submission, trace: TraceParent) -> Learnt {
         let enquiry = Message::StatusEnquiry(StatusEnquiry {
             enquiry_id: format!("e{}", Uuid::new_v4().simple()),
             return_request: return_request(submission),
         });
         crash_point::here("recover.before_enquiry");
-        match self.ask_channel(submission, enquiry, trace).await {
+        let (heard, message) = self.ask_channel(submission, enquiry, trace).await;
+        let evidence = match heard {
             Heard::Evidence(evidence) => evidence,
             Heard::NotSent { reason, detail } => self.inconclusive(submission, &reason, &detail),
             Heard::NotFound => {
                 match after_not_found(&submission.attempt, self.clock.now(), self.limits.max_clock_skew) {
-                    AfterNotFound::SendAgain => self.send(submission, Sent::Perhaps, trace).await,
+                    AfterNotFound::SendAgain => return self.send(submission, Sent::Perhaps, trace).await,
                     AfterNotFound::WaitForFence(resume_after) => Evidence::Inconclusive {
                         reason: "NOT_RECEIVED_YET".to_owned(),
                         detail: "the bank has not received the payment, which may still be on its way"
@@ -180,27 +197,37 @@ impl Flow {
                     }
                 }
             }
-        }
+        };
+        Learnt::new(evidence, message)
     }
 
-    async fn ask_channel(&self, submission: &Submission, message: Message, trace: TraceParent) -> Heard {
+    /// What the channel knows, and what the bank said.
+    async fn ask_channel(
+        &self,
+        submission: &Submission,
+        message: Message,
+        trace: TraceParent,
+    ) -> (Heard, Vec<u8>) {
         let instruction = instruction(submission, message, trace);
         let answer = match self.channel.ask(ToChannel::Instruction(Box::new(instruction))) {
             Ok(answer) => answer,
             Err(not_asked) => {
                 let detail = format!("the channel is not there: {not_asked:?}");
-                return Heard::not_sent("CHANNEL_UNAVAILABLE", &detail);
+                return nothing(Heard::not_sent("CHANNEL_UNAVAILABLE", &detail));
             }
         };
         match answer.await {
-            Ok(outcome) => self.heard(submission, outcome),
-            Err(_lost) if planted::is("X5") => Heard::Evidence(Evidence::NeverSent {
+            Ok(mut outcome) => {
+                let message = mem::take(&mut outcome.bank_message);
+                (self.heard(submission, outcome), message)
+            }
+            Err(_lost) if planted::is("X5") => nothing(Heard::Evidence(Evidence::NeverSent {
                 detail: "the connection to the channel broke".to_owned(),
                 next_attempt_after: None,
-            }),
+            })),
             Err(_lost) => {
                 let detail = "the connection to the channel broke; the bank is being asked";
-                Heard::Evidence(self.inconclusive(submission, "CHANNEL_LOST", detail))
+                nothing(Heard::Evidence(self.inconclusive(submission, "CHANNEL_LOST", detail)))
             }
         }
     }
@@ -253,9 +280,11 @@ impl Flow {
         &self,
         payment: &Payment,
         lease: Option<Lease>,
-        evidence: Evidence,
+        learnt: Learnt,
         trace: TraceParent,
     ) -> bool {
+        let Learnt { evidence, bank_message } = learnt;
+
         let conclude = Conclude {
             payment: payment.id,
             original: payment.original,
@@ -264,6 +293,8 @@ impl Flow {
             evidence,
             alarm: AlarmId::new(&self.clock),
             compensation: self.compensation(payment),
+            bank_message: (!bank_message.is_empty())
+                .then(|| BankMessage { id: BankMessageId::new(&self.clock), body: bank_message }),
         };
         let give_up = Instant::now() + RECORD_WINDOW;
         let outcome = loop {
@@ -312,6 +343,11 @@ impl Heard {
     fn not_sent(reason: &str, detail: &str) -> Self {
         Self::NotSent { reason: reason.to_owned(), detail: detail.to_owned() }
     }
+}
+
+/// What no bank said anything about.
+fn nothing(heard: Heard) -> (Heard, Vec<u8>) {
+    (heard, Vec::new())
 }
 
 /// Whether the answer to a send says what became of the payment. A refusal of a re-send may be of the copy alone, while

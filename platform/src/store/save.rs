@@ -18,7 +18,9 @@ use std::collections::HashMap;
 use common::id::PaymentId;
 use sqlx::{Connection, PgConnection};
 
-use super::{StoreError, alarms, load::Guards, refunds, resolutions};
+use super::{StoreError, alarms, conversation, load::Guards, refunds, resolutions};
+pub(super) use statement::Statement;
+
 use crate::{domain::ledger::Writes, encryption::Keyring};
 
 /// The traces of payments, as `traceparent`s, that whoever takes up their work goes on with.
@@ -67,5 +69,6 @@ async fn save(
     refunds::save(connection, &writes.refunded).await?;
     resolutions::save(connection, &writes.proposals).await?;
     resolutions::save_acts(connection, &writes.resolution_acts).await?;
+    conversation::save_late(connection, &writes.bank_messages, keys).await?;
     alarms::save(connection, &writes.alarms).await
 }

@@ -10,7 +10,7 @@ use sqlx::Row;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, to_micros};
+use super::{Store, StoreError, conversation::Heard, to_micros};
 use crate::domain::{
     alarm::AlarmKind,
     ledger::Alarm,
@@ -32,6 +32,8 @@ pub struct Story {
     pub acts: Vec<Act>,
     /// Its trace.
     pub trace: Option<Uuid>,
+    /// What its bank said about it and is kept, first to last.
+    pub heard: Vec<Heard>,
 }
 
 /// A step.
@@ -107,10 +109,12 @@ impl Store {
             alarms: self.alarms_of(payment.id).await?,
             acts: self.acts_of(payment.id).await?,
             trace: self.trace_of(payment.id).await?,
+            heard: self.heard(payment.id).await?,
         })
     }
 
-    async fn steps(&self, payment: PaymentId) -> Result<Vec<Step>, StoreError> {
+    /// A payment's steps, first to last.
+    pub(super) async fn steps(&self, payment: PaymentId) -> Result<Vec<Step>, StoreError> {
         let rows = sqlx::query(
             "SELECT sequence, state::text, created_at, reason_code, reason_iso_code, bank_message_id, valid_until \
              FROM all_payment_events WHERE payment_id = $1 ORDER BY sequence",

@@ -1,6 +1,6 @@
 //! What operators look at: the trial balance, and one payment's whole story.
 
-use std::time::SystemTime;
+use std::{collections::HashMap, time::SystemTime};
 
 use proto::{
     convert::{money_to_wire, time_to_wire},
@@ -42,20 +42,27 @@ pub fn trial_balance(found: Balances, at: SystemTime) -> GetTrialBalanceResponse
     }
 }
 
-/// All that is on record of a payment.
-pub fn story(of: &Payment, story: &Story) -> PaymentStory {
+/// All that is on record of a payment, and what was `said` to its bank by step.
+pub fn story(of: &Payment, story: &Story, said: &HashMap<i32, String>) -> PaymentStory {
     PaymentStory {
         payment: Some(payment(of)),
-        steps: story.steps.iter().map(|one| step(of, one)).collect(),
+        steps: story.steps.iter().map(|one| step(of, one, story, said)).collect(),
         transfers: story.transfer.iter().map(transfer).collect(),
         work: story.work.as_ref().map(work),
         alarms: story.alarms.iter().map(alarm).collect(),
         resolution_acts: story.acts.iter().map(act).collect(),
+        late_bank_message: heard(story, None),
         trace_id: story.trace.map(|trace| trace.simple().to_string()).unwrap_or_default(),
     }
 }
 
-fn step(of: &Payment, step: &Step) -> PaymentStep {
+/// What the bank said that a step follows from, or none does. Whoever reads it is shown what is no UTF-8 as such.
+fn heard(story: &Story, sequence: Option<i32>) -> String {
+    let message = story.heard.iter().find(|message| message.sequence == sequence);
+    message.map(|message| String::from_utf8_lossy(&message.body).into_owned()).unwrap_or_default()
+}
+
+fn step(of: &Payment, step: &Step, story: &Story, said: &HashMap<i32, String>) -> PaymentStep {
     PaymentStep {
         sequence: step.sequence.into(),
         state: state(step.state).into(),
@@ -65,6 +72,8 @@ fn step(of: &Payment, step: &Step) -> PaymentStep {
         bank_message_id: step.bank_message_id.clone(),
         message_id: step.attempt.map(|attempt| attempt.message_id(of.id)).unwrap_or_default(),
         valid_until_time: step.attempt.map(|attempt| time_to_wire(attempt.valid_until)),
+        message: said.get(&step.sequence).cloned().unwrap_or_default(),
+        bank_message: heard(story, Some(step.sequence)),
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use harness::{client::order, client::payee_by_iban, client::payee_on_ledger, system::BANKS};
+use harness::{
+    client::{money, order, payee_by_iban, payee_on_ledger},
+    system::BANKS,
+};
 use proto::{
     operations::{
         GetPaymentStoryRequest, GetTrialBalanceRequest, GetTrialBalanceResponse, ListBanksRequest,
@@ -14,7 +17,10 @@ use proto::{
 
 use uuid::Uuid;
 
-use crate::bench::{account_of, euros, run, unique};
+use crate::{
+    bench::{account_of, euros, run, unique},
+    life::refund,
+};
 
 fn checks(found: &GetTrialBalanceResponse) -> Vec<(&str, i64)> {
     found.checks.iter().map(|check| (check.name.as_str(), check.violations)).collect()
@@ -98,6 +104,15 @@ fn a_story_has_each_step_with_its_evidence_and_what_was_moved() {
         assert_eq!(sent.message_id, format!("{digits}-1"));
         assert!(sent.valid_until_time.is_some() && sent.bank_message_id.is_empty(), "{sent:?}");
         assert!(!ended.bank_message_id.is_empty() && ended.message_id.is_empty(), "{ended:?}");
+        let id = format!("<MsgId>{digits}-1</MsgId>");
+        for part in [id.as_str(), &paid.uetr, "<Nm>Blaise Seller</Nm>", "<IntrBkSttlmAmt Ccy=\"EUR\">1.00<"] {
+            assert!(sent.message.contains(part), "{part} in {}", sent.message);
+        }
+        assert_eq!(
+            [&ended.message, &sent.bank_message, &ended.bank_message],
+            ["", "", ""],
+            "it only accepted"
+        );
         let [moved] = told.transfers.as_slice() else { panic!("{told:?}") };
         assert_eq!(moved.id, format!("tra_{digits}"));
         assert_eq!(
@@ -115,6 +130,18 @@ fn a_story_has_each_step_with_its_evidence_and_what_was_moved() {
         let refused = client.pay(euros(&unique("story"), &account, &account_of("rejects"), 10), None).await?;
         let told = story(&refused.payment.id).await?;
         assert_eq!((told.transfers.len(), told.steps[1].reason_code.as_str()), (0, "REJECTED_BY_BANK"));
+        let said = &told.steps[1].bank_message;
+        assert!(said.contains("<TxSts>RJCT</TxSts>") && said.contains("<Cd>AC04</Cd>"), "{said}");
+        assert!(said.contains(&refused.payment.uetr), "{said}");
+
+        let returned = refund(&client, &paid.id, Some(money(40, "EUR"))).await?;
+        let told = story(&returned.id).await?;
+        let asked = &told.steps[0].message;
+        for part in
+            ["camt.056", &format!("<OrgnlMsgId>{digits}-1</OrgnlMsgId>"), &paid.uetr, "Ccy=\"EUR\">0.40<"]
+        {
+            assert!(asked.contains(part), "{part} in {asked}");
+        }
         Ok(())
     });
 }

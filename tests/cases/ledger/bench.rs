@@ -278,6 +278,7 @@ impl World {
             evidence,
             alarm: AlarmId::new(&self.clock),
             compensation: None,
+            bank_message: None,
         }))
     }
 

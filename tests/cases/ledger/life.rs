@@ -87,6 +87,7 @@ impl World {
                 uetr: Uuid::new_v4(),
                 bank_id: "aurora".to_owned(),
             }),
+            bank_message: None,
         }))
     }
 

@@ -50,6 +50,7 @@ pub fn read(bank_id: &str, body: &[u8]) -> Result<wire::Notice, NoNotice> {
         uetr: uetr.unwrap_or_default().to_owned(),
         end_to_end_id: end_to_end_id.unwrap_or_default().to_owned(),
         amount: report.amount.as_ref().map(money).transpose()?,
+        bank_message: super::kept(body.to_vec()),
         verdict: Some(match verdict::unasked(&report) {
             outcome::Verdict::Accepted(accepted) => notice::Verdict::Accepted(accepted),
             outcome::Verdict::Rejected(rejected) => notice::Verdict::Rejected(rejected),

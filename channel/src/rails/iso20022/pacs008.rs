@@ -1,7 +1,5 @@
 //! pacs.008.001.08: pay one creditor.
 
-use std::time::SystemTime;
-
 use super::{
     message::{Correspondents, agent, date, date_time},
     xml::XmlWriter,
@@ -11,18 +9,17 @@ use crate::instruction::{Account, CreditTransfer, Instruction, Party};
 /// The message's name, which answers refer to (`OrgnlMsgNmId`).
 pub const NAME: &str = "pacs.008.001.08";
 
-/// Writes the message that carries a credit transfer. Apart from `created` it is the same for every re-send.
+/// Writes the message that carries a credit transfer. It is the same for every re-send.
 pub fn document(
     instruction: &Instruction,
     transfer: &CreditTransfer,
     correspondents: &Correspondents,
-    created: SystemTime,
 ) -> String {
     XmlWriter::document(NAME, |xml| {
         xml.element("FIToFICstmrCdtTrf", |xml| {
             xml.element("GrpHdr", |xml| {
                 xml.text("MsgId", instruction.message_id());
-                xml.text("CreDtTm", &date_time(created));
+                xml.text("CreDtTm", &date_time(instruction.accept_time()));
                 xml.text("NbOfTxs", "1");
                 xml.element("SttlmInf", |xml| xml.text("SttlmMtd", "CLRG"));
             });

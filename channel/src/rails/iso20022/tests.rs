@@ -133,6 +133,29 @@ async fn a_good_answer_is_accepted() {
 }
 
 #[tokio::test]
+async fn what_a_bank_says_is_passed_on_unless_it_only_accepts_what_was_sent() {
+    let xml = |body: &str| answer("200 OK\r\ncontent-type: application/xml", body);
+    let refused = REPORT.replace("ACSC", "RJCT");
+    let long = format!("<Document>{}", "x".repeat(2 * MAX_KEPT_BYTES));
+    let enquiry = || Instruction::parse(status_enquiry()).expect("well-formed");
+    for (instruction, said, passed_on) in [
+        (instruction(), REPORT, ""),
+        (enquiry(), REPORT, REPORT),
+        (instruction(), refused.as_str(), refused.as_str()),
+        (instruction(), "<Document>no message", "<Document>no message"),
+        (instruction(), long.as_str(), &long[..MAX_KEPT_BYTES]),
+    ] {
+        let carried = way(&bank_that_says(xml(said)).await, 2_000).carry(&instruction).await;
+        assert_eq!(
+            String::from_utf8(carried.bank_message).expect("text"),
+            passed_on,
+            "{:?}",
+            carried.verdict
+        );
+    }
+}
+
+#[tokio::test]
 async fn not_sent_only_if_no_connection_came_about() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let free = listener.local_addr().expect("an address");
@@ -347,12 +370,9 @@ async fn connections_are_kept_and_requests_are_as_the_profile_says() {
     ] {
         assert!(first.contains(part), "{part} in {first}");
     }
-    let body = |request: &str| {
-        let (_, body) = request.split_once("\r\n\r\n").expect("a body");
-        let (before, rest) = body.split_once("<CreDtTm>").expect("CreDtTm");
-        (before.to_owned(), rest.split_once("</CreDtTm>").expect("CreDtTm").1.to_owned())
-    };
-    assert_eq!(body(&first), body(&again), "a re-send differs in CreDtTm alone");
+    let body = |request: &str| request.split_once("\r\n\r\n").expect("a body").1.to_owned();
+    assert_eq!(body(&first), body(&again), "a re-send is the same");
+    assert_eq!(body(&first), way.compose(&instruction()), "and so is what is written for people");
     for part in ["pacs.028.001.03", "<MsgId>ENQ-1</MsgId>", "<OrgnlMsgId>MSG-1</OrgnlMsgId>"] {
         assert!(enquiry.contains(part), "{part} in {enquiry}");
     }

@@ -1,9 +1,9 @@
 //! What can be asked of the ledger, and what can come of it.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use common::{
-    id::{AccountId, ActId, AlarmId, PaymentId},
+    id::{AccountId, ActId, AlarmId, BankMessageId, PaymentId},
     money::Money,
     order::{PaymentOrder, Uetr},
 };
@@ -243,6 +243,24 @@ pub struct Conclude {
     pub alarm: AlarmId,
     /// What to take back a late success with; none if the bank is not in the directory.
     pub compensation: Option<Compensation>,
+    /// What the bank said, if people may want to read it: kept if anything follows from it.
+    pub bank_message: Option<BankMessage>,
+}
+
+/// What a bank said.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BankMessage {
+    /// Its number.
+    pub id: BankMessageId,
+    /// Its bytes.
+    pub body: Vec<u8>,
+}
+
+impl fmt::Debug for BankMessage {
+    /// Without what it says, which may name people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BankMessage({})", self.id)
+    }
 }
 
 /// Who brings evidence.

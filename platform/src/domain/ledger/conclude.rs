@@ -1,6 +1,6 @@
 //! What the bank says of a payment, and the making of its attempts.
 
-use super::{Alarm, Conclude, Declined, Ledger, Outcome, Submit, Witness, permitted};
+use super::{Alarm, Conclude, Declined, KeptMessage, Ledger, Outcome, Submit, Witness, permitted};
 use crate::domain::{
     alarm::AlarmKind,
     payment::{Attempt, Evidence, Operation, Payment, Permit, State, Work},
@@ -27,7 +27,23 @@ impl Ledger {
         Ok(self.submission(submitted, attempt, lease))
     }
 
+    /// Takes note of evidence, and keeps the bank's message if anything follows from it: a bank that is asked for days and always says
+    /// the same fills nothing.
     pub(super) fn conclude(&mut self, conclude: &Conclude) -> Result<Outcome, Declined> {
+        let (steps, alarms) = (self.writes.events.len(), self.writes.alarms.len());
+        let outcome = self.weigh(conclude)?;
+        let mut new_steps = self.writes.events.iter().skip(steps);
+        let step = new_steps.find(|step| step.payment == conclude.payment).map(|step| step.sequence);
+        if let Some(message) = &conclude.bank_message
+            && (step.is_some() || self.writes.alarms.len() > alarms)
+        {
+            let kept = KeptMessage { payment: conclude.payment, sequence: step, message: message.clone() };
+            self.writes.bank_messages.push(kept);
+        }
+        Ok(outcome)
+    }
+
+    fn weigh(&mut self, conclude: &Conclude) -> Result<Outcome, Declined> {
         let (payment, lease) = self.payment(conclude.payment)?;
         match payment.state.permits(Operation::Conclude) {
             Permit::Yes => {}

@@ -10,7 +10,7 @@ use common::{
     order::LimitSubject,
 };
 
-use super::{Command, Finding, RequestKey};
+use super::{BankMessage, Command, Finding, RequestKey};
 use crate::domain::{
     account::Account,
     alarm::AlarmKind,
@@ -182,6 +182,17 @@ pub struct Alarm {
     pub at: SystemTime,
 }
 
+/// A bank's message that something follows from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptMessage {
+    /// About which payment.
+    pub payment: PaymentId,
+    /// Which step follows from it; none for what came when the books were closed, of which the first one is kept.
+    pub sequence: Option<i32>,
+    /// What it says.
+    pub message: BankMessage,
+}
+
 /// What to save, all of it or nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Writes {
@@ -209,6 +220,8 @@ pub struct Writes {
     pub resolution_acts: Vec<ResolutionAct>,
     /// What people should look at.
     pub alarms: Vec<Alarm>,
+    /// What banks said, for people.
+    pub bank_messages: Vec<KeptMessage>,
     /// Changes of the queue of work, at most one a payment.
     pub queue: BTreeMap<PaymentId, QueueWrite>,
 }

@@ -201,6 +201,7 @@ pub fn said(payment: PaymentId, witness: Witness, evidence: Evidence, nth: u128)
         evidence,
         alarm: alarm(nth),
         compensation: None,
+        bank_message: None,
     }
 }
 

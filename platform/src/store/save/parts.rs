@@ -27,7 +27,7 @@ use crate::{
         Keyring,
         contents::{OfPayment, OfReason},
     },
-    store::{StoreError, limits::subject_key, load::Guards, payments::request_key, to_sql},
+    store::{StoreError, conversation, limits::subject_key, load::Guards, payments::request_key, to_sql},
 };
 
 /// Steps in one row: few enough that the row stays in one piece.
@@ -51,6 +51,7 @@ pub(super) fn of(
     new_transfers(&mut statement, &writes.transfers);
     new_events(&mut statement, &before);
     kept_steps(&mut statement, writes);
+    conversation::save_with_steps(&mut statement, &writes.bank_messages, keys)?;
     queue(&mut statement, writes, traces);
     traced_payments(&mut statement, &writes.new_payments, traces);
     if !guards.foreign_ibans.is_empty() {

@@ -5,7 +5,7 @@ use sqlx::{Encode, PgConnection, Postgres, QueryBuilder, Type};
 use crate::store::StoreError;
 
 /// The statement as far as it is made.
-pub(super) struct Statement {
+pub(in crate::store) struct Statement {
     sql: QueryBuilder<Postgres>,
     /// What each part is called, and how many rows it is to write or find.
     parts: Vec<(&'static str, i64)>,
@@ -17,7 +17,7 @@ impl Statement {
     }
 
     /// Adds a part that writes `count` rows, unless that is none: `before`, the rows' columns, `after`.
-    pub(super) fn part(
+    pub(in crate::store) fn part(
         &mut self,
         name: &'static str,
         count: usize,
@@ -95,7 +95,7 @@ impl Statement {
 }
 
 /// The columns of a part's rows, as arrays.
-pub(super) struct Columns<'a> {
+pub(in crate::store) struct Columns<'a> {
     sql: &'a mut QueryBuilder<Postgres>,
     /// How many rows there are; none before the first column.
     rows: Option<i64>,
@@ -103,7 +103,11 @@ pub(super) struct Columns<'a> {
 
 impl Columns<'_> {
     /// Adds a column: a value of each row.
-    pub(super) fn add<'q, 'r, R, V>(&mut self, rows: &'r [R], value: impl Fn(&'r R) -> V) -> &mut Self
+    pub(in crate::store) fn add<'q, 'r, R, V>(
+        &mut self,
+        rows: &'r [R],
+        value: impl Fn(&'r R) -> V,
+    ) -> &mut Self
     where
         Vec<V>: Encode<'q, Postgres> + Type<Postgres>,
     {
