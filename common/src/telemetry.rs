@@ -133,6 +133,7 @@ pub fn start(service: &'static str, config: TelemetryConfig) -> Result<Telemetry
     if let Some(metrics) = &metrics {
         global::set_meter_provider(metrics.clone());
         crate::metrics::set_read();
+        crate::tls::ends::observe();
     }
     if let Some(traces) = &traces {
         crate::trace::export(traces.tracer("rialto"), config.traces_per_mille);

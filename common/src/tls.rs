@@ -4,6 +4,7 @@
 //! its one URI name (a SPIFFE ID, SPIFFE X509-SVID section 2), e.g. `spiffe://rialto/platform`.
 
 mod allow_list;
+pub(crate) mod ends;
 mod holder;
 mod live;
 mod material;

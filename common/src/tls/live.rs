@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::ends::Ends;
+
 /// How often the files are looked at: small, and rarely changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -30,6 +32,8 @@ pub struct Live<T> {
 }
 
 struct Now<T> {
+    /// When the certificates among them end.
+    ends: Arc<Ends>,
     /// What the files held when they were last looked at, good or bad.
     seen: Result<Vec<Contents>, String>,
     looked_at: Instant,
@@ -53,7 +57,8 @@ impl<T> Live<T> {
     ) -> Result<Self, String> {
         let contents = read(&files)?;
         let made = Arc::new(make(&contents)?);
-        let now = Now { seen: Ok(contents), looked_at: Instant::now(), made };
+        let ends = Ends::shown(&contents);
+        let now = Now { ends, seen: Ok(contents), looked_at: Instant::now(), made };
         Ok(Self { files, make: Box::new(make), now: RwLock::new(now) })
     }
 
@@ -105,6 +110,7 @@ impl<T> Live<T> {
         now.seen = seen;
         match made {
             Ok(made) => {
+                now.ends.set(now.seen.as_deref().unwrap_or_default());
                 now.made = Arc::new(made);
                 tracing::info!(files = ?self.files, "certificates or keys read again");
             }
