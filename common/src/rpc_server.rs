@@ -9,6 +9,7 @@ mod door;
 mod measured;
 mod one_message;
 mod only_calls;
+mod pace;
 mod under_way;
 
 use std::{
@@ -42,6 +43,7 @@ pub use door::{Door, PeersArgs, PublicArgs};
 use measured::MeasuredLayer;
 pub use measured::{Called, code_name};
 use only_calls::OnlyCallsLayer;
+pub use pace::Pace;
 use under_way::{BoundedLayer, UnderWay};
 
 /// How long a connection may take to send the HTTP/2 preface.

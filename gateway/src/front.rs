@@ -8,7 +8,7 @@ use common::{
     deadline::Deadline,
     exchange::NotAsked,
     fault::{Fault, Violation},
-    rpc_server::{Called, Peer, code_name},
+    rpc_server::{Called, Pace, Peer, code_name},
     trace::{Span, SpanKind, TraceParent},
 };
 use proto::{
@@ -77,7 +77,7 @@ impl Front {
         response: impl FnOnce(reply::Result) -> Option<A>,
     ) -> Result<Response<A>, Status> {
         let deadline = Deadline::of_request(&request);
-        let caller = self.admit(request.metadata(), address_of(&request), action).await?;
+        let caller = self.admit(request.metadata(), Origin::of(&request), action).await?;
         let signature = self.signature(&request, &caller, action)?;
         check(request.get_ref()).map_err(Fault::invalid)?;
         if deadline.is_too_short() {
@@ -109,27 +109,32 @@ impl Front {
     /// # Errors
     /// What the caller is to hear when there is nothing to be told.
     pub async fn watch(&self, request: Request<WatchPaymentsRequest>) -> Result<Response<Watch>, Status> {
-        let caller = self.admit(request.metadata(), address_of(&request), Action::Read).await?;
+        let caller = self.admit(request.metadata(), Origin::of(&request), Action::Read).await?;
         self.signature(&request, &caller, Action::Read)?;
         let (credential, _, request) = request.into_parts();
         tracing::info!(participant = caller.participant, "a watch begins");
         Ok(Response::new(self.watches.begin(&caller.participant, credential, request).await?))
     }
 
-    /// Who asks with this metadata from this address, if they may do this.
+    /// Who asks with this metadata from there, if they may do this. Whose calls come too often is read more slowly.
     ///
     /// # Errors
     /// When they may not, or ask too often.
     pub async fn admit(
         &self,
         metadata: &MetadataMap,
-        address: Option<IpAddr>,
+        origin: Origin<'_>,
         action: Action,
     ) -> Result<Arc<Caller>, Fault> {
-        let may_try = || self.quotas.may_try(address);
+        let may_try = || self.quotas.may_try(origin.address);
         let identified = self.participants.identify(metadata, may_try).await;
-        let caller = identified.map_err(|why| self.quotas.turn_away(why, address))?;
-        self.quotas.admit(&caller.participant)?;
+        let caller = identified.map_err(|why| {
+            origin.note("", true);
+            self.quotas.turn_away(why, origin.address)
+        })?;
+        let within_quota = self.quotas.admit(&caller.participant);
+        origin.note(&caller.participant, within_quota.is_err());
+        within_quota?;
         match caller.may(action, self.participants.is_house(&caller)) {
             true => Ok(caller),
             false => Err(Fault::permission_denied(format!("no role of this credential allows {action:?}"))),
@@ -208,9 +213,31 @@ impl Front {
     }
 }
 
-/// From where a call came, as its connection says.
-fn address_of<Q>(request: &Request<Q>) -> Option<IpAddr> {
-    request.extensions().get::<Peer>().map(|peer| peer.address.ip())
+/// From where a call came.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// As the connection says.
+    address: Option<IpAddr>,
+    /// How fast that is read.
+    pace: Option<&'a Pace>,
+}
+
+impl<'a> Origin<'a> {
+    fn of<Q>(request: &'a Request<Q>) -> Self {
+        let peer = request.extensions().get::<Peer>();
+        Self { address: peer.map(|peer| peer.address.ip()), pace: peer.map(|peer| &*peer.pace) }
+    }
+
+    /// Somebody at this address who makes calls in another way.
+    pub fn at(address: Option<IpAddr>) -> Self {
+        Self { address, pace: None }
+    }
+
+    fn note(&self, caller: &str, is_refused: bool) {
+        if let Some(pace) = self.pace {
+            pace.note(caller, is_refused);
+        }
+    }
 }
 
 /// Whether a call failed by us, rather than by what was asked (OpenTelemetry's semantic conventions for gRPC servers).

@@ -5,17 +5,18 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Sleep, sleep_until},
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tonic::transport::server::Connected;
 
-use super::{Place, under_way::UnderWay};
+use super::{Place, pace::Pace, under_way::UnderWay};
 use crate::tls::{self, Wire};
 
 /// What every HTTP/2 client sends first (RFC 9113, section 3.4).
@@ -28,6 +29,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// What its certificate calls it; none without a certificate.
     pub identity: Option<Arc<str>>,
+    /// How fast the connection is read.
+    pub pace: Arc<Pace>,
     /// What callers from there have under way.
     pub(super) under_way: Arc<UnderWay>,
 }
@@ -37,6 +40,8 @@ pub(super) struct Connection {
     wire: Box<dyn Wire>,
     peer: Peer,
     preface: &'static [u8],
+    /// While it is not read.
+    rest: Option<Pin<Box<Sleep>>>,
     _place: Place,
 }
 
@@ -56,7 +61,8 @@ impl Connection {
         place: Place,
     ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        let mut peer = Peer { address, identity: None, under_way: Arc::clone(place.under_way()) };
+        let under_way = Arc::clone(place.under_way());
+        let mut peer = Peer { address, identity: None, pace: Arc::default(), under_way };
         let mut wire: Box<dyn Wire> = match tls {
             None => Box::new(stream),
             Some(tls) => {
@@ -82,7 +88,7 @@ impl Connection {
                 _ => return Err(foreign("not HTTP/2 with prior knowledge")),
             }
         }
-        Ok(Self { wire, peer, preface: PREFACE, _place: place })
+        Ok(Self { wire, peer, preface: PREFACE, rest: None, _place: place })
     }
 }
 
@@ -97,6 +103,13 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.preface.is_empty() {
+            if self.rest.is_none() {
+                self.rest = self.peer.pace.rests_until().map(|until| Box::pin(sleep_until(until)));
+            }
+            if let Some(rest) = &mut self.rest {
+                ready!(rest.as_mut().poll(cx));
+                self.rest = None;
+            }
             return Pin::new(&mut self.wire).poll_read(cx, buf);
         }
         let (now, later) = self.preface.split_at(self.preface.len().min(buf.remaining()));

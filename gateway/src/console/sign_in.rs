@@ -24,7 +24,7 @@ use super::{
     session::{NoSession, metadata_of},
     visitor::{Frame, Visitor, page},
 };
-use crate::caller::Action;
+use crate::{caller::Action, front::Origin};
 
 /// The cookie that names a session.
 pub(super) const COOKIE: &str = "rialto_console";
@@ -98,18 +98,19 @@ pub(super) async fn begin(
     };
     credential.set_sensitive(true);
     let metadata = metadata_of(&credential);
-    let caller = match console.front.admit(&metadata, Some(peer.ip()), Action::ReadOperations).await {
-        Ok(caller) => caller,
-        Err(fault) => {
-            let (status, problem): (_, fn(&'static Texts) -> &'static str) = match fault.code() {
-                Code::Unauthenticated => (StatusCode::UNAUTHORIZED, |t| t.not_known),
-                Code::PermissionDenied => (StatusCode::FORBIDDEN, |t| t.not_allowed),
-                Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, |t| t.too_many_tries),
-                _ => (StatusCode::SERVICE_UNAVAILABLE, |t| t.not_now),
-            };
-            return refused(status, problem).await;
-        }
-    };
+    let caller =
+        match console.front.admit(&metadata, Origin::at(Some(peer.ip())), Action::ReadOperations).await {
+            Ok(caller) => caller,
+            Err(fault) => {
+                let (status, problem): (_, fn(&'static Texts) -> &'static str) = match fault.code() {
+                    Code::Unauthenticated => (StatusCode::UNAUTHORIZED, |t| t.not_known),
+                    Code::PermissionDenied => (StatusCode::FORBIDDEN, |t| t.not_allowed),
+                    Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, |t| t.too_many_tries),
+                    _ => (StatusCode::SERVICE_UNAVAILABLE, |t| t.not_now),
+                };
+                return refused(status, problem).await;
+            }
+        };
     match console.sessions.begin(credential, &caller.participant, Instant::now()) {
         Ok(token) => {
             tracing::info!(participant = caller.participant, "somebody signed in to the console");

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     caller::{Action, Caller, Role},
-    front::Front,
+    front::{Front, Origin},
 };
 
 /// How long a page waits for what it shows.
@@ -94,7 +94,7 @@ impl FromRequestParts<Console> for Visitor {
         let session = console.sessions.find(token, Instant::now(), is_use(&parts.headers));
         let session = session.ok_or_else(|| Redirect::to("/console/sign-in").into_response())?;
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        match console.front.admit(&session.metadata(), address, Action::ReadOperations).await {
+        match console.front.admit(&session.metadata(), Origin::at(address), Action::ReadOperations).await {
             Ok(caller) => {
                 let (front, is_house) = (console.front.clone(), console.front.is_house(&caller));
                 Ok(Self { session, front, caller, is_house, language })

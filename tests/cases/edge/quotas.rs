@@ -1,11 +1,22 @@
 //! How often who may call: a flood harms whoever makes it, and nobody else.
 
+use std::time::Duration;
+
 use harness::client::Client;
 use proto::payments::{GetPaymentRequest, payment_service_client::PaymentServiceClient};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
 use tonic::{Code, Request, Status, transport::Endpoint};
 use tonic_types::StatusExt;
 
 use crate::bench::{Alone, run};
+
+/// How long a flood lasts.
+const FLOOD: Duration = Duration::from_secs(3);
+/// Calls that it has under way.
+const AT_ONCE: usize = 64;
 
 fn reason(status: &Status) -> String {
     let info = status.get_error_details().error_info().map(|info| info.reason.clone());
@@ -60,6 +71,51 @@ fn a_participant_that_calls_too_often_hears_when_it_may_again() {
         assert!(refused.iter().all(|status| reason(status) == "QUOTA_EXCEEDED"));
         let delay = refused[0].get_error_details().retry_info().and_then(|info| info.retry_delay);
         assert!(delay.is_some_and(|delay| delay.as_millis() <= 50), "{delay:?}");
+        Ok(())
+    });
+}
+
+/// How many calls are refused in a while, of somebody who makes them as fast as answers come.
+async fn refusals(client: &Client) -> usize {
+    let until = Instant::now() + FLOOD;
+    let mut callers = JoinSet::new();
+    for _ in 0..AT_ONCE {
+        let client = client.clone();
+        callers.spawn(async move {
+            let mut refused = 0;
+            // A call that is not read is waited for no longer than the flood lasts.
+            while let Ok(answer) = timeout_at(until, client.payment("pay_0")).await {
+                refused += usize::from(answer.unwrap_err().code() == Code::ResourceExhausted);
+            }
+            refused
+        });
+    }
+    callers.join_all().await.into_iter().sum()
+}
+
+#[test]
+fn a_flood_is_read_slowly_unless_somebody_else_is_on_the_same_connection() {
+    run(async || {
+        let gateway = Alone::gateway(&["--max-calls-per-s=100"])?;
+        let noisy = Client::new(&gateway.route(), &gateway.key)?;
+        let slowly = refusals(&noisy).await;
+        // 100 at once, 50 a second, and what was on its way.
+        let bound = 100 + 50 * usize::try_from(FLOOD.as_secs())? + 2 * AT_ONCE;
+        assert!((100..bound).contains(&slowly), "{slowly} of at most {bound}");
+        let quiet = Client::new(&gateway.route(), &gateway.key)?;
+        let began = Instant::now();
+        tokio::join!(refusals(&noisy), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            quiet.payment("pay_0").await.unwrap_err();
+            assert!(began.elapsed() < Duration::from_millis(1500), "another connection is read as before");
+        });
+        let shared = Client::new(&gateway.route(), &gateway.key)?;
+        let mut guessed = Request::new(GetPaymentRequest::default());
+        guessed.metadata_mut().insert("authorization", "Bearer guessed".parse()?);
+        let unknown = shared.payments.clone().get_payment(guessed).await.unwrap_err();
+        assert_eq!(unknown.code(), Code::Unauthenticated);
+        let at_full_speed = refusals(&shared).await;
+        assert!(at_full_speed > 2 * bound, "{at_full_speed}, {slowly} alone");
         Ok(())
     });
 }
