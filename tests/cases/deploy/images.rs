@@ -43,26 +43,51 @@ fn programs() -> PathBuf {
     env::var_os("RIALTO_IMAGE_PROGRAMS").map_or_else(|| binaries::folder().unwrap(), PathBuf::from)
 }
 
-/// The images' store and the containers', of this process alone.
-struct Store(PathBuf);
+/// The images' store, of this process alone, and a container of each image.
+struct Store {
+    folder: PathBuf,
+    containers: BTreeMap<&'static str, Container>,
+}
+
+/// A container that is not running: its name, and its root.
+struct Container(String, PathBuf);
 
 impl Store {
     fn buildah(&self) -> Command {
         let mut command = Command::new("buildah");
-        command.env("STORAGE_DRIVER", "vfs").env("BUILDAH_ISOLATION", "chroot");
-        command.arg("--root").arg(self.0.join("store")).arg("--runroot").arg(self.0.join("run"));
+        // What works without the kernel's help, in a container too.
+        command.env("BUILDAH_ISOLATION", "chroot").args(["--storage-driver", "vfs"]);
+        command.arg("--root").arg(self.folder.join("store")).arg("--runroot").arg(self.folder.join("run"));
         command
     }
 
     /// What buildah says to these words.
     fn says(&self, words: &[&str]) -> String {
-        said(self.buildah().args(words)).unwrap_or_else(|error| panic!("{error}"))
+        said(self.buildah().args(words)).unwrap_or_else(|error| panic!("{error}")).trim().to_owned()
     }
 
-    /// The root of a container of an image, whose changes are nobody else's.
-    fn root(&self, program: &str) -> PathBuf {
+    /// Builds the image of a program, and makes a container of it.
+    fn build(&mut self, program: &'static str) {
+        let (source, context) = (tools::deploy().join(".."), self.folder.join("context"));
+        let mut make = Command::new(source.join("deploy/images/root.sh"));
+        make.arg(programs().join(program)).arg(context.join("roots").join(program));
+        said(&mut make).unwrap_or_else(|error| panic!("{error}"));
+        let context = format!("--build-context=build={}", context.display());
+        let mut build = self.buildah();
+        build.args([
+            "bud",
+            "--file",
+            "deploy/images/Dockerfile",
+            "--target",
+            program,
+            "--tag",
+            &image(program),
+        ]);
+        build.args([context.as_str(), "--build-arg=REVISION=tested", "."]).current_dir(&source);
+        said(&mut build).unwrap_or_else(|error| panic!("{error}"));
         let container = self.says(&["from", &image(program)]);
-        PathBuf::from(self.says(&["mount", container.trim()]).trim())
+        let root = self.says(&["mount", &container]).into();
+        self.containers.insert(program, Container(container, root));
     }
 }
 
@@ -75,26 +100,8 @@ fn built() -> &'static Store {
     static BUILT: OnceLock<Store> = OnceLock::new();
     BUILT.get_or_init(|| {
         assert!(fetched::is_installed("buildah"), "install buildah (Debian: apt-get install buildah)");
-        let store = Store(own_folder("images").unwrap());
-        let (source, roots) = (tools::deploy().join(".."), store.0.join("context/roots"));
-        for program in PROGRAMS {
-            let mut make = Command::new(source.join("deploy/images/root.sh"));
-            said(make.arg(programs().join(program)).arg(roots.join(program)))
-                .unwrap_or_else(|error| panic!("{error}"));
-            let context = format!("--build-context=build={}", store.0.join("context").display());
-            let mut build = store.buildah();
-            build.args([
-                "bud",
-                "--file",
-                "deploy/images/Dockerfile",
-                "--target",
-                program,
-                "--tag",
-                &image(program),
-            ]);
-            build.args([context.as_str(), "--build-arg=REVISION=tested", "."]).current_dir(&source);
-            said(&mut build).unwrap_or_else(|error| panic!("{error}"));
-        }
+        let mut store = Store { folder: own_folder("images").unwrap(), containers: BTreeMap::new() };
+        PROGRAMS.into_iter().for_each(|program| store.build(program));
         store
     })
 }
@@ -137,8 +144,8 @@ fn an_image_is_one_program_that_says_what_it_is() {
         );
         assert!(!label("title").is_empty() && !label("description").is_empty(), "{program}");
 
-        let root = store.root(program);
-        let held = sizes(&root);
+        let Container(container, root) = &store.containers[program];
+        let held = sizes(root);
         let own = held[&root.join(program)];
         let all: u64 = held.values().sum();
         assert!(all - own <= MAX_REST, "{program}: {held:?}");
@@ -160,14 +167,8 @@ fn an_image_is_one_program_that_says_what_it_is() {
             &root.join(text(&config["Labels"]["rialto.sbom"]).trim_start_matches('/')),
         );
 
-        let version = store.says(&[
-            "run",
-            store.says(&["from", &image(program)]).trim(),
-            "--",
-            &format!("/{program}"),
-            "--help",
-        ]);
-        assert!(version.contains("--listen"), "{program}: {version}");
+        let help = store.says(&["run", container, "--", &format!("/{program}"), "--help"]);
+        assert!(help.contains("--listen"), "{program}: {help}");
     }
 }
 
@@ -183,6 +184,7 @@ fn is_bill_of_materials(program: &str, file: &Path) {
         let (purl, licence) = (text(&part["purl"]), &part["licenses"][0]["expression"]);
         assert!(purl.ends_with(&format!("@{}", text(&part["version"]).replace('+', "%2B"))), "{part}");
         let is_crate = purl.starts_with("pkg:cargo/");
+        assert!(is_crate || purl.starts_with("pkg:deb/debian/"), "{part}");
         assert!(!is_crate || spdx::Expression::parse(text(licence)).is_ok(), "{part}");
     }
     assert!(parts.len() > 80, "{program}: {}", parts.len());
@@ -209,7 +211,7 @@ impl Host {
         let workload = self.deployed.one(kind, called);
         let (_, program) = text(&container(workload)["image"]).rsplit_once('/').ok_or("no image")?;
         let program = program.split(':').next().unwrap_or_default();
-        let root = built().root(program);
+        let Container(_, root) = built().containers.get(program).ok_or("no image of it")?;
         let mut script = "set -e; root=$1; shift; mount --bind \"$root\" \"$root\"\n".to_owned();
         let mut bind = |from: &Path, to: &str, options: &str| -> Result<(), BenchError> {
             let inside = root.join(to.trim_start_matches('/'));
@@ -248,7 +250,7 @@ impl Host {
              exec setpriv --no-new-privs chroot --userspec={user}:{group} --groups={group} \"$root\" \"$@\"\n"
         );
         let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", &script, "sh"]).arg(&root).arg(format!("/{program}"));
+        command.args(["--mount", "sh", "-c", &script, "sh"]).arg(root).arg(format!("/{program}"));
         let own = list(&container(workload)["args"]).iter().map(|word| text(word).to_owned()).collect();
         command.args(changes.arguments.clone().unwrap_or(own)).env_clear().env("PATH", env::var("PATH")?);
         command.envs(variables(workload));
