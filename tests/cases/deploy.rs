@@ -6,6 +6,8 @@
 mod availability;
 #[path = "deploy/compose.rs"]
 mod compose;
+#[path = "deploy/containers.rs"]
+mod containers;
 #[path = "deploy/hardening.rs"]
 mod hardening;
 #[path = "deploy/images.rs"]
