@@ -24,11 +24,16 @@ pub mod webhooks;
 use std::{sync::Arc, time::Duration};
 
 use common::{clock::Clock, lifecycle::Lifecycle};
-use proto::channel::Notice;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use crate::{broker::Broker, channel_link::ChannelLink, directory::Directory, metrics, store::Store};
+use crate::{
+    broker::Broker,
+    channel_link::{ChannelLink, Noticed},
+    directory::Directory,
+    metrics,
+    store::Store,
+};
 
 use book::{Book, ToSend};
 use publish::Published;
@@ -79,14 +84,14 @@ pub struct Parts {
     pub clock: Clock,
     /// The banks that can be instructed.
     pub directory: Directory,
-    /// The stream to the channel.
+    /// The streams to the channels.
     pub channel: ChannelLink,
     /// The ledger's one writer.
     pub book: Book,
     /// Payments that the book has written and that are to be sent.
     pub submissions: mpsc::UnboundedReceiver<ToSend>,
     /// What banks say unasked.
-    pub notices: mpsc::Receiver<Notice>,
+    pub notices: mpsc::Receiver<Noticed>,
     /// How much may be under way.
     pub limits: Limits,
     /// Where events are published, if anywhere.
