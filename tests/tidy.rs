@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[path = "tidy/migrations.rs"]
+mod migrations;
+
 /// A file of the repository: its path from the root, and its text.
 struct Source {
     path: String,

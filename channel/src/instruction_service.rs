@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use common::{
     crash_point,
+    exchange::FAREWELL,
     fault::{Fault, Violation},
     lifecycle::Lifecycle,
     trace::SpanKind,
@@ -19,7 +20,10 @@ use proto::channel::{
     GetDirectoryResponse, Instruction as WireInstruction, Outcome,
     instruction_service_server::InstructionService, outcome::Verdict,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::sleep,
+};
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
@@ -113,17 +117,21 @@ impl Instructions {
         Ok(())
     }
 
-    /// Begins whatever the platform sends, until it goes away or the channel stops. During a drain the stream stays
-    /// open until everything under way is answered.
+    /// Begins whatever the platform sends, until it goes away or the channel stops. During a drain, of which the platform is told by
+    /// `leaving`, the stream stays open until everything under way is answered.
     async fn exchange_until_end(
         &self,
         mut requests: Streaming<ExchangeRequest>,
         outcomes: mpsc::Sender<Outcome>,
+        leaving: oneshot::Sender<()>,
         connection: Connection,
         tasks: TaskTracker,
     ) {
         let drained = async {
             self.lifecycle.draining().await;
+            // Nobody is left to hear it when the stream broke.
+            let _ = leaving.send(());
+            sleep(FAREWELL).await;
             tasks.close();
             tasks.wait().await;
         };
@@ -216,11 +224,12 @@ impl InstructionService for Instructions {
         let (sender, outcomes) = mpsc::channel(WAITING_OUTCOMES);
         let tasks = TaskTracker::new();
         let (connection, notices) = self.notices.connect(tasks.clone());
+        let (leave, leaving) = oneshot::channel();
         let instructions = self.clone();
         self.under_way.spawn(async move {
-            instructions.exchange_until_end(request.into_inner(), sender, connection, tasks).await;
+            instructions.exchange_until_end(request.into_inner(), sender, leave, connection, tasks).await;
         });
-        Ok(Response::new(Answers::new(self.directory.clone(), notices, outcomes)))
+        Ok(Response::new(Answers::new(self.directory.clone(), notices, outcomes, leaving)))
     }
 
     async fn compose(&self, request: Request<ComposeRequest>) -> Result<Response<ComposeResponse>, Status> {

@@ -1,20 +1,24 @@
 //! The one way to call another service.
 
+mod address;
+
 use std::{io, path::PathBuf, time::Duration};
 
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
+use rand::seq::SliceRandom;
+use tokio::{net::lookup_host, time::timeout};
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
 use crate::{
     settings::Problems,
-    tls::{self, ClientTls, Identity, Wire},
+    tls::{self, ClientTls, Identity},
 };
 
-/// How long a connection and its handshake may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub use address::Address;
+use address::Dialled;
+
+/// How long looking up names may take.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Bytes of a stream, and of a connection, that may come before they are read.
 const WINDOWS: [u32; 2] = [1 << 20, 1 << 21];
@@ -23,44 +27,47 @@ const STREAM_WINDOW: u32 = 1 << 16;
 /// The largest window that there is (RFC 9113, section 6.9.1).
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
-/// Where another service is, and how it is reached.
+/// Where another service is, and how it is reached: at every address of its name, or of several.
 #[derive(Clone, Debug)]
 pub struct Route {
-    uri: Uri,
+    /// At least one.
+    uris: Vec<Uri>,
     tls: Option<ClientTls>,
 }
 
 impl Route {
-    /// The route of the setting `flag`, e.g. `https://platform:8081`; over TLS with this identity, or in plaintext if `insecure`
-    /// (the setting `--insecure-` and `flag`) says so.
+    /// The route of the setting `flag`, e.g. `https://platform:8081`, or several with commas between them; over TLS with this identity,
+    /// or in plaintext if `insecure` (the setting `--insecure-` and `flag`) says so.
     pub fn check(
         flag: &str,
-        url: Option<&str>,
+        urls: Option<&str>,
         insecure: bool,
         identity: Option<&Identity>,
         problems: &mut Problems,
     ) -> Option<Self> {
         let expected = format!("where the {flag} is, e.g. https://{flag}:8081");
-        let url = problems.required(flag, url, &expected)?;
-        let url = problems.url(flag, url)?;
-        let uri: Uri = url.parse().ok()?;
-        match (uri.scheme_str() == Some("https"), insecure, identity) {
-            (false, true, _) => Some(Self { uri, tls: None }),
-            (false, false, _) => {
+        let urls = problems.required(flag, urls, &expected)?;
+        let read: Vec<Option<Uri>> = urls.split(',').map(|url| problems.url(flag, url)).collect();
+        let uris: Vec<Uri> = read.into_iter().collect::<Option<_>>()?;
+        let is_https = |uri: &Uri| uri.scheme_str() == Some("https");
+        let (all, any) = (uris.iter().all(is_https), uris.iter().any(is_https));
+        match (all, any, insecure, identity) {
+            (_, false, true, _) => Some(Self { uris, tls: None }),
+            (false, _, false, _) => {
                 problems.add(flag, format_args!("expected https://; or say --insecure-{flag}"));
                 None
             }
-            (true, true, _) => {
+            (_, true, true, _) => {
                 problems.add(&format!("insecure-{flag}"), "the URL says https: keep one of them");
                 None
             }
-            (true, false, None) => {
+            (true, _, false, None) => {
                 problems.add("certificate", format_args!("missing: what this service shows to the {flag}"));
                 None
             }
-            (true, false, Some(identity)) => {
+            (true, _, false, Some(identity)) => {
                 let tls = identity.client().map_err(|problem| problems.add_free(problem)).ok()?;
-                Some(Self { uri, tls: Some(tls) })
+                Some(Self { uris, tls: Some(tls) })
             }
         }
     }
@@ -84,7 +91,7 @@ impl Route {
     fn at(address: &str, tls: Option<ClientTls>) -> Result<Self, String> {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let uri = format!("{scheme}://{address}").parse().map_err(|error| format!("{address:?}: {error}"))?;
-        Ok(Self { uri, tls })
+        Ok(Self { uris: vec![uri], tls })
     }
 
     /// Whether calls travel over TLS.
@@ -92,7 +99,40 @@ impl Route {
         self.tls.is_some()
     }
 
-    /// A connection that is made when first needed and again whenever it breaks, each time with the certificates that there are.
+    /// Where the names lead now; those that can't be looked up are left out while another can.
+    ///
+    /// # Errors
+    /// When none can.
+    pub async fn addresses(&self) -> io::Result<Vec<Address>> {
+        let mut addresses: Vec<Address> = Vec::new();
+        let mut problem = None;
+        for uri in &self.uris {
+            match look_up(uri, self.tls.as_ref()).await {
+                Ok(found) => {
+                    for address in found {
+                        if !addresses.contains(&address) {
+                            addresses.push(address);
+                        }
+                    }
+                }
+                Err(error) => problem = Some(error),
+            }
+        }
+        match problem {
+            Some(error) if addresses.is_empty() => Err(error),
+            _ => Ok(addresses),
+        }
+    }
+
+    /// Looks at the certificates' files from now on, so that each connection is made with those that there are.
+    pub fn keep_current(&self) {
+        if let Some(tls) = &self.tls {
+            tls.keep_current();
+        }
+    }
+
+    /// A connection that is made when first needed and again whenever it breaks, each time to any address that can be reached then, with
+    /// the certificates that there are.
     pub fn connect(self) -> Channel {
         self.connect_with(WINDOWS)
     }
@@ -103,32 +143,93 @@ impl Route {
         self.connect_with([STREAM_WINDOW, STREAM_WINDOW.saturating_mul(streams).min(MAX_WINDOW)])
     }
 
-    fn connect_with(self, [stream_window, connection_window]: [u32; 2]) -> Channel {
-        let endpoint = Endpoint::from(self.uri)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(Duration::from_secs(5))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(stream_window)
-            .initial_connection_window_size(connection_window);
-        let tls = self.tls;
-        if let Some(tls) = &tls {
-            tls.keep_current();
+    fn connect_with(self, windows: [u32; 2]) -> Channel {
+        self.keep_current();
+        // A route has at least one URL.
+        let origin = self.uris.first().cloned().unwrap_or_default();
+        endpoint(origin, windows).connect_with_connector_lazy(service_fn(move |_| {
+            let route = self.clone();
+            async move { route.dial().await }
+        }))
+    }
+
+    async fn dial(&self) -> io::Result<Dialled> {
+        let mut addresses = self.addresses().await?;
+        addresses.shuffle(&mut rand::rng());
+        let mut problem = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+        for address in addresses {
+            match address.dial().await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => problem = error,
+            }
         }
-        endpoint.connect_with_connector_lazy(service_fn(move |uri| dial(uri, tls.clone())))
+        Err(problem)
     }
 }
 
-async fn dial(uri: Uri, tls: Option<ClientTls>) -> io::Result<TokioIo<Box<dyn Wire>>> {
-    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{uri}: {what}"));
-    let host = uri.host().ok_or_else(|| invalid("no host"))?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let default_port = if tls.is_some() { 443 } else { 80 };
-    let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(default_port))).await?;
-    stream.set_nodelay(true)?;
-    let Some(tls) = tls else { return Ok(TokioIo::new(Box::new(stream))) };
-    let name =
-        ServerName::try_from(host.to_owned()).map_err(|_| invalid("its host can't be in a certificate"))?;
-    let stream = TlsConnector::from(tls.current()).connect(name, stream).await?;
-    Ok(TokioIo::new(Box::new(stream)))
+async fn look_up(uri: &Uri, tls: Option<&ClientTls>) -> io::Result<Vec<Address>> {
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
+    let looked_up = timeout(LOOK_UP_TIMEOUT, lookup_host((host, port))).await;
+    let found =
+        looked_up.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("{uri}: no answer")))??;
+    Ok(found.map(|socket| Address::new(uri.clone(), socket, tls.cloned())).collect())
+}
+
+fn endpoint(origin: Uri, [stream_window, connection_window]: [u32; 2]) -> Endpoint {
+    Endpoint::from(origin)
+        .http2_keep_alive_interval(Duration::from_secs(5))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(stream_window)
+        .initial_connection_window_size(connection_window)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn check(urls: &str, insecure: bool) -> Result<Route, String> {
+        let mut problems = Problems::new();
+        let route = Route::check("platform", Some(urls), insecure, None, &mut problems);
+        problems.finish(|| route).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_url_of_a_list_is_looked_at() {
+        let route = check("http://10.0.0.1:8081,http://10.0.0.2:8081", true).expect("good");
+        assert_eq!(route.uris.len(), 2);
+        for (urls, insecure, problem) in [
+            ("http://a:1,ftp://b:1,c", true, "2 problems"),
+            ("http://a:1,", true, "expected a URL"),
+            ("http://a:1, http://b:1", true, "expected a URL"),
+            ("http://a:1,https://b:1", true, "the URL says https"),
+            ("https://a:1,http://b:1", false, "expected https://"),
+            ("http://a:1,http://b:1", false, "expected https://"),
+        ] {
+            let said = check(urls, insecure).expect_err(urls);
+            assert!(said.contains(problem), "{urls}: {said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_be_looked_up_is_used_and_whoever_answers_is_called() {
+        let alive = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+        let closed =
+            TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+        let listening = TcpListener::bind(alive).await.expect("the port");
+        let urls = format!("http://{closed},http://{alive},http://no-such-host.invalid:1,http://{alive}");
+        let route = check(&urls, true).expect("good");
+        let found: Vec<String> =
+            route.addresses().await.expect("some").iter().map(ToString::to_string).collect();
+        assert_eq!(found, [closed.to_string(), alive.to_string()], "each once");
+        for _ in 0..16 {
+            route.dial().await.expect("whichever comes first, one of them answers");
+        }
+        drop(listening);
+        assert!(route.dial().await.is_err());
+        assert!(check("http://no-such-host.invalid:1", true).expect("a name").addresses().await.is_err());
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
+use tonic::transport::Uri;
+
 use crate::text;
 
 /// What is wrong with the settings: all of it.
@@ -52,11 +54,11 @@ impl Problems {
     }
 
     /// Reads a URL of a gRPC server, e.g. `http://127.0.0.1:8081`.
-    pub fn url(&mut self, flag: &str, value: &str) -> Option<String> {
-        let uri: Option<tonic::transport::Uri> = value.parse().ok();
+    pub fn url(&mut self, flag: &str, value: &str) -> Option<Uri> {
+        let uri: Option<Uri> = value.parse().ok();
         match uri {
             Some(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {
-                Some(value.to_owned())
+                Some(uri)
             }
             _ => {
                 self.add(flag, format_args!("expected a URL such as http://127.0.0.1:8081, got {value:?}"));

@@ -79,7 +79,8 @@ impl TelemetryArgs {
                 None
             }
         };
-        let endpoint = self.otlp_endpoint.as_deref().map(|url| problems.url("otlp-endpoint", url));
+        let endpoint =
+            self.otlp_endpoint.as_ref().map(|url| problems.url("otlp-endpoint", url).map(|_| url.clone()));
         let traces_per_mille = problems.number("traces-per-mille", &self.traces_per_mille, 0, 1000);
         let admin = self.admin.check(problems);
         Some(TelemetryConfig {

@@ -89,7 +89,8 @@ struct ApiKeySecretArgs {
 
 #[derive(clap::Args, Debug)]
 struct ServeArgs {
-    /// Where the platform is, e.g. `https://platform:8081`.
+    /// Where the platform is, e.g. `https://platform:8081`. There may be several: at every address that the name has, looked up every two
+    /// seconds, or at several URLs with commas between them. Each is asked, and the one with the fewest requests under way first.
     #[arg(long, env = "RIALTO_PLATFORM", value_name = "URL")]
     platform: Option<String>,
     /// Call the platform without TLS, at an http:// URL: for a machine of one's own, never for real money.
@@ -101,7 +102,7 @@ struct ServeArgs {
     /// The participant whose operators administer the others.
     #[arg(long, env = "RIALTO_HOUSE_PARTICIPANT", default_value = "house")]
     house_participant: String,
-    /// Requests that may wait for the platform; more are refused.
+    /// Requests that may wait for each platform; more are refused.
     #[arg(long, env = "RIALTO_MAX_WAITING", default_value = "8192")]
     max_waiting: String,
     /// Calls a second that each participant may make of this gateway; as many may come at once.

@@ -20,7 +20,7 @@ pub mod stats_service;
 pub mod watch_link;
 pub mod webhook_service;
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use common::{
     admin::{self, AdminConfig},
@@ -41,6 +41,7 @@ use proto::{
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
+    time::{sleep, timeout},
 };
 use tonic::service::LayerExt;
 
@@ -67,6 +68,11 @@ const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
 /// The largest request that is read.
 const MAX_REQUEST_BYTES: usize = 64 << 10;
 
+/// How long to wait for a platform before calls are taken, and how often to look: whoever has none refuses what another gateway could
+/// have passed on.
+const LONGEST_WITHOUT_PLATFORM: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
 /// Serves until the lifecycle has drained; operators' programs and the console at the address of `admin`, if there is one.
 ///
 /// # Errors
@@ -85,14 +91,14 @@ pub async fn run(
     let poster = Poster::new(config.webhooks, Clock::system())?;
     let deliveries = Deliveries::new(config.platform.clone().connect(), poster);
     let delivering = tokio::spawn(deliveries.run(lifecycle.clone()));
-    let platform = config.platform.connect();
-    let platform = platform_link::open(platform, config.max_waiting, Arc::clone(&participants));
+    let platform = platform_link::open(config.platform, config.max_waiting, Arc::clone(&participants));
     let hasher = participants.hasher().clone();
     if let Some(tokens) = participants.tokens() {
         tokio::spawn(Arc::clone(tokens).keep_fresh());
     }
     let quotas = Arc::new(config.quotas);
     tokio::spawn(Arc::clone(&quotas).keep_forgetting());
+    let heard = Arc::clone(&participants);
     let front = Front::new(participants, quotas, platform, watches, Clock::system());
     let more = match config.console {
         Some(reach) => console::router(front.clone(), reach, Clock::system()),
@@ -119,6 +125,12 @@ pub async fn run(
         routes.add_service(signed.named_layer(audit.max_decoding_message_size(MAX_REQUEST_BYTES)));
         routes.add_service(signed.named_layer(webhooks.max_decoding_message_size(MAX_REQUEST_BYTES)));
     };
+    let first_word = async {
+        while !heard.have_heard() {
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    let _ = timeout(LONGEST_WITHOUT_PLATFORM, first_word).await;
     rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await?;
     tokio::select! {
         _ = delivering => {}

@@ -15,16 +15,15 @@ use std::{
 };
 
 use common::{clock::Clock, fault::Fault};
-use proto::platform;
 use tonic::metadata::MetadataMap;
 
 pub use api_key::{KeyHasher, MIN_SECRET_BYTES, new_key};
+pub use heard::Heard;
 pub use key_file::KeyFile;
 pub use key_source::KeySource;
 pub use token::Tokens;
 
 use crate::caller::Caller;
-use heard::Heard;
 
 /// How long what the platform saw counts: with a second between its looks and one for the way, a revoked key is refused
 /// after 5 s, even by a gateway that hears nothing.
@@ -133,17 +132,23 @@ impl Participants {
         Ok(count)
     }
 
-    /// Takes what the platform says of who may call.
-    pub fn hear(&self, callers: platform::Callers) {
-        let heard = callers.known.map(|known| Arc::new(Heard::new(known)));
-        let age = Duration::from_millis(callers.age_ms.into());
-        let counts_until = COUNTS_FOR.checked_sub(age).map(|rest| Instant::now() + rest);
+    /// Takes what a platform saw so long ago of who may call. Of what several platforms say, the newest counts: another one's may be of a
+    /// time when a key was not yet revoked.
+    pub fn hear(&self, heard: &Arc<Heard>, age: Duration) {
+        let Some(counts_until) = COUNTS_FOR.checked_sub(age).map(|rest| Instant::now() + rest) else {
+            return;
+        };
         self.change(|known| {
-            known.heard_counts_until = counts_until;
-            if let Some(heard) = heard {
-                known.heard = heard;
+            if known.heard_counts_until.is_none_or(|until| until <= counts_until) {
+                known.heard_counts_until = Some(counts_until);
+                known.heard = Arc::clone(heard);
             }
         });
+    }
+
+    /// Whether any platform has said who may call.
+    pub fn have_heard(&self) -> bool {
+        self.known().heard_counts_until.is_some()
     }
 
     /// Who sent this metadata: exactly one `authorization: Bearer …` with an API key that works or a valid token. A token that was
@@ -299,41 +304,57 @@ mod tests {
         (participants, [bearer(in_file), bearer(key)], known, clock)
     }
 
-    fn say(age_ms: u32, known: Option<KnownCallers>) -> platform::Callers {
-        platform::Callers { age_ms, known }
+    fn said(known: KnownCallers) -> Arc<Heard> {
+        Arc::new(Heard::new(known))
     }
+
+    const NOW: Duration = Duration::ZERO;
 
     #[tokio::test]
     async fn keys_on_record_count_as_long_as_the_platform_is_heard() {
         let (participants, [in_file, on_record], known, _) = on_record(None);
         assert_eq!(participants.identify_at_once(&on_record), Err(NotLetIn::NotSure), "nothing was heard");
-        participants.hear(say(0, Some(known.clone())));
+        let heard = said(known);
+        // A word that was long on its way counts for less; then the platform is silent.
+        participants.hear(&heard, Duration::from_secs(3));
         let name = participants.identify_at_once(&on_record).map(|caller| caller.participant.clone());
         assert_eq!(name, Ok("desk".to_owned()));
-        // A word that was long on its way counts for less; then the platform is silent.
-        participants.hear(say(3_000, None));
-        assert!(participants.identify_at_once(&on_record).is_ok());
         tokio::time::sleep(Duration::from_millis(1_010)).await;
         assert_eq!(participants.identify_at_once(&on_record), Err(NotLetIn::NotSure), "4 s without a word");
         assert!(participants.identify_at_once(&in_file).is_ok(), "the file's keys need nobody");
-        participants.hear(say(0, None));
-        assert!(participants.identify_at_once(&on_record).is_ok());
-        participants.hear(say(4_000, None));
+        participants.hear(&heard, Duration::from_secs(4));
         assert_eq!(participants.identify_at_once(&on_record), Err(NotLetIn::NotSure));
-        participants.hear(say(0, Some(KnownCallers::default())));
+        participants.hear(&heard, NOW);
+        assert!(participants.identify_at_once(&on_record).is_ok());
+        participants.hear(&said(KnownCallers::default()), NOW);
         assert!(matches!(participants.identify_at_once(&on_record), Err(NotLetIn::Unknown(_))), "revoked");
+    }
+
+    #[tokio::test]
+    async fn of_several_platforms_the_one_that_looked_last_counts() {
+        let (participants, [_, on_record], known, _) = on_record(None);
+        let (before, after) = (said(known), said(KnownCallers::default()));
+        participants.hear(&before, NOW);
+        participants.hear(&after, NOW);
+        // Another platform hangs, and saw the key before it was revoked.
+        participants.hear(&before, Duration::from_secs(2));
+        assert!(matches!(participants.identify_at_once(&on_record), Err(NotLetIn::Unknown(_))), "revoked");
+        // A word that is old makes nothing end that a newer one says.
+        participants.hear(&before, NOW);
+        participants.hear(&after, Duration::from_secs(4));
+        assert!(participants.identify_at_once(&on_record).is_ok());
     }
 
     #[tokio::test]
     async fn a_disabled_participant_is_not_let_in_by_any_key() {
         let (participants, [in_file, on_record], known, _) = on_record(None);
-        participants.hear(say(0, Some(known.clone())));
+        participants.hear(&said(known.clone()), NOW);
         assert!(
             participants.identify_at_once(&in_file).is_ok()
                 && participants.identify_at_once(&on_record).is_ok()
         );
         let disabled_participants = vec!["shop".to_owned(), "desk".to_owned()];
-        participants.hear(say(0, Some(KnownCallers { disabled_participants, ..known })));
+        participants.hear(&said(KnownCallers { disabled_participants, ..known }), NOW);
         for metadata in [in_file, on_record] {
             assert!(matches!(participants.identify_at_once(&metadata), Err(NotLetIn::Unknown(_))));
         }
@@ -342,7 +363,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_ends_by_this_clock_too() {
         let (participants, [_, on_record], known, clock) = on_record(Some(Duration::from_secs(10)));
-        participants.hear(say(0, Some(known)));
+        participants.hear(&said(known), NOW);
         assert!(participants.identify_at_once(&on_record).is_ok());
         clock.advance(Duration::from_secs(10));
         assert!(matches!(participants.identify_at_once(&on_record), Err(NotLetIn::Unknown(_))));

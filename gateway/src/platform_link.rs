@@ -1,33 +1,43 @@
-//! The stream to the platform: commands out, replies in; and who may call, whenever that changes.
+//! The streams to the platforms: commands out, replies in; and who may call, whenever that changes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use common::exchange::{Asker, Hop, ask};
+use common::{
+    exchange::{Asker, Hop, ask},
+    rpc_client::Route,
+};
 use proto::platform::{
     Command, ExchangeRequest, ExchangeResponse, Reply, platform_service_client::PlatformServiceClient,
 };
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
-use crate::participant::Participants;
+use crate::participant::{Heard, Participants};
 
 /// The largest message of replies: 256 of them, pages of lists among them; or every API key.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
-/// Asks the platform to carry out commands.
+/// Asks the platforms to carry out commands.
 pub type PlatformLink = Asker<PlatformHop>;
 
-/// Opens the stream to the platform and keeps it open; `participants` hear who may call.
-pub fn open(channel: Channel, max_waiting: usize, participants: Arc<Participants>) -> PlatformLink {
-    let client = PlatformServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    ask("platform", PlatformHop { client, participants }, max_waiting)
+/// Opens the streams to the platforms and keeps them open; `participants` hear who may call.
+pub fn open(route: Route, max_waiting: usize, participants: Arc<Participants>) -> PlatformLink {
+    let make = move |channel| PlatformHop {
+        client: PlatformServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        participants: Arc::clone(&participants),
+        heard: Arc::default(),
+    };
+    ask("platform", route, make, max_waiting)
 }
 
-/// The hop from the gateway to the platform.
+/// The hop from the gateway to a platform.
 #[derive(Debug)]
 pub struct PlatformHop {
     client: PlatformServiceClient<Channel>,
     participants: Arc<Participants>,
+    /// What this platform said last of who may call.
+    heard: Arc<Heard>,
 }
 
 impl Hop for PlatformHop {
@@ -39,6 +49,7 @@ impl Hop for PlatformHop {
     async fn open(
         &mut self,
         outgoing: ReceiverStream<ExchangeRequest>,
+        _aside: &mpsc::Sender<ExchangeRequest>,
     ) -> Result<Streaming<ExchangeResponse>, Status> {
         Ok(self.client.exchange(outgoing).await?.into_inner())
     }
@@ -49,9 +60,16 @@ impl Hop for PlatformHop {
         ExchangeRequest { commands: numbered.collect() }
     }
 
+    fn is_leaving(&self, message: &ExchangeResponse) -> bool {
+        message.is_leaving
+    }
+
     fn unpack(&mut self, message: ExchangeResponse) -> Vec<(u64, Reply)> {
         if let Some(callers) = message.callers {
-            self.participants.hear(callers);
+            if let Some(known) = callers.known {
+                self.heard = Arc::new(Heard::new(known));
+            }
+            self.participants.hear(&self.heard, Duration::from_millis(callers.age_ms.into()));
         }
         message.replies.into_iter().map(|reply| (reply.correlation_id, reply)).collect()
     }

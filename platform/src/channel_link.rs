@@ -1,7 +1,17 @@
-//! The stream to the channel: instructions out, what is known of them in; notices in, receipts out; and the directory
-//! whenever it changes.
+//! The streams to the channels: instructions out, what is known of them in; notices in, receipts out; and the directories
+//! whenever they change.
 
-use common::exchange::{Asker, Hop, ask};
+mod directories;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use common::{
+    exchange::{Asker, Hop, ask},
+    rpc_client::Route,
+};
 use proto::channel::{
     ComposeRequest, Directory, ExchangeRequest, ExchangeResponse, Instruction, Notice, NoticeReceipt,
     Outcome, instruction_service_client::InstructionServiceClient,
@@ -10,18 +20,20 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
+use directories::Directories;
+
 /// The largest message of outcomes: 256 of them and a directory.
 const MAX_MESSAGE_BYTES: usize = 4 << 20;
 /// Notices that wait to be looked at; the bank sends again what does not fit.
 const MAX_WAITING_NOTICES: usize = 256;
 
-/// What the channel says unasked.
+/// What the channels say unasked.
 #[derive(Debug)]
 pub struct News {
-    /// The directory, at the start and whenever it changes.
+    /// The directory that all channels make, at the start and whenever it changes.
     pub directories: mpsc::UnboundedReceiver<Directory>,
     /// What banks say unasked.
-    pub notices: mpsc::Receiver<Notice>,
+    pub notices: mpsc::Receiver<Noticed>,
 }
 
 /// Has the channel write messages that it does not send.
@@ -41,38 +53,61 @@ impl Composer {
     }
 }
 
-/// Opens the stream to the channel and keeps it open.
-pub fn open(channel: Channel, max_waiting: usize) -> (ChannelLink, News, Composer) {
-    let client = InstructionServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let composer = Composer { client: client.clone() };
-    let (directories, new_directories) = mpsc::unbounded_channel();
+/// A notice, and where its receipt is waited for.
+#[derive(Debug)]
+pub struct Noticed {
+    /// What a bank said.
+    pub notice: Notice,
+    /// The channel that it said it to.
+    pub receipts: Receipts,
+}
+
+/// The stream on which a notice came, and its receipt is waited for.
+#[derive(Clone, Debug)]
+pub struct Receipts(mpsc::Sender<ExchangeRequest>);
+
+impl Receipts {
+    /// Says what became of a notice. Without a receipt the bank sends it again, as it does when the stream has broken.
+    pub async fn give(&self, receipt: NoticeReceipt) {
+        let request = ExchangeRequest { instructions: Vec::new(), receipts: vec![receipt] };
+        let _ = self.0.send(request).await;
+    }
+}
+
+/// Opens the streams to the channels and keeps them open.
+pub fn open(route: Route, max_waiting: usize) -> (ChannelLink, News, Composer) {
+    let composer = Composer { client: InstructionServiceClient::new(route.clone().connect()) };
+    let (directories, new_directories) = Directories::new();
     let (notices, new_notices) = mpsc::channel(MAX_WAITING_NOTICES);
-    let link = ask("channel", ChannelHop { client, directories, notices }, max_waiting);
+    let (directories, streams) = (Arc::new(directories), AtomicU64::new(0));
+    let make = move |channel| ChannelHop {
+        client: InstructionServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        stream: streams.fetch_add(1, Ordering::Relaxed),
+        directories: Arc::clone(&directories),
+        notices: notices.clone(),
+        receipts: None,
+    };
+    let link = ask("channel", route, make, max_waiting);
     (link, News { directories: new_directories, notices: new_notices }, composer)
 }
 
-/// Asks the channel to carry instructions.
+/// Asks the channels to carry instructions.
 pub type ChannelLink = Asker<ChannelHop>;
 
-/// What goes to the channel.
-#[derive(Debug)]
-pub enum ToChannel {
-    /// An instruction, which is answered.
-    Instruction(Box<Instruction>),
-    /// What became of a notice.
-    Receipt(NoticeReceipt),
-}
-
-/// The hop from the platform to the channel.
+/// The hop from the platform to a channel.
 #[derive(Debug)]
 pub struct ChannelHop {
     client: InstructionServiceClient<Channel>,
-    directories: mpsc::UnboundedSender<Directory>,
-    notices: mpsc::Sender<Notice>,
+    /// Its number among the streams.
+    stream: u64,
+    directories: Arc<Directories>,
+    notices: mpsc::Sender<Noticed>,
+    /// Where they go, once the stream is open.
+    receipts: Option<Receipts>,
 }
 
 impl Hop for ChannelHop {
-    type Question = ToChannel;
+    type Question = Box<Instruction>;
     type Answer = Outcome;
     type Outgoing = ExchangeRequest;
     type Incoming = ExchangeResponse;
@@ -80,32 +115,41 @@ impl Hop for ChannelHop {
     async fn open(
         &mut self,
         outgoing: ReceiverStream<ExchangeRequest>,
+        aside: &mpsc::Sender<ExchangeRequest>,
     ) -> Result<Streaming<ExchangeResponse>, Status> {
-        Ok(self.client.exchange(outgoing).await?.into_inner())
+        let answers = self.client.exchange(outgoing).await?.into_inner();
+        self.receipts = Some(Receipts(aside.clone()));
+        Ok(answers)
     }
 
-    fn pack(&mut self, questions: Vec<(u64, ToChannel)>) -> ExchangeRequest {
-        let mut request = ExchangeRequest::default();
-        for (number, question) in questions {
-            match question {
-                ToChannel::Instruction(instruction) => {
-                    request.instructions.push(Instruction { correlation_id: number, ..*instruction });
-                }
-                ToChannel::Receipt(receipt) => request.receipts.push(receipt),
-            }
-        }
-        request
+    fn pack(&mut self, questions: Vec<(u64, Box<Instruction>)>) -> ExchangeRequest {
+        let numbered = questions
+            .into_iter()
+            .map(|(number, question)| Instruction { correlation_id: number, ..*question });
+        ExchangeRequest { instructions: numbered.collect(), receipts: Vec::new() }
+    }
+
+    fn is_leaving(&self, message: &ExchangeResponse) -> bool {
+        message.is_leaving
     }
 
     fn unpack(&mut self, message: ExchangeResponse) -> Vec<(u64, Outcome)> {
         if let Some(directory) = message.directory {
-            // The receiver lives as long as the process; at its end nobody needs a directory.
-            let _ = self.directories.send(directory);
+            self.directories.hear(self.stream, directory);
+        }
+        if message.is_leaving {
+            self.directories.forget(self.stream);
         }
         for notice in message.notices {
+            let Some(receipts) = self.receipts.clone() else { continue };
             // Without a receipt the bank sends it again.
-            let _ = self.notices.try_send(notice);
+            let _ = self.notices.try_send(Noticed { notice, receipts });
         }
         message.outcomes.into_iter().map(|outcome| (outcome.correlation_id, outcome)).collect()
+    }
+
+    fn ended(&mut self) {
+        self.receipts = None;
+        self.directories.forget(self.stream);
     }
 }

@@ -134,7 +134,8 @@ struct DataKeyArgs {
 
 #[derive(clap::Args, Debug)]
 struct ServeArgs {
-    /// Where the channel is, e.g. `https://channel:8082`.
+    /// Where the channel is, e.g. `https://channel:8082`. There may be several: at every address that the name has, looked up every two
+    /// seconds, or at several URLs with commas between them. Each is asked, and the one with the fewest instructions under way first.
     #[arg(long, env = "RIALTO_CHANNEL", value_name = "URL")]
     channel: Option<String>,
     /// Call the channel without TLS, at an http:// URL: for a machine of one's own, never for real money.

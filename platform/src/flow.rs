@@ -25,13 +25,12 @@ pub mod webhooks;
 use std::{sync::Arc, time::Duration};
 
 use common::{clock::Clock, lifecycle::Lifecycle};
-use proto::channel::Notice;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     broker::Broker,
-    channel_link::{ChannelLink, Composer},
+    channel_link::{ChannelLink, Composer, Noticed},
     directory::Directory,
     metrics,
     store::Store,
@@ -89,7 +88,7 @@ pub struct Parts {
     pub clock: Clock,
     /// The banks that can be instructed.
     pub directory: Directory,
-    /// The stream to the channel.
+    /// The streams to the channels.
     pub channel: ChannelLink,
     /// Has the channel write what it does not send.
     pub composer: Composer,
@@ -98,7 +97,7 @@ pub struct Parts {
     /// Payments that the book has written and that are to be sent.
     pub submissions: mpsc::UnboundedReceiver<ToSend>,
     /// What banks say unasked.
-    pub notices: mpsc::Receiver<Notice>,
+    pub notices: mpsc::Receiver<Noticed>,
     /// How much may be under way.
     pub limits: Limits,
     /// Where events are published, if anywhere.

@@ -22,11 +22,15 @@ pub mod trial_balance;
 pub mod webhook;
 pub mod wire;
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use common::{clock::Clock, lifecycle::Lifecycle, rpc_server};
 use proto::platform::platform_service_server::{self, PlatformServiceServer};
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
 
 use crate::{
     callers::Callers,
@@ -47,6 +51,10 @@ const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
 };
 /// The largest message of commands: 256 of at most 16 KiB.
 const MAX_MESSAGE_BYTES: usize = 4 << 20;
+
+/// How long to wait for the first directory before commands are taken: whoever has none refuses payments to banks, which another
+/// platform could have made.
+const LONGEST_WITHOUT_DIRECTORY: Duration = Duration::from_secs(1);
 
 /// Serves until the lifecycle has drained: no new commands, payments under way concluded or left to recovery.
 ///
@@ -70,8 +78,11 @@ pub async fn run(
     let fingerprints = Fingerprints::new(store.keys().lookup()?.fingerprint_key());
     let positions = Positions::new(&store.keys().lookup()?.position_key()).ok_or("cannot show positions")?;
     let directory = Directory::default();
-    let (channel, news, composer) = channel_link::open(config.channel.connect(), config.limits.max_under_way);
-    tokio::spawn(follow_directory(directory.clone(), news.directories, store.clone(), clock.clone()));
+    let (channel, news, composer) = channel_link::open(config.channel, config.limits.max_under_way);
+    let (first, has_directory) = oneshot::channel();
+    let following =
+        follow_directory(directory.clone(), news.directories, store.clone(), clock.clone(), first);
+    tokio::spawn(following);
     let callers = Callers::watch(store.clone(), clock.clone());
     let (book, submissions) = Book::open(&store, &clock, config.book);
     let (notices, limits, broker) = (news.notices, config.limits, config.broker);
@@ -88,6 +99,7 @@ pub async fn run(
     let add = |routes: &mut tonic::service::RoutesBuilder| {
         routes.add_service(service);
     };
+    let _ = timeout(LONGEST_WITHOUT_DIRECTORY, has_directory).await;
     rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await?;
     tokio::select! {
         () = flow.settled() => tracing::info!("every payment that was being settled is concluded"),
@@ -101,11 +113,15 @@ async fn follow_directory(
     mut updates: mpsc::UnboundedReceiver<proto::channel::Directory>,
     store: Store,
     clock: Clock,
+    first: oneshot::Sender<()>,
 ) {
+    let mut first = Some(first);
     while let Some(update) = updates.recv().await {
         while let Err(error) = directory.update(update.clone(), &store, &clock).await {
             tracing::warn!(%error, "cannot open the settlement accounts of the directory; trying again");
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
         }
+        // Nobody waits for it any more when it comes late.
+        first.take().map(|first| first.send(()));
     }
 }

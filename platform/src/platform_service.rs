@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{
     deadline::Deadline,
-    exchange,
+    exchange::{self, Leaving},
     fault::{Fault, Violation},
     lifecycle::Lifecycle,
     rpc_server::code_name,
@@ -116,14 +116,15 @@ impl PlatformService for CommandServer {
         request: Request<Streaming<ExchangeRequest>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
         let commands = self.commands.clone();
+        let farewell = ExchangeResponse { is_leaving: true, ..ExchangeResponse::default() };
         let replies = exchange::answer(
             request.into_inner(),
-            self.lifecycle.clone(),
+            Leaving { lifecycle: self.lifecycle.clone(), farewell },
             self.max_under_way,
             |message: ExchangeRequest| message.commands,
             move |command| execute(commands.clone(), command),
             overloaded,
-            |replies| ExchangeResponse { replies, callers: None },
+            |replies| ExchangeResponse { replies, ..ExchangeResponse::default() },
         );
         Ok(Response::new(Answers::new(replies, self.callers.seen())))
     }

@@ -40,6 +40,8 @@ mod known;
 mod life;
 #[path = "ledger/limits.rs"]
 mod limits;
+#[path = "ledger/migrations.rs"]
+mod migrations;
 #[path = "ledger/plans.rs"]
 mod plans;
 #[path = "ledger/pool.rs"]

@@ -67,7 +67,15 @@ pub fn build_programs(programs: &[&str], features: &[&str]) -> Result<(), BenchE
 /// # Errors
 /// When it is not there.
 pub fn program(name: &str) -> Result<PathBuf, BenchError> {
-    let path = folder()?.join(name);
+    program_in(&folder()?, name)
+}
+
+/// One of the programs in a folder.
+///
+/// # Errors
+/// When it is not there.
+pub fn program_in(folder: &Path, name: &str) -> Result<PathBuf, BenchError> {
+    let path = folder.join(name);
     if path.is_file() {
         Ok(path)
     } else {

@@ -11,6 +11,7 @@
 )]
 
 mod accounts;
+mod balanced;
 mod caller;
 mod calls;
 mod clock;
@@ -31,9 +32,11 @@ use tokio::{sync::mpsc::unbounded_channel, task::JoinSet};
 
 use crate::{BenchError, client::Client};
 use accounts::Accounts;
+use balanced::Balanced;
 use caller::Caller;
 use calls::Payments;
 
+pub use balanced::Gateways;
 pub use calls::{Call, Calls};
 pub use measured::{Measured, SLOT, together};
 pub use plan::{Plan, Spread};
@@ -44,8 +47,8 @@ pub struct Load(Arc<World>);
 
 #[derive(Debug)]
 struct World {
-    calls: Box<dyn Calls>,
-    numbers: AtomicU64,
+    calls: Arc<dyn Calls>,
+    numbers: Arc<AtomicU64>,
     succeeded: AtomicU64,
     stopped: OnceLock<Instant>,
 }
@@ -61,20 +64,35 @@ impl Load {
         let client = |_| Client::new(gateway, key)?.approved_by(second);
         let clients = (0..plan.connections).map(client).collect::<Result<Vec<_>, _>>()?;
         let accounts = Accounts::open(&clients[0], &plan).await?;
-        let unique = uuid::Uuid::new_v4().simple().to_string();
-        Ok(Self::of(Payments {
-            clients,
+        Ok(Self::of(Payments { clients, accounts, deadline: plan.deadline, tag: tag(&plan) }))
+    }
+
+    /// The same over several gateways, through which an account is opened by the route to one of them. Callers try once more.
+    ///
+    /// # Errors
+    /// As [`Load::open`].
+    pub async fn open_over(
+        gateways: &Arc<Gateways>,
+        first: &Route,
+        [key, second]: [&str; 2],
+        plan: Plan,
+    ) -> Result<Self, BenchError> {
+        plan.check()?;
+        let accounts = Accounts::open(&Client::new(first, key)?.approved_by(second)?, &plan).await?;
+        Ok(Self::of(Balanced {
+            gateways: Arc::clone(gateways),
+            connections: plan.connections,
             accounts,
             deadline: plan.deadline,
-            tag: format!("{}-{}", plan.prefix, &unique[..12]),
+            tag: tag(&plan),
         }))
     }
 
     /// A load of other calls than payments.
     pub fn of(calls: impl Calls + 'static) -> Self {
         Self(Arc::new(World {
-            calls: Box::new(calls),
-            numbers: AtomicU64::new(0),
+            calls: Arc::new(calls),
+            numbers: Arc::default(),
             succeeded: AtomicU64::new(0),
             stopped: OnceLock::new(),
         }))
@@ -115,6 +133,17 @@ impl Load {
         run.sum(callers).await
     }
 
+    /// The same load with an end of its own.
+    #[must_use]
+    pub fn until_stopped(&self) -> Self {
+        Self(Arc::new(World {
+            calls: Arc::clone(&self.0.calls),
+            numbers: Arc::clone(&self.0.numbers),
+            succeeded: AtomicU64::new(0),
+            stopped: OnceLock::new(),
+        }))
+    }
+
     /// Ends whatever is being measured now or later: no call is made any more.
     pub fn stop(&self) {
         self.0.stopped.get_or_init(Instant::now);
@@ -124,6 +153,12 @@ impl Load {
     pub fn succeeded(&self) -> u64 {
         self.0.succeeded.load(Ordering::Relaxed)
     }
+}
+
+/// What a load's own request ids begin with.
+fn tag(plan: &Plan) -> String {
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    format!("{}-{}", plan.prefix, &unique[..12])
 }
 
 impl World {

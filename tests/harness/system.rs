@@ -4,12 +4,13 @@ mod banks;
 mod health;
 mod keys;
 mod launch;
+mod replicas;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use common::rpc_client::Route;
@@ -30,6 +31,8 @@ use crate::{
 use banks::own_address_file;
 
 pub use keys::{API_KEY_SECRET, new_key};
+
+pub use replicas::{Programs, Replica};
 
 pub use banks::{BANKS, BankSetup, BankTimes, QUICK, banks_file, directory_file};
 
@@ -74,6 +77,10 @@ pub struct Setup {
     pub is_plaintext: bool,
     /// Whether services have admin servers, and so measure what they do.
     pub is_measured: bool,
+    /// How many of each service but the banks there may be, at addresses that those know who call them. One of each is started.
+    pub places: usize,
+    /// Services that are started from other programs than those that are built with this one.
+    pub programs: BTreeMap<Service, Programs>,
     /// Where calls between the parts are led; nowhere else if there are none.
     pub detours: Option<Arc<dyn Detours>>,
 }
@@ -98,6 +105,8 @@ impl Setup {
             features: Vec::new(),
             is_plaintext: false,
             is_measured: true,
+            places: 1,
+            programs: BTreeMap::new(),
             detours: None,
         }
     }
@@ -119,7 +128,7 @@ impl Setup {
 }
 
 /// One of the system's services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
     /// The simulated banks.
     Bank,
@@ -150,8 +159,9 @@ impl Service {
 #[derive(Debug)]
 pub struct System {
     setup: Setup,
-    /// In the order of [`Service::ALL`].
-    running: Vec<(Process, String)>,
+    running: BTreeMap<Replica, Process>,
+    /// Where each listens or is going to.
+    addresses: BTreeMap<Replica, String>,
     postgres: Postgres,
     keys: Vec<String>,
     certificates: Certificates,
@@ -192,45 +202,48 @@ impl System {
             let _ = fs::remove_file(own_address_file(&setup.folder, bank));
         }
         fs::write(setup.folder.join("script.toml"), &setup.script)?;
-        let running = Vec::new();
-        let mut system =
-            Self { setup, running, postgres, keys, certificates, audit_key, data_key, audit_public_key };
+        let addresses = replicas::addresses(&setup)?;
+        let running = BTreeMap::new();
+        let mut system = Self {
+            setup,
+            running,
+            addresses,
+            postgres,
+            keys,
+            certificates,
+            audit_key,
+            data_key,
+            audit_public_key,
+        };
         for service in Service::ALL {
-            let started = system.launch(service)?;
-            system.running.push(started);
+            system.launch(service)?;
         }
         system.wait_for_health().await?;
         Ok(system)
     }
 
-    fn launch(&self, service: Service) -> Result<(Process, String), BenchError> {
-        let mut process = self.begin(service, None)?;
-        let bound = process.wait_for_file(&self.address_file(service))?;
-        Ok((process, bound.trim().to_owned()))
+    fn address_file(&self, replica: Replica) -> PathBuf {
+        self.setup.folder.join(format!("{replica}.address"))
     }
 
-    fn address_file(&self, service: Service) -> PathBuf {
-        self.setup.folder.join(format!("{}.address", service.name()))
-    }
-
-    fn admin_address_file(&self, service: Service) -> PathBuf {
-        self.setup.folder.join(format!("{}.admin-address", service.name()))
+    fn admin_address_file(&self, replica: Replica) -> PathBuf {
+        self.setup.folder.join(format!("{replica}.admin-address"))
     }
 
     /// Where a service's admin server is (`host:port`).
     ///
     /// # Errors
     /// When it has none.
-    pub fn admin_address(&self, service: Service) -> Result<String, BenchError> {
-        Ok(fs::read_to_string(self.admin_address_file(service))?.trim().to_owned())
+    pub fn admin_address(&self, replica: impl Into<Replica>) -> Result<String, BenchError> {
+        Ok(fs::read_to_string(self.admin_address_file(replica.into()))?.trim().to_owned())
     }
 
     /// What a service's admin server answers to `GET` of this path: the status, and the text.
     ///
     /// # Errors
     /// When it does not answer.
-    pub async fn admin(&self, service: Service, path: &str) -> Result<(u16, String), BenchError> {
-        let address = self.admin_address(service)?;
+    pub async fn admin(&self, replica: impl Into<Replica>, path: &str) -> Result<(u16, String), BenchError> {
+        let address = self.admin_address(replica)?;
         let answer = reqwest::get(format!("http://{address}{path}")).await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
@@ -239,10 +252,11 @@ impl System {
     ///
     /// # Errors
     /// When it says nothing, or what is no metrics.
-    pub async fn metrics(&self, service: Service) -> Result<Scrape, BenchError> {
-        match self.admin(service, "/metrics").await? {
+    pub async fn metrics(&self, replica: impl Into<Replica>) -> Result<Scrape, BenchError> {
+        let replica = replica.into();
+        match self.admin(replica, "/metrics").await? {
             (200, text) => Scrape::read(&text),
-            (status, text) => Err(format!("{}: {status}: {text}", service.name()).into()),
+            (status, text) => Err(format!("{replica}: {status}: {text}").into()),
         }
     }
 
@@ -254,14 +268,10 @@ impl System {
         }
     }
 
-    fn place(service: Service) -> usize {
-        Service::ALL.iter().position(|one| *one == service).unwrap_or(0)
-    }
-
     /// Where a service listens. The banks answer there to whoever tests them; the channel reaches each of them at an
     /// address of its own, which the bank can leave.
-    pub fn address(&self, service: Service) -> &str {
-        self.running.get(Self::place(service)).map(|(_, address)| address.as_str()).unwrap_or_default()
+    pub fn address(&self, replica: impl Into<Replica>) -> &str {
+        self.addresses.get(&replica.into()).map(String::as_str).unwrap_or_default()
     }
 
     /// Where the channel takes what this bank says unasked.
@@ -278,20 +288,19 @@ impl System {
     /// # Errors
     /// When its CA can't be read.
     pub fn gateway(&self) -> Result<Route, BenchError> {
-        if self.setup.is_plaintext {
-            return Ok(Route::to(self.address(Service::Gateway), None)?);
-        }
-        self.certificates.to_gateway(self.address(Service::Gateway))
+        self.route(Service::Gateway)
     }
 
     /// How the bench reaches a service: the gateway as callers do, others by its own certificate, the banks without any.
     ///
     /// # Errors
     /// When a certificate can't be read.
-    pub fn route(&self, service: Service) -> Result<Route, BenchError> {
-        let address = self.address(service);
-        match service {
-            Service::Gateway => self.gateway(),
+    pub fn route(&self, replica: impl Into<Replica>) -> Result<Route, BenchError> {
+        let replica = replica.into();
+        let address = self.address(replica);
+        match replica.service {
+            Service::Gateway if self.setup.is_plaintext => Ok(Route::to(address, None)?),
+            Service::Gateway => self.certificates.to_gateway(address),
             Service::Platform | Service::Channel => self.certificates.to_service("bench", address),
             Service::Bank => Ok(Route::to(address, None)?),
         }
@@ -322,41 +331,6 @@ impl System {
     /// The certificates.
     pub fn certificates(&self) -> &Certificates {
         &self.certificates
-    }
-
-    /// A service's process.
-    pub fn process(&mut self, service: Service) -> &mut Process {
-        &mut self.running[Self::place(service)].0
-    }
-
-    /// Starts a service again, on the address that it had, and waits until it has come up.
-    ///
-    /// # Errors
-    /// When it does not come up.
-    pub fn restart(&mut self, service: Service) -> Result<(), BenchError> {
-        self.begin_restart(service)?;
-        let address_file = self.address_file(service);
-        self.process(service).wait_for_file(&address_file).map(drop)
-    }
-
-    /// Starts a service again, on the address that it had, without waiting for it to come up.
-    ///
-    /// # Errors
-    /// When it cannot be ended or started.
-    pub fn begin_restart(&mut self, service: Service) -> Result<(), BenchError> {
-        let address = self.address(service).to_owned();
-        let process = self.process(service);
-        if process.ended().is_none() {
-            process.signal("KILL")?;
-            process.wait(Duration::from_secs(5))?;
-        }
-        self.running[Self::place(service)].0 = self.begin(service, Some(&address))?;
-        Ok(())
-    }
-
-    /// The services that have ended by themselves.
-    pub fn ended(&mut self) -> Vec<Service> {
-        Service::ALL.into_iter().filter(|service| self.process(*service).ended().is_some()).collect()
     }
 
     /// How to connect to the ledger's database.

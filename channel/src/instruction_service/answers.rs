@@ -1,13 +1,15 @@
-//! The answers of one Exchange: the directory at once and after each change, notices and outcomes as they come.
+//! The answers of one Exchange: the directory at once and after each change, notices and outcomes as they come, and that the channel is
+//! about to go.
 
 use std::{
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use proto::channel::{ExchangeResponse, Notice, Outcome};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::{Stream, wrappers::WatchStream};
 use tonic::Status;
 
@@ -22,6 +24,8 @@ pub struct Answers {
     directory: WatchStream<Arc<Directory>>,
     notices: mpsc::Receiver<Notice>,
     outcomes: mpsc::Receiver<Outcome>,
+    /// Until it has come.
+    leaving: Option<oneshot::Receiver<()>>,
 }
 
 impl Answers {
@@ -29,8 +33,9 @@ impl Answers {
         directory: watch::Receiver<Arc<Directory>>,
         notices: mpsc::Receiver<Notice>,
         outcomes: mpsc::Receiver<Outcome>,
+        leaving: oneshot::Receiver<()>,
     ) -> Self {
-        Self { directory: WatchStream::new(directory), notices, outcomes }
+        Self { directory: WatchStream::new(directory), notices, outcomes, leaving: Some(leaving) }
     }
 }
 
@@ -46,11 +51,16 @@ impl Stream for Answers {
         // The end is when there can be no more outcomes, whatever else there might be.
         let noticed = self.notices.poll_recv_many(cx, &mut notices, MAX_ITEMS);
         let answered = self.outcomes.poll_recv_many(cx, &mut outcomes, MAX_ITEMS);
-        let is_unasked = directory.is_some() || matches!(noticed, Poll::Ready(1..));
+        let leaving = self.leaving.as_mut().map(|leaving| Pin::new(leaving).poll(cx));
+        let is_leaving = matches!(leaving, Some(Poll::Ready(Ok(()))));
+        if matches!(leaving, Some(Poll::Ready(_))) {
+            self.leaving = None;
+        }
+        let is_unasked = directory.is_some() || is_leaving || matches!(noticed, Poll::Ready(1..));
         match answered {
             Poll::Ready(0) if !is_unasked => Poll::Ready(None),
             Poll::Pending if !is_unasked => Poll::Pending,
-            _ => Poll::Ready(Some(Ok(ExchangeResponse { outcomes, directory, notices }))),
+            _ => Poll::Ready(Some(Ok(ExchangeResponse { outcomes, directory, notices, is_leaving }))),
         }
     }
 }
@@ -68,9 +78,13 @@ mod tests {
         let (outcomes, answered) = mpsc::channel(2);
         notices.send(Notice::default()).await.expect("room");
         outcomes.send(Outcome::default()).await.expect("room");
-        let mut answers = Answers::new(directory, noticed, answered);
+        let (leave, leaving) = oneshot::channel();
+        let mut answers = Answers::new(directory, noticed, answered, leaving);
         let first = answers.next().await.expect("an answer").expect("no error");
         assert_eq!((first.directory.is_some(), first.notices.len(), first.outcomes.len()), (true, 1, 1));
+
+        leave.send(()).expect("heard");
+        assert!(answers.next().await.expect("an answer").expect("no error").is_leaving);
 
         notices.send(Notice::default()).await.expect("room");
         drop(outcomes);

@@ -237,6 +237,7 @@ async fn a_drain_waits_for_the_receipts_of_notices_under_way() {
     assert_eq!(closed.expect("closed"), 0, "an idle one is closed");
     platform.receive(receipt(&notice, NoticeResult::Taken)).await;
     assert_eq!(status(heard).await, 200);
+    assert!(platform.next().await.is_some_and(|said| said.is_leaving), "the platform is told");
     assert!(platform.next().await.is_none(), "the stream ends after that");
     drop(platform);
     let server = running.end();

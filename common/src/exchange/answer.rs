@@ -1,8 +1,11 @@
 //! The answering half: each item of each message in a task of its own, answers sent as they become ready.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::sleep,
+};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
 
@@ -10,16 +13,27 @@ use crate::lifecycle::Lifecycle;
 
 /// How many answers one message carries at most.
 const MAX_ITEMS_PER_MESSAGE: usize = 256;
+/// How long whoever said that it is about to go still reads what was on its way.
+pub const FAREWELL: Duration = Duration::from_millis(300);
 
 /// The stream of messages of answers.
 pub type Answering<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
+/// When a stream comes to its end by this side, and what the other one hears then, so that it asks elsewhere.
+#[derive(Clone, Debug)]
+pub struct Leaving<M> {
+    /// Whose drain it is.
+    pub lifecycle: Lifecycle,
+    /// The message that says so.
+    pub farewell: M,
+}
+
 /// Answers every item of every incoming message: `unpack` takes the items out, `handle` answers one, `refuse` answers one
 /// that exceeds `max_under_way`, `pack` puts answers into a message. Work that was begun goes on when the stream breaks.
-/// Ends when the other side does or the lifecycle drains, after the last answer.
+/// Ends when the other side does, after the last answer; or when this one is `leaving`.
 pub fn answer<Incoming, Item, Answer, Outgoing, Handling>(
     mut incoming: Streaming<Incoming>,
-    lifecycle: Lifecycle,
+    leaving: Leaving<Outgoing>,
     max_under_way: usize,
     unpack: impl Fn(Incoming) -> Vec<Item> + Send + 'static,
     handle: impl Fn(Item) -> Handling + Send + 'static,
@@ -36,11 +50,19 @@ where
     let (answers, mut answered) = mpsc::channel::<Answer>(max_under_way.max(1));
     let (outgoing, messages) = mpsc::channel(2);
     let places = Arc::new(Semaphore::new(max_under_way));
+    let farewell = outgoing.clone();
     tokio::spawn(async move {
+        let leave = async {
+            leaving.lifecycle.draining().await;
+            // Nobody is left to hear it when the stream broke.
+            let _ = farewell.send(Ok(leaving.farewell)).await;
+            sleep(FAREWELL).await;
+        };
+        tokio::pin!(leave);
         loop {
             let message = tokio::select! {
                 message = incoming.message() => message,
-                () = lifecycle.draining() => break,
+                () = &mut leave => break,
             };
             let Ok(Some(message)) = message else { break };
             for item in unpack(message) {

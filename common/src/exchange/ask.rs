@@ -1,25 +1,21 @@
-//! The asking half: keeps the stream open, matches answers to questions, and says what a broken stream means for each.
+//! The asking half: which of the streams a question goes to.
 
 use std::{
-    collections::HashMap,
     future::Future,
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Status, Streaming, transport::Channel};
 
-use super::measured::Measures;
+use super::{addresses::follow, measured::Measures, stream::Stream};
+use crate::rpc_client::Route;
 
-/// How many questions one message carries at most.
-const MAX_ITEMS_PER_MESSAGE: usize = 256;
-/// How many messages wait for the network before questions queue up behind them.
-const MESSAGES_AHEAD: usize = 2;
-const FIRST_RECONNECT_PAUSE: Duration = Duration::from_millis(50);
-const LAST_RECONNECT_PAUSE: Duration = Duration::from_secs(1);
-
-/// One kind of hop: how to open its stream, and what its messages hold.
+/// One kind of hop: how to open a stream, and what its messages hold. Each stream has one of its own.
 pub trait Hop: Send + 'static {
     /// A question.
     type Question: Send + 'static;
@@ -30,36 +26,37 @@ pub trait Hop: Send + 'static {
     /// A message of answers.
     type Incoming: Send + 'static;
 
-    /// Opens the stream.
+    /// Opens the stream of these messages, which others may be added to by `aside`.
     fn open(
         &mut self,
         outgoing: ReceiverStream<Self::Outgoing>,
+        aside: &mpsc::Sender<Self::Outgoing>,
     ) -> impl Future<Output = Result<Streaming<Self::Incoming>, Status>> + Send;
 
     /// Puts questions, each with its number, into a message.
     fn pack(&mut self, questions: Vec<(u64, Self::Question)>) -> Self::Outgoing;
 
+    /// Whether the other side says in this message that it is about to go: whoever asks now is to ask elsewhere.
+    fn is_leaving(&self, message: &Self::Incoming) -> bool;
+
     /// Takes the answers, each with its question's number, out of a message.
     fn unpack(&mut self, message: Self::Incoming) -> Vec<(u64, Self::Answer)>;
+
+    /// Takes note that the stream has ended.
+    fn ended(&mut self) {}
 }
 
-/// A question, and where its answer is to go; nowhere for what is not answered.
-type Asked<H> = (<H as Hop>::Question, Option<Waiting<H>>);
-
-/// Who waits for an answer, and since when.
-type Waiting<H> = (oneshot::Sender<<H as Hop>::Answer>, Instant);
-
-/// Asks over a hop. Clones share the stream.
+/// Asks over a hop. Clones share the streams.
 #[derive(Debug)]
 pub struct Asker<H: Hop> {
-    queue: mpsc::Sender<Asked<H>>,
-    open: watch::Receiver<bool>,
+    streams: watch::Receiver<Vec<Stream<H>>>,
+    turn: Arc<AtomicUsize>,
     measures: Measures,
 }
 
 impl<H: Hop> Clone for Asker<H> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), open: self.open.clone(), measures: self.measures.clone() }
+        Self { streams: self.streams.clone(), turn: Arc::clone(&self.turn), measures: self.measures.clone() }
     }
 }
 
@@ -77,7 +74,7 @@ pub enum NotAsked {
 pub struct Lost;
 
 impl<H: Hop> Asker<H> {
-    /// Hands a question to the stream, and returns where its answer will be.
+    /// Hands a question to the stream on which the fewest wait, and returns where its answer will be.
     ///
     /// # Errors
     /// [`NotAsked`] at once; [`Lost`] later, from the returned future.
@@ -86,128 +83,118 @@ impl<H: Hop> Asker<H> {
         question: H::Question,
     ) -> Result<impl Future<Output = Result<H::Answer, Lost>> + Send + use<H>, NotAsked> {
         let (answer, answered) = oneshot::channel();
-        self.hand_over(question, Some((answer, Instant::now())))?;
+        let handed_over = match self.next(&self.streams.borrow()) {
+            Some(stream) => stream.hand_over(question, answer),
+            None => Err(NotAsked::Disconnected),
+        };
+        handed_over.inspect_err(|_| self.measures.not_asked())?;
         Ok(async move { answered.await.map_err(|_| Lost) })
     }
 
-    /// Hands over something that is not answered.
-    ///
-    /// # Errors
-    /// [`NotAsked`]; what was handed over may still get lost with the stream.
-    pub fn tell(&self, question: H::Question) -> Result<(), NotAsked> {
-        self.hand_over(question, None)
+    /// The open stream on which the fewest wait; one that falls silent only if they all do. Those alike have their turns.
+    fn next<'a>(&self, streams: &'a [Stream<H>]) -> Option<&'a Stream<H>> {
+        if let [only] = streams {
+            return only.is_open().then_some(only);
+        }
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) % streams.len().max(1);
+        let (later, sooner) = streams.split_at(first);
+        let open = sooner.iter().chain(later).filter(|stream| stream.is_open());
+        open.min_by_key(|stream| (stream.is_silent(), stream.waiting()))
     }
 
-    fn hand_over(&self, question: H::Question, asker: Option<Waiting<H>>) -> Result<(), NotAsked> {
-        let handed_over = match *self.open.borrow() {
-            true => self.queue.try_send((question, asker)).map_err(|_| NotAsked::Full),
-            false => Err(NotAsked::Disconnected),
-        };
-        handed_over.inspect_err(|_| self.measures.not_asked())
-    }
-
-    /// Whether the stream is open now.
+    /// Whether a stream is open now.
     pub fn is_open(&self) -> bool {
-        *self.open.borrow()
-    }
-
-    /// Completes when the stream is open.
-    pub async fn opened(&self) {
-        let mut open = self.open.clone();
-        // The sender lives as long as the task that keeps the stream, which ends only with the process.
-        let _ = open.wait_for(|open| *open).await;
+        self.streams.borrow().iter().any(Stream::is_open)
     }
 }
 
-/// Keeps a stream open over `hop`, with at most `max_waiting` questions queued; `name` says in the log to whom.
-pub fn ask<H: Hop>(name: &'static str, hop: H, max_waiting: usize) -> Asker<H> {
-    let (queue, questions) = mpsc::channel(max_waiting);
-    let (open, opened) = watch::channel(false);
-    let measures = Measures::new(name, opened.clone());
-    tokio::spawn(keep_open(name, hop, questions, open, measures.clone()));
-    Asker { queue, open: opened, measures }
-}
-
-async fn keep_open<H: Hop>(
+/// Keeps a stream open to each address that the route leads to, over a hop that `make` makes of a connection, with at most
+/// `max_waiting` questions queued on each; `name` says in the log to whom.
+pub fn ask<H: Hop>(
     name: &'static str,
-    mut hop: H,
-    mut questions: mpsc::Receiver<Asked<H>>,
-    open: watch::Sender<bool>,
-    measures: Measures,
-) {
-    let mut pause = FIRST_RECONNECT_PAUSE;
-    while !questions.is_closed() {
-        let (outgoing, messages) = mpsc::channel(MESSAGES_AHEAD);
-        match hop.open(ReceiverStream::new(messages)).await {
-            Ok(incoming) => {
-                pause = FIRST_RECONNECT_PAUSE;
-                open.send_replace(true);
-                tracing::info!(to = name, "stream open");
-                let end = converse(&mut hop, &mut questions, outgoing, incoming, &measures).await;
-                open.send_replace(false);
-                tracing::warn!(to = name, reason = %end, "stream ended; opening it again");
-            }
-            Err(status) => {
-                tracing::debug!(to = name, reason = %status.message(), "cannot open the stream; trying again");
-            }
-        }
-        // What still waits never left: its askers hear so, rather than wait for the next stream.
-        while questions.try_recv().is_ok() {}
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LAST_RECONNECT_PAUSE);
-    }
+    route: Route,
+    make: impl Fn(Channel) -> H + Send + 'static,
+    max_waiting: usize,
+) -> Asker<H> {
+    route.keep_current();
+    let (sender, streams) = watch::channel(Vec::new());
+    let seen = streams.clone();
+    let open = move || seen.borrow().iter().map(|stream: &Stream<H>| u64::from(stream.is_open())).sum();
+    let measures = Measures::new(name, open);
+    let kept = measures.clone();
+    let open = move |address| Stream::keep_open(name, address, &make, max_waiting, kept.clone());
+    tokio::spawn(follow(name, route, open, sender));
+    Asker { streams, turn: Arc::default(), measures }
 }
 
-/// Carries questions out and answers in until the stream ends; questions without an answer are lost then.
-async fn converse<H: Hop>(
-    hop: &mut H,
-    questions: &mut mpsc::Receiver<Asked<H>>,
-    outgoing: mpsc::Sender<H::Outgoing>,
-    mut incoming: Streaming<H::Incoming>,
-    measures: &Measures,
-) -> String {
-    let mut asked: HashMap<u64, Waiting<H>> = HashMap::new();
-    let mut next_number: u64 = 1;
-    let mut batch = Vec::new();
-    let end = loop {
-        tokio::select! {
-            // A place in the outgoing queue first, so that questions gather while the network is busy.
-            place = outgoing.reserve(), if !batch.is_empty() => {
-                let Ok(place) = place else { break "the other side stopped reading".to_owned() };
-                while batch.len() < MAX_ITEMS_PER_MESSAGE
-                    && let Ok(question) = questions.try_recv()
-                {
-                    batch.push(question);
-                }
-                let mut numbered = Vec::with_capacity(batch.len());
-                for (question, asker) in batch.drain(..) {
-                    if let Some(asker) = asker {
-                        asked.insert(next_number, asker);
-                    }
-                    numbered.push((next_number, question));
-                    next_number += 1;
-                }
-                place.send(hop.pack(numbered));
-            }
-            question = questions.recv(), if batch.is_empty() => match question {
-                Some(question) => batch.push(question),
-                None => break "nobody asks any more".to_owned(),
-            },
-            message = incoming.message() => match message {
-                Ok(Some(message)) => {
-                    for (number, answer) in hop.unpack(message) {
-                        if let Some((asker, since)) = asked.remove(&number) {
-                            measures.answered(since.elapsed().as_secs_f64());
-                            // An asker who stopped waiting misses nothing.
-                            let _ = asker.send(answer);
-                        }
-                    }
-                }
-                Ok(None) => break "closed by the other side".to_owned(),
-                Err(status) => break status.message().to_owned(),
-            },
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::rpc_client::Address;
+
+    /// A hop of which no stream is ever opened.
+    pub(in crate::exchange) struct Nowhere;
+
+    impl Hop for Nowhere {
+        type Question = ();
+        type Answer = ();
+        type Outgoing = ();
+        type Incoming = ();
+
+        async fn open(
+            &mut self,
+            _: ReceiverStream<()>,
+            _: &mpsc::Sender<()>,
+        ) -> Result<Streaming<()>, Status> {
+            Err(Status::unavailable("nowhere"))
         }
-    };
-    measures.lost(asked.len());
-    end
+
+        fn pack(&mut self, _: Vec<(u64, ())>) {}
+
+        fn is_leaving(&self, (): &()) -> bool {
+            false
+        }
+
+        fn unpack(&mut self, (): ()) -> Vec<(u64, ())> {
+            Vec::new()
+        }
+    }
+
+    /// Which of these streams (open, silent, waiting) ten questions would go to, if no answer came.
+    fn asked(streams: &[(bool, bool, usize)]) -> Vec<usize> {
+        let streams: Vec<Stream<Nowhere>> = (0..)
+            .zip(streams)
+            .map(|(port, state)| Stream::imagined(Address::imagined(port), *state))
+            .collect();
+        let (_sender, receiver) = watch::channel(Vec::new());
+        let measures = Measures::new("nowhere", || 0);
+        let asker = Asker { streams: receiver, turn: Arc::default(), measures };
+        let mut asked = Vec::new();
+        for _ in 0..10 {
+            let Some(next) = asker.next(&streams) else { break };
+            asked.push(streams.iter().position(|stream| std::ptr::eq(stream, next)).expect("one of them"));
+            next.hand_over((), oneshot::channel().0).expect("room");
+        }
+        asked
+    }
+
+    #[test]
+    fn a_question_goes_where_the_fewest_wait() {
+        let open = |waiting| (true, false, waiting);
+        assert_eq!(asked(&[]).len(), 0, "there is none");
+        assert_eq!(asked(&[(false, false, 0)]).len(), 0, "the only one is down");
+        assert_eq!(asked(&[open(7)]), [0; 10]);
+        let even = asked(&[open(0), open(0)]);
+        assert_eq!(even.iter().filter(|stream| **stream == 0).count(), 5, "{even:?}");
+        let catching_up = asked(&[open(8), open(2)]);
+        assert_eq!(&catching_up[..6], [1; 6]);
+        assert!(catching_up[6..].contains(&0) && catching_up[6..].contains(&1), "{catching_up:?}");
+    }
+
+    #[test]
+    fn one_that_is_down_is_never_asked_and_one_that_is_silent_only_when_all_are() {
+        assert_eq!(asked(&[(false, false, 0), (true, false, 1_000)]), [1; 10]);
+        assert_eq!(asked(&[(true, true, 1), (true, false, 1_000)]), [1; 10]);
+        assert_eq!(asked(&[(true, true, 50), (true, true, 1), (false, false, 0)]), [1; 10]);
+    }
 }

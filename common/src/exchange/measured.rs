@@ -6,7 +6,6 @@ use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram},
 };
-use tokio::sync::watch;
 
 use crate::metrics::{self, figure, label};
 
@@ -32,13 +31,13 @@ pub(super) struct Measures {
 }
 
 impl Measures {
-    /// Measures the hop to a service; whether its stream is open is looked up whenever somebody reads.
-    pub(super) fn new(to: &'static str, open: watch::Receiver<bool>) -> Self {
+    /// Measures the hop to a service; how many of its streams are `open` is looked up whenever somebody reads.
+    pub(super) fn new(to: &'static str, open: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         let measures = Self { to: [label(TO, to)] };
         let labels = measures.to.clone();
-        let what = "Whether the stream to the next service is open.";
+        let what = "Streams to the next service that are open: one to each of its servers.";
         metrics::observed("rialto.hop.open", "{stream}", what, move |seen| {
-            seen.observe(figure(u64::from(*open.borrow())), &labels);
+            seen.observe(figure(open()), &labels);
         });
         measures
     }

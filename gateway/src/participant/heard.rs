@@ -14,9 +14,9 @@ use proto::{
 
 use crate::caller::{Caller, Role};
 
-/// What was heard last.
+/// What a platform said last.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub struct Heard {
     keys: HashMap<blake3::Hash, Key>,
     disabled: HashSet<String>,
 }
@@ -29,7 +29,7 @@ struct Key {
 
 impl Heard {
     /// Takes what the platform said.
-    pub(super) fn new(wire: KnownCallers) -> Self {
+    pub fn new(wire: KnownCallers) -> Self {
         let keys = wire.api_keys.into_iter().filter_map(read).collect();
         Self { keys, disabled: wire.disabled_participants.into_iter().collect() }
     }

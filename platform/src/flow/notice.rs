@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 use super::{Flow, settle::Learnt};
 use crate::{
-    channel_link::ToChannel,
+    channel_link::Noticed,
     domain::{
         alarm::AlarmKind,
         ledger::Alarm,
@@ -32,8 +32,8 @@ const TAKEN: Taken = (NoticeResult::Taken, "");
 const NOT_RECORDED: Taken = (NoticeResult::Unspecified, "not on record yet");
 
 /// Looks at notices, each in a task of its own.
-pub(super) async fn run(flow: Arc<Flow>, mut notices: mpsc::Receiver<Notice>) {
-    while let Some(notice) = notices.recv().await {
+pub(super) async fn run(flow: Arc<Flow>, mut notices: mpsc::Receiver<Noticed>) {
+    while let Some(Noticed { notice, receipts }) = notices.recv().await {
         let noting = Arc::clone(&flow);
         let mut span = Span::begin(&notice.traceparent, "notice", SpanKind::Server);
         span.set("rialto.bank.id", notice.bank_id.clone());
@@ -48,8 +48,7 @@ pub(super) async fn run(flow: Arc<Flow>, mut notices: mpsc::Receiver<Notice>) {
                 });
                 tracing::info!(?result, detail, "notice looked at");
                 let receipt = NoticeReceipt { notice_id, result: result.into(), detail: detail.to_owned() };
-                // Without a receipt the bank sends the notice again.
-                let _ = noting.channel.tell(ToChannel::Receipt(receipt));
+                receipts.give(receipt).await;
                 drop(span);
             }
             .instrument(logged),

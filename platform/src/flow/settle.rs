@@ -23,7 +23,6 @@ use super::{
     message::{instruction, order, return_request},
 };
 use crate::{
-    channel_link::ToChannel,
     directory::SEND_WINDOW,
     domain::{
         ledger::{BankMessage, Command, Compensation, Conclude, Declined, Outcome, Witness},
@@ -147,7 +146,8 @@ impl Flow {
                     self.inconclusive(submission, &reason, &detail)
                 }
                 Heard::NotSent { reason, detail } => {
-                    let is_hopeless = late || reason == "BANK_OFFLINE";
+                    // Another channel may reach a bank that this one does not.
+                    let is_hopeless = late || reason == "BANK_OFFLINE" && !self.is_online(submission);
                     let is_final = NEVER_SENDABLE.contains(&reason.as_str());
                     if is_hopeless || is_final || Instant::now() + pause >= give_up {
                         let next_attempt_after = self.next_attempt(submission).filter(|_| !is_final);
@@ -161,6 +161,12 @@ impl Flow {
             };
             return Learnt::new(evidence, message);
         }
+    }
+
+    /// Whether any channel reaches the payment's bank, as far as is known.
+    fn is_online(&self, submission: &Submission) -> bool {
+        let bank = submission.payment.bank_id.as_deref().and_then(|id| self.directory.bank_by_id(id));
+        bank.is_some_and(|bank| bank.online)
     }
 
     /// When another attempt is made after a binding negative, if the payment waits for its bank at all. What the house
@@ -209,7 +215,7 @@ impl Flow {
         trace: TraceParent,
     ) -> (Heard, Vec<u8>) {
         let instruction = instruction(submission, message, trace);
-        let answer = match self.channel.ask(ToChannel::Instruction(Box::new(instruction))) {
+        let answer = match self.channel.ask(Box::new(instruction)) {
             Ok(answer) => answer,
             Err(not_asked) => {
                 let detail = format!("the channel is not there: {not_asked:?}");

@@ -30,7 +30,7 @@ impl Answers {
         let age_ms = u32::try_from(seen.looked_at.elapsed().as_millis()).unwrap_or(u32::MAX);
         let is_new = self.told.replace(seen.acts) != Some(seen.acts);
         let known = is_new.then(|| (*seen.known).clone());
-        ExchangeResponse { replies: Vec::new(), callers: Some(Callers { age_ms, known }) }
+        ExchangeResponse { callers: Some(Callers { age_ms, known }), ..ExchangeResponse::default() }
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
         look(8, 0);
         assert_eq!(told().await, Some((0, Some(vec!["8".to_owned()]))));
         replies
-            .send(Ok(ExchangeResponse { replies: vec![Reply::default()], callers: None }))
+            .send(Ok(ExchangeResponse { replies: vec![Reply::default()], ..ExchangeResponse::default() }))
             .await
             .expect("open");
         assert_eq!(told().await, None);

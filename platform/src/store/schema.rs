@@ -1,10 +1,29 @@
 //! The schema's migrations, and what a database must be to be trusted with money.
 
-use std::time::Duration;
+use std::{
+    error::Error,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
-use sqlx::{Connection, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
+use sqlx::{
+    Connection, PgConnection,
+    migrate::{MigrateError, Migrator},
+    postgres::PgConnectOptions,
+};
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+/// Those of newer versions, which this one works on as well, are left alone.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!();
+    migrations.set_ignore_missing(true);
+    migrations
+});
+
+/// How long payments may queue up behind a migration that waits for somebody's lock.
+const LOCK_TIMEOUT: &str = "2s";
+/// How long to go on trying, and the pause in which those who queued up get on with their work.
+const TRIES_FOR: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The oldest PostgreSQL that the statements run on.
 const OLDEST_VERSION: i32 = 150_000;
@@ -17,7 +36,13 @@ pub enum SchemaError {
     Database(#[from] sqlx::Error),
     /// A migration failed.
     #[error("cannot bring the schema up to date: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(#[from] MigrateError),
+    /// Somebody else holds a lock that a migration needs.
+    #[error(
+        "cannot bring the schema up to date: somebody else has held a lock that it needs for {} s; nothing of that migration was done: \
+         end what holds it (pg_stat_activity, pg_locks) and run it again", TRIES_FOR.as_secs()
+    )]
+    Locked,
     /// The database would lose or damage money.
     #[error("the database is not safe for money: {}", .0.join("; "))]
     Unsafe(Vec<String>),
@@ -26,16 +51,44 @@ pub enum SchemaError {
     Behind(i64),
 }
 
-/// Brings the schema up to date. Safe to run at the same time from several places: a lock lets one do it.
+/// Brings the schema up to date. Safe to run at the same time from several places, a lock lets one do it; while payments are made,
+/// which it holds up for no longer than [`LOCK_TIMEOUT`] at a time; and again after it was killed. A schema of a newer version stays as it is.
 ///
 /// # Errors
-/// When the database fails or a migration that ran here was edited since.
+/// When the database fails, a migration that ran here was edited since, or somebody else holds a lock for too long.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
-    let mut connection =
-        PgConnection::connect_with(&options.clone().options([("lock_timeout", "10s")])).await?;
+    let give_up = Instant::now() + TRIES_FOR;
+    loop {
+        match migrate_once(options).await {
+            Err(error) if is_locked(&error) && Instant::now() < give_up => {
+                tracing::warn!(%error, "somebody else holds a lock that a migration needs; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) if is_locked(&error) => return Err(SchemaError::Locked),
+            done => return done,
+        }
+    }
+}
+
+async fn migrate_once(options: &PgConnectOptions) -> Result<(), SchemaError> {
+    let options = options.clone().options([("lock_timeout", LOCK_TIMEOUT)]);
+    let mut connection = PgConnection::connect_with(&options).await?;
     MIGRATIONS.run(&mut connection).await?;
     connection.close().await?;
     Ok(())
+}
+
+/// Whether a lock was not to be had in time, or only by breaking a deadlock.
+fn is_locked(error: &SchemaError) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let database = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        if let Some(code) = database.and_then(|error| error.code()) {
+            return ["55P03", "40P01"].contains(&code.as_ref());
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Checks that the database keeps what it acknowledges, is new enough, and has the schema.

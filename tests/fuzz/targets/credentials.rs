@@ -1,13 +1,13 @@
 //! Credentials: only a key or token that was given out lets anybody in, whole, once, and as whom it was given to.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::{clock::Clock, settings::Secret};
-use gateway::participant::{KeyFile, KeyHasher, KeySource, Participants, Tokens};
+use gateway::participant::{Heard, KeyFile, KeyHasher, KeySource, Participants, Tokens};
 use harness::BenchError;
-use proto::platform::{Callers, KnownApiKey, KnownCallers};
+use proto::platform::{KnownApiKey, KnownCallers};
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 
 use super::{demand, words};
@@ -53,7 +53,7 @@ pub(super) fn target() -> Result<Target, BenchError> {
         "house".to_owned(),
         Clock::system(),
     );
-    let heard = KnownCallers {
+    let heard = Arc::new(Heard::new(KnownCallers {
         api_keys: vec![KnownApiKey {
             hash: hash(RECORDED)?.as_bytes().to_vec(),
             participant: "cafe".to_owned(),
@@ -63,7 +63,7 @@ pub(super) fn target() -> Result<Target, BenchError> {
             verification_key: Vec::new(),
         }],
         disabled_participants: vec!["gone".to_owned()],
-    };
+    }));
     let good = token(&pair, "EdDSA", ISSUER, AUDIENCE, 4_102_444_800, "depot");
     let known: Known = vec![(KEY.to_owned(), "shop"), (RECORDED.to_owned(), "cafe"), (good.clone(), "depot")];
     let mut seeds: Vec<Vec<u8>> =
@@ -88,7 +88,7 @@ pub(super) fn target() -> Result<Target, BenchError> {
         form: Form::Text,
         check: Box::new(move |input| {
             let _folder = &folder;
-            participants.hear(Callers { age_ms: 0, known: Some(heard.clone()) });
+            participants.hear(&heard, Duration::ZERO);
             check(&participants, &known, input)
         }),
     })

@@ -181,7 +181,9 @@ fn one(setting: u8, text: &[u8]) -> Checked {
     let holds = match setting {
         3 => problems.duration("x", text, least, most).map(|time| (least..=most).contains(&time)),
         4 => problems.address("x", text).map(|address| address.to_string().parse() == Ok(address)),
-        5 => problems.url("x", text).map(|url| url == text && (url.to_ascii_lowercase().starts_with("http"))),
+        5 => problems.url("x", text).map(|url| {
+            url.host().is_some() && url.scheme_str().is_some_and(|scheme| ["http", "https"].contains(&scheme))
+        }),
         6 => problems.number::<u32>("x", text, 1, 100).map(|number| (1..=100).contains(&number)),
         _ => problems.participant("x", text).map(|name| name == text && name.is_ascii()),
     };

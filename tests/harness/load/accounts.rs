@@ -11,7 +11,7 @@ use tonic::Status;
 use super::plan::{Draw, Plan, Spread};
 use crate::{
     BenchError,
-    client::{Client, money, order, payee_by_iban, payee_by_number, payee_on_ledger},
+    client::{Client, insist, money, order, payee_by_iban, payee_by_number, payee_on_ledger},
     system::{BANKS, BankSetup},
 };
 
@@ -141,7 +141,7 @@ async fn account(
     bank: &BankSetup,
     funds: i64,
 ) -> Result<String, Status> {
-    let account = client.open_account(&request_id, name, currency(bank), "").await?.id;
+    let account = insist(|| client.open_account(&request_id, name, currency(bank), "")).await?.id;
     if funds > 0 {
         let deposit = DepositRequest {
             request_id,
@@ -150,7 +150,7 @@ async fn account(
             bank_id: bank.id.to_owned(),
             reference: String::new(),
         };
-        client.book(deposit, None).await?;
+        insist(|| client.book(deposit.clone(), None)).await?;
     }
     Ok(account)
 }

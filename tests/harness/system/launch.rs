@@ -1,9 +1,9 @@
 //! How a service is started, and what it is told.
 
-use std::{fs, process::Command};
+use std::{fs, ops::Range, process::Command};
 
 use super::{
-    API_KEY_SECRET, DATABASE, NOTICE_ADDRESS, Service, System,
+    API_KEY_SECRET, DATABASE, NOTICE_ADDRESS, Programs, Replica, Service, System,
     banks::{banks_file, directory_file},
 };
 use crate::{
@@ -19,11 +19,18 @@ const GATEWAYS_CALLS: &str = "gateway=rialto.platform.v1.PlatformService/Exchang
 
 impl System {
     /// Starts a service without waiting for it to come up.
-    pub(super) fn begin(&self, service: Service, address: Option<&str>) -> Result<Process, BenchError> {
-        let folder = &self.setup.folder;
-        let address_file = self.address_file(service);
+    pub(super) fn begin(&self, replica: Replica, address: Option<&str>) -> Result<Process, BenchError> {
+        let (folder, service) = (&self.setup.folder, replica.service);
+        let address_file = self.address_file(replica);
         let _ = fs::remove_file(&address_file);
-        let mut command = Command::new(binaries::program(service.name())?);
+        let programs = self.setup.programs.get(&service).cloned().map_or_else(Programs::own, Ok)?;
+        let mut command = Command::new(binaries::program_in(&programs.folder, service.name())?);
+        // A version that knows one URL calls the one of its own number.
+        let called = if programs.take_several_urls {
+            0..self.setup.places
+        } else {
+            replica.number..replica.number + 1
+        };
         let listen = match (service, address) {
             (_, Some(address)) => address,
             (Service::Gateway, None) => &self.setup.gateway_listen,
@@ -31,7 +38,7 @@ impl System {
         };
         command.args(["--listen", listen]).arg("--address-file").arg(&address_file);
         if self.setup.is_measured && service != Service::Bank {
-            let admin = self.admin_address_file(service);
+            let admin = self.admin_address_file(replica);
             let _ = fs::remove_file(&admin);
             command.args(["--admin-listen", "127.0.0.1:0"]).arg("--admin-address-file").arg(admin);
         }
@@ -62,10 +69,11 @@ impl System {
                 }
             }
             Service::Platform => {
-                command
-                    .arg("--migrate")
-                    .arg("--channel")
-                    .arg(self.url(Link::PlatformToChannel, Service::Channel)?);
+                command.arg("--migrate").arg("--channel").arg(self.urls(
+                    Link::PlatformToChannel,
+                    Service::Channel,
+                    called,
+                )?);
                 let database = self.way(Link::PlatformToDatabase, &self.postgres.address())?;
                 command
                     .env("RIALTO_DATABASE_URL", self.postgres.url_at(&database, DATABASE))
@@ -76,7 +84,11 @@ impl System {
                 command.arg("--data-key-file").arg(&self.data_key);
             }
             Service::Gateway => {
-                command.arg("--platform").arg(self.url(Link::GatewayToPlatform, Service::Platform)?);
+                command.arg("--platform").arg(self.urls(
+                    Link::GatewayToPlatform,
+                    Service::Platform,
+                    called,
+                )?);
                 command.arg("--api-keys").arg(folder.join("api-keys.toml"));
                 command.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
                 // All the bench's callers are at one address.
@@ -94,7 +106,7 @@ impl System {
         command.args(flags.map(|(_, flag)| flag));
         let variables = self.setup.variables.iter().filter(|(of, ..)| *of == service);
         command.envs(variables.map(|(_, name, value)| (name, value)));
-        let log = folder.join(format!("{}.log", service.name()));
+        let log = folder.join(format!("{replica}.log"));
         Process::start(service.name(), command, KILLED_WITH_PARENT, &log)
     }
 
@@ -110,8 +122,13 @@ impl System {
         }
     }
 
-    fn url(&self, link: Link, of: Service) -> Result<String, BenchError> {
+    /// The URLs of the processes of a service that have these numbers.
+    fn urls(&self, link: Link, of: Service, numbers: Range<usize>) -> Result<String, BenchError> {
         let scheme = if self.setup.is_plaintext { "http" } else { "https" };
-        Ok(format!("{scheme}://{}", self.way(link, self.address(of))?))
+        let urls = numbers.map(|number| {
+            let address = self.address(Replica { service: of, number });
+            Ok(format!("{scheme}://{}", self.way(link, address)?))
+        });
+        Ok(urls.collect::<Result<Vec<String>, BenchError>>()?.join(","))
     }
 }

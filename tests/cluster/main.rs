@@ -1,0 +1,92 @@
+//! The program `cluster`: more than one of every service, and what callers feel when some of them go, hang, come or are replaced.
+
+#![expect(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    clippy::float_arithmetic,
+    reason = "measures of time and counts, no money"
+)]
+
+mod in_flight;
+mod replicas;
+mod report;
+mod stage;
+mod upgrade;
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use harness::BenchError;
+
+use report::Report;
+
+/// Runs several of each service on one PostgreSQL, real processes with TLS on every hop, pays over them at a fixed rate, and judges what
+/// callers feel while something happens to them. Callers try once more, with the same request id, when they are told to or a connection
+/// breaks.
+///
+/// Ends with 0 only if nothing was lost or doubled and every figure is within its bound.
+#[derive(Parser, Debug)]
+#[command(name = "cargo cluster --", bin_name = "cargo cluster --")]
+struct Args {
+    #[command(subcommand)]
+    job: Job,
+    /// Write the figures for programs.
+    #[arg(long, value_name = "FILE", global = true)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Job {
+    /// Two of each: each kind is killed, told to end, stopped for a while, and scaled from one to three and back.
+    Replicas(replicas::Args),
+    /// Two of each, of another version: every service is replaced by this version's, and back, in every order.
+    Upgrade(upgrade::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = tokio::select! {
+        done = run(&args) => done,
+        // Whoever is interrupted still stops what was started.
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    };
+    match done {
+        Ok(report) => {
+            say(&report.to_string());
+            if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args) -> Result<Report, BenchError> {
+    let report = match &args.job {
+        Job::Replicas(args) => replicas::run(args).await?,
+        Job::Upgrade(args) => upgrade::run(args).await?,
+    };
+    if let Some(json) = &args.json {
+        fs::write(json, serde_json::to_string_pretty(&report)?)
+            .map_err(|error| format!("cannot write {}: {error}", json.display()))?;
+    }
+    Ok(report)
+}
+
+/// Tells a person. A closed pipe is no reason to stop.
+fn say(text: &str) {
+    let mut out = io::stdout();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+#[expect(clippy::print_stderr, reason = "what a person reads")]
+fn complain(error: &BenchError) {
+    eprintln!("cluster: {error}");
+}
