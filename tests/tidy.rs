@@ -217,6 +217,7 @@ fn documents_point_to_what_there_is() {
         "CONTRIBUTING.md",
         "docs/bank-profile.md",
         "docs/broker.md",
+        "docs/failover.md",
         "docs/performance.md",
         "docs/reliability.md",
         "docs/security.md",

@@ -4,6 +4,8 @@
 
 #[path = "crash/cancel.rs"]
 mod cancel;
+#[path = "crash/failover.rs"]
+mod failover;
 #[path = "crash/kills.rs"]
 mod kills;
 #[path = "crash/load.rs"]

@@ -1,8 +1,8 @@
 //! The schema's migrations, and what a database must be to be trusted with money.
 
-use std::time::Duration;
+use sqlx::{Connection, migrate::Migrator};
 
-use sqlx::{Connection, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
+use super::servers::{ConnectError, Servers};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -15,6 +15,9 @@ pub enum SchemaError {
     /// The database said no, or could not be reached.
     #[error("cannot use the database: {0}")]
     Database(#[from] sqlx::Error),
+    /// No connection could be made.
+    #[error("cannot use the database: {0}")]
+    NotConnected(#[from] ConnectError),
     /// A migration failed.
     #[error("cannot bring the schema up to date: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -30,9 +33,9 @@ pub enum SchemaError {
 ///
 /// # Errors
 /// When the database fails or a migration that ran here was edited since.
-pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
+pub async fn migrate(servers: impl Into<Servers>) -> Result<(), SchemaError> {
     let mut connection =
-        PgConnection::connect_with(&options.clone().options([("lock_timeout", "10s")])).await?;
+        servers.into().with(|server| server.options([("lock_timeout", "10s")])).connect().await?;
     MIGRATIONS.run(&mut connection).await?;
     connection.close().await?;
     Ok(())
@@ -42,11 +45,8 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
 ///
 /// # Errors
 /// [`SchemaError::Unsafe`] with everything that is wrong.
-pub async fn check(options: &PgConnectOptions) -> Result<(), SchemaError> {
-    let connecting = PgConnection::connect_with(options);
-    let mut connection = tokio::time::timeout(Duration::from_secs(5), connecting)
-        .await
-        .map_err(|_| sqlx::Error::PoolTimedOut)??;
+pub async fn check(servers: impl Into<Servers>) -> Result<(), SchemaError> {
+    let mut connection = servers.into().connect().await?;
     let mut problems = Vec::new();
     let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int")
         .fetch_one(&mut connection)

@@ -3,7 +3,7 @@
 use std::{fs, process::Command};
 
 use super::{
-    API_KEY_SECRET, DATABASE, NOTICE_ADDRESS, Service, System,
+    API_KEY_SECRET, NOTICE_ADDRESS, Service, System,
     banks::{banks_file, directory_file},
 };
 use crate::{
@@ -66,10 +66,7 @@ impl System {
                     .arg("--migrate")
                     .arg("--channel")
                     .arg(self.url(Link::PlatformToChannel, Service::Channel)?);
-                let database = self.way(Link::PlatformToDatabase, &self.postgres.address())?;
-                command
-                    .env("RIALTO_DATABASE_URL", self.postgres.url_at(&database, DATABASE))
-                    .arg("--insecure-database");
+                command.env("RIALTO_DATABASE_URL", self.platforms_database_url()?).arg("--insecure-database");
                 self.let_in(&mut command, service, GATEWAYS_CALLS);
                 command.args(self.setup.is_plaintext.then_some("--insecure-channel"));
                 command.arg("--audit-key-file").arg(&self.audit_key);
