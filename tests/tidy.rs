@@ -215,6 +215,7 @@ fn documents_point_to_what_there_is() {
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
+        "docs/backup.md",
         "docs/bank-profile.md",
         "docs/broker.md",
         "docs/failover.md",

@@ -10,3 +10,5 @@ mod failover;
 mod kills;
 #[path = "crash/load.rs"]
 mod load;
+#[path = "crash/restore.rs"]
+mod restore;

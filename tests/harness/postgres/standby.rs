@@ -53,6 +53,28 @@ impl Postgres {
         Err(format!("pg_basebackup failed: {}", String::from_utf8_lossy(&output.stderr)).into())
     }
 
+    /// Starts a server on a copy that was made by [`Self::copy`], after it has taken up archived WAL: all of it, or as much as `settings` say.
+    ///
+    /// # Errors
+    /// When it does not start, or does not come to the end of its recovery.
+    pub async fn restore(folder: &Path, settings: &[&str]) -> Result<Self, BenchError> {
+        let signal = folder.join("data/recovery.signal");
+        fs::write(&signal, "")?;
+        if let Some((user, group)) = guard(folder)?.user {
+            std::os::unix::fs::chown(&signal, Some(user), Some(group))?;
+        }
+        let settings = [settings, &["recovery_target_action=promote"]].concat();
+        let server = Self::start(folder, &settings).await?;
+        let is_over = || async {
+            let mut connection = PgConnection::connect_with(&server.options("postgres")).await.ok()?;
+            let recovers: bool =
+                sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut connection).await.ok()?;
+            (!recovers).then_some(())
+        };
+        wait::until("the recovery is over", Duration::from_secs(60), is_over).await?;
+        Ok(server)
+    }
+
     /// Has commits wait for this standby; returns once it has caught up.
     ///
     /// # Errors
