@@ -1,6 +1,7 @@
 //! Logs as lines of JSON or text, traces and metrics over OTLP when an endpoint is set, and metrics for whoever reads `/metrics`.
 
 mod gathering_writer;
+mod hearing;
 mod json_line;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::{
     settings::Problems,
 };
 use gathering_writer::GatheringWriter;
+use hearing::Hearing;
 use json_line::{JsonFields, JsonLine};
 
 /// The settings of logs, traces and metrics, shared by every service.
@@ -51,9 +53,20 @@ pub struct TelemetryConfig {
     otlp_endpoint: Option<String>,
     traces_per_mille: u16,
     admin: Option<AdminConfig>,
+    heard: Option<Hearing>,
 }
 
 impl TelemetryConfig {
+    /// Has `heard` called at each warning that a library logs under `target`, whatever else is logged.
+    #[must_use]
+    pub fn hearing(mut self, target: &'static str, heard: fn()) -> Self {
+        if let Ok(warnings) = format!("{target}=warn").parse() {
+            self.filter = self.filter.add_directive(warnings);
+        }
+        self.heard = Some(Hearing { target, heard });
+        self
+    }
+
     /// How many of 1,000 new traces are sent; 0 when there is nowhere to send them.
     pub fn traces_per_mille(&self) -> u16 {
         if self.otlp_endpoint.is_some() { self.traces_per_mille } else { 0 }
@@ -89,6 +102,7 @@ impl TelemetryArgs {
             json: json?,
             otlp_endpoint: endpoint.flatten(),
             traces_per_mille: traces_per_mille?,
+            heard: None,
         })
     }
 }
@@ -143,6 +157,7 @@ pub fn start(service: &'static str, config: TelemetryConfig) -> Result<Telemetry
     // asks whether a level is enabled (as sqlx does with every statement) would silence the thread's next line or span.
     tracing_subscriber::registry()
         .with(format)
+        .with(config.heard)
         .with(config.filter)
         .try_init()
         .map_err(|error| format!("cannot start logging: {error}"))?;

@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    str::FromStr,
     time::Duration,
 };
 
@@ -21,6 +20,7 @@ use crate::{
     broker::{Broker, BrokerArgs},
     encryption::wrapping::WrappingKeys,
     flow::{Limits, book::BookConfig},
+    store::servers::Servers,
 };
 
 /// Rialto's platform: decides on payments and owns the ledger in PostgreSQL.
@@ -112,7 +112,8 @@ const ARCHIVE_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_sec
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Database")]
 struct DatabaseArgs {
-    /// A file that holds the URL of the PostgreSQL database, e.g. `postgres://rialto:secret@db:5432/rialto`. Or set
+    /// A file that holds the URL of the PostgreSQL database, e.g. `postgres://rialto:secret@db:5432/rialto`. It may name a primary and its
+    /// standbys, e.g. `postgres://rialto:secret@db1,db2/rialto?target_session_attrs=read-write`: whichever of them accepts writes is used. Or set
     /// RIALTO_DATABASE_URL to the URL itself; it has no flag, since arguments are visible to every user of the machine.
     #[arg(long, env = "RIALTO_DATABASE_URL_FILE", global = true)]
     database_url_file: Option<PathBuf>,
@@ -144,6 +145,10 @@ struct ServeArgs {
     /// Bring the schema up to date before serving.
     #[arg(long, env = "RIALTO_MIGRATE")]
     migrate: bool,
+    /// Refuse to start unless commits wait for a synchronous standby of the database (synchronous_standby_names): without one a failover
+    /// loses payments that were acknowledged.
+    #[arg(long, env = "RIALTO_REQUIRE_SYNCHRONOUS_STANDBY")]
+    require_synchronous_standby: bool,
     /// Payments under way at once; more are refused before anything is written.
     #[arg(long, env = "RIALTO_MAX_UNDER_WAY", default_value = "4096")]
     max_under_way: String,
@@ -203,11 +208,13 @@ struct ServeArgs {
 #[derive(Debug)]
 pub struct Config {
     /// The database.
-    pub database: PgConnectOptions,
+    pub database: Servers,
     /// Connections to it for reads.
     pub database_connections: u32,
     /// Where the channel is.
     pub channel: Route,
+    /// Whether commits must wait for a synchronous standby.
+    pub require_synchronous_standby: bool,
     /// Whether to bring the schema up to date first.
     pub migrate: bool,
     /// How much may be under way.
@@ -283,6 +290,7 @@ impl Args {
                 channel: channel?,
                 wrapping_keys: wrapping_keys?,
                 signer: signer.flatten(),
+                require_synchronous_standby: serve.require_synchronous_standby,
                 migrate: serve.migrate,
                 broker,
                 limits: Limits {
@@ -310,7 +318,7 @@ impl Args {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn archive(&self, after: &str) -> Result<(PgConnectOptions, Duration), SettingsError> {
+    pub fn archive(&self, after: &str) -> Result<(Servers, Duration), SettingsError> {
         let mut problems = Problems::new();
         let database = self.database.check(&mut problems);
         let [least, most] = ARCHIVE_AFTER;
@@ -322,7 +330,7 @@ impl Args {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn encrypted_database(&self) -> Result<(PgConnectOptions, Live<WrappingKeys>), SettingsError> {
+    pub fn encrypted_database(&self) -> Result<(Servers, Live<WrappingKeys>), SettingsError> {
         let mut problems = Problems::new();
         let database = self.database.check(&mut problems);
         let wrapping_keys = self.data_key.check(&mut problems);
@@ -333,7 +341,7 @@ impl Args {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn database(&self) -> Result<PgConnectOptions, SettingsError> {
+    pub fn database(&self) -> Result<Servers, SettingsError> {
         let mut problems = Problems::new();
         let database = self.database.check(&mut problems);
         problems.finish(|| database)
@@ -368,25 +376,23 @@ pub fn wrapping_keys(file: PathBuf) -> Result<Live<WrappingKeys>, String> {
 }
 
 impl DatabaseArgs {
-    fn check(&self, problems: &mut Problems) -> Option<PgConnectOptions> {
+    fn check(&self, problems: &mut Problems) -> Option<Servers> {
         let file = self.database_url_file.as_ref();
         let value = std::env::var("RIALTO_DATABASE_URL").ok();
         let url: Secret = problems.secret("database-url", value.as_deref(), file)?;
-        let is_postgres =
-            ["postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme));
-        let options = PgConnectOptions::from_str(url.expose()).ok().filter(|_| is_postgres);
-        if options.is_none() {
-            let form = "postgres://user:secret@host:5432/database";
-            problems.add_free(format_args!("database-url: expected a URL such as {form} (it is not shown)"));
+        let read = Servers::read(url.expose());
+        let servers = read.map_err(|wrong| {
+            wrong.into_iter().for_each(|what| problems.add_free(format_args!("database-url: {what}")));
+        });
+        let servers = servers.ok()?;
+        let is_verified = |server: &PgConnectOptions| {
+            matches!(server.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull)
+                || server.get_socket().is_some()
+        };
+        if !self.insecure_database && !servers.all().iter().all(is_verified) {
+            let advice = "expected sslmode=verify-full (and sslrootcert) in it; or say --insecure-database";
+            problems.add_free(format_args!("database-url: {advice}"));
         }
-        if let Some(options) = &options {
-            let is_verified = matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
-            if !is_verified && !self.insecure_database && options.get_socket().is_none() {
-                let advice =
-                    "expected sslmode=verify-full (and sslrootcert) in it; or say --insecure-database";
-                problems.add_free(format_args!("database-url: {advice}"));
-            }
-        }
-        options
+        Some(servers)
     }
 }

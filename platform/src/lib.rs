@@ -42,7 +42,7 @@ use crate::{
     flow::{Flow, Parts, book::Book},
     page_token::PageTokens,
     platform_service::CommandServer,
-    store::{Store, schema},
+    store::{Store, schema, standbys},
 };
 
 const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
@@ -69,11 +69,13 @@ pub async fn run(
         schema::migrate(&config.database).await?;
     }
     schema::check(&config.database).await?;
+    standbys::check(&config.database, config.require_synchronous_standby).await?;
     let own_settings = commands::own_settings(&config);
     let clock = Clock::system();
     let store = Store::new(config.database.clone(), config.database_connections);
     store.unlock(config.wrapping_keys).await?;
     tokio::spawn(store.clone().follow_data_keys());
+    tokio::spawn(store.clone().follow_primary());
     let page_tokens = PageTokens::new(store.page_token_key().await?);
     let fingerprints = Fingerprints::new(store.keys().lookup()?.fingerprint_key());
     let positions = Positions::new(&store.keys().lookup()?.position_key()).ok_or("cannot show positions")?;

@@ -25,7 +25,7 @@ use platform::{
     config::{Args, Job},
     encryption::wrapping::WrappingKeys,
     flow::{self, archive::Progress},
-    store::{Store, schema},
+    store::{Store, doubt, schema},
     trial_balance::TrialBalance,
 };
 
@@ -59,7 +59,7 @@ type Done = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 async fn serve(args: &Args) -> Done {
     let (config, telemetry_config) = args.config()?;
     let admin = telemetry_config.admin();
-    let _telemetry = telemetry::start("platform", telemetry_config)?;
+    let _telemetry = telemetry::start("platform", telemetry_config.hearing(doubt::TARGET, doubt::raise))?;
     let lifecycle = Lifecycle::on_signals(config.server.drain_timeout)?;
     let listener = rpc_server::bind(&config.server).await?;
     admin::serve(admin, admin::Router::new(), &lifecycle).await?;
@@ -68,13 +68,13 @@ async fn serve(args: &Args) -> Done {
 }
 
 async fn migrate(args: &Args) -> Done {
-    schema::migrate(&args.database()?).await?;
+    schema::migrate(args.database()?).await?;
     say("the schema is up to date");
     Ok(ExitCode::SUCCESS)
 }
 
 async fn trial_balance(args: &Args, json: bool) -> Done {
-    let found = TrialBalance::take(&args.database()?).await?;
+    let found = TrialBalance::take(args.database()?).await?;
     say(&if json { serde_json::to_string_pretty(&found)? } else { found.to_string() });
     Ok(if found.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

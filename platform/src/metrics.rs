@@ -175,6 +175,11 @@ pub fn observe_ledger(seen: &Seen) {
     });
     let what = "How long the last look at the database waited for a connection.";
     show("rialto.database.wait", "s", what, |figures| vec![(figures.waited.as_secs_f64(), Vec::new())]);
+    let what = "Standbys of the database, by whether commits wait for them.";
+    show("rialto.database.standby.count", "{standby}", what, |figures| {
+        let mode = |mode| vec![label("rialto.database.standby.mode", mode)];
+        figures.standbys.iter().map(|(name, number)| (count(*number), mode(*name))).collect()
+    });
     observe_told(seen);
     let seen = seen.clone();
     let what = "How old the figures of the database are.";

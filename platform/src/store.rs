@@ -12,6 +12,7 @@ pub mod conversation;
 pub mod data_keys;
 pub mod deposits;
 pub mod dispatches;
+pub mod doubt;
 pub mod durability;
 pub mod event_log;
 pub mod figures;
@@ -20,11 +21,14 @@ pub mod limits;
 pub mod load;
 pub mod participants;
 pub mod payments;
+pub mod primary;
 pub mod refunds;
 pub mod request_nonces;
 pub mod resolutions;
 pub mod save;
 pub mod schema;
+pub mod servers;
+pub mod standbys;
 pub mod statistics;
 pub mod stories;
 pub mod transfers;
@@ -36,12 +40,14 @@ use std::{
 };
 
 use sqlx::{
-    PgConnection, PgPool,
+    PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use time::OffsetDateTime;
 
 use data_keys::DataKeys;
+use doubt::Doubts;
+use servers::{ConnectError, Servers};
 
 /// The role that the platform works as; it cannot change history.
 const ROLE: &str = "rialto_platform";
@@ -53,7 +59,7 @@ const ASKED_WHEN_IDLE_FOR: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
-    options: PgConnectOptions,
+    servers: Servers,
     keys: Arc<DataKeys>,
 }
 
@@ -65,10 +71,13 @@ pub enum StoreError {
     Database(#[from] sqlx::Error),
     /// No connection could be made.
     #[error("no connection to the database: {0}")]
-    NotConnected(#[source] sqlx::Error),
+    NotConnected(#[from] ConnectError),
     /// Something changed between the reading and the writing; the unit of work is to be done again.
     #[error("{0} changed meanwhile")]
     Conflict(&'static str),
+    /// The commit was answered as done, and the database warned meanwhile.
+    #[error("the database warned while it committed: it is not certain that the standbys have what it wrote")]
+    Doubtful,
     /// A row holds what it cannot hold.
     #[error("column {0} holds what cannot be read")]
     Corrupt(&'static str),
@@ -81,7 +90,7 @@ impl StoreError {
     /// Whether doing the whole unit of work again can help.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Conflict(_) | Self::NotConnected(_) => true,
+            Self::Conflict(_) | Self::NotConnected(_) | Self::Doubtful => true,
             Self::Corrupt(_) | Self::NoDataKey => false,
             Self::Database(error) => match error.as_database_error() {
                 Some(error) => error.code().is_some_and(|code| is_passing(&code)),
@@ -105,7 +114,11 @@ impl StoreError {
     fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
         match self {
             Self::Database(error) => error.as_database_error()?.code(),
-            Self::NotConnected(_) | Self::Conflict(_) | Self::Corrupt(_) | Self::NoDataKey => None,
+            Self::NotConnected(_)
+            | Self::Conflict(_)
+            | Self::Doubtful
+            | Self::Corrupt(_)
+            | Self::NoDataKey => None,
         }
     }
 
@@ -113,7 +126,11 @@ impl StoreError {
     pub fn constraint(&self) -> Option<&str> {
         match self {
             Self::Database(error) => error.as_database_error()?.constraint(),
-            Self::NotConnected(_) | Self::Conflict(_) | Self::Corrupt(_) | Self::NoDataKey => None,
+            Self::NotConnected(_)
+            | Self::Conflict(_)
+            | Self::Doubtful
+            | Self::Corrupt(_)
+            | Self::NoDataKey => None,
         }
     }
 }
@@ -137,8 +154,8 @@ fn is_line_error(error: &sqlx::Error) -> bool {
 
 impl Store {
     /// Prepares connections; the first is made when first needed. What tells of people is not read before [`Self::unlock`].
-    pub fn new(options: PgConnectOptions, max_connections: u32) -> Self {
-        let options = options.application_name("rialto-platform").options([
+    pub fn new(servers: impl Into<Servers>, max_connections: u32) -> Self {
+        let settings = [
             ("idle_in_transaction_session_timeout", "5s"),
             ("lock_timeout", "3s"),
             ("statement_timeout", "10s"),
@@ -152,16 +169,34 @@ impl Store {
             ("max_parallel_workers_per_gather", "0"),
             // A plan for what a batch happens to hold is no better than one for any, and planning costs more than most batches.
             ("plan_cache_mode", "force_generic_plan"),
-        ]);
+        ];
+        let tailored =
+            |server: PgConnectOptions| server.application_name("rialto-platform").options(settings);
+        let servers = servers.into().with(tailored);
+        let (is_one_of_several, acquired, connected) =
+            (servers.are_several(), servers.clone(), servers.clone());
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(Duration::from_secs(2))
             .test_before_acquire(false)
-            .before_acquire(|connection, idle| Box::pin(is_alive(connection, idle.idle_for)))
-            .after_connect(|connection, _| Box::pin(take_role(connection)))
+            .before_acquire(move |connection, idle| {
+                let doubtful = Doubts::are_open().then(|| acquired.clone());
+                Box::pin(may_be_read(connection, idle.idle_for, doubtful))
+            })
+            .after_connect(move |connection, _| {
+                let servers = connected.clone();
+                Box::pin(async move {
+                    enter(connection, is_one_of_several).await?;
+                    // What a server shows that was restarted meanwhile may be on no standby.
+                    match servers.wait_for_standbys() {
+                        true => servers.confirm().await.map_err(not_connected),
+                        false => Ok(()),
+                    }
+                })
+            })
             .after_release(|connection, _| Box::pin(leave_any_transaction(connection)))
-            .connect_lazy_with(options.clone());
-        Self { pool, options, keys: Arc::default() }
+            .connect_lazy_with(servers.primary());
+        Self { pool, servers, keys: Arc::default() }
     }
 
     /// Connections for reading, shared.
@@ -169,28 +204,48 @@ impl Store {
         &self.pool
     }
 
-    /// A connection of one's own.
+    /// A connection of one's own, to the primary: see [`Servers::connect`].
     ///
     /// # Errors
     /// When the database can't be reached.
     pub async fn connect(&self) -> Result<PgConnection, StoreError> {
-        use sqlx::ConnectOptions;
-        let mut connection = self.options.connect().await.map_err(StoreError::NotConnected)?;
-        take_role(&mut connection).await.map_err(StoreError::NotConnected)?;
+        let mut connection = self.servers.connect().await?;
+        enter(&mut connection, false).await?;
         Ok(connection)
     }
 }
 
-async fn take_role(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SET ROLE {ROLE}"))).execute(connection).await.map(drop)
+/// Takes the platform's role. One of several servers may have become a standby since it was last looked at, which shows what is over.
+async fn enter(connection: &mut PgConnection, is_one_of_several: bool) -> Result<(), sqlx::Error> {
+    const TAKE_ROLE: &str = const_format::concatcp!("SET ROLE ", ROLE);
+    if !is_one_of_several {
+        return sqlx::raw_sql(TAKE_ROLE).execute(connection).await.map(drop);
+    }
+    const AND_LOOK: &str = const_format::concatcp!(TAKE_ROLE, "; SELECT pg_is_in_recovery()");
+    match sqlx::raw_sql(AND_LOOK).fetch_one(connection).await?.try_get(0)? {
+        true => Err(std::io::Error::other("the server is a standby now").into()),
+        false => Ok(()),
+    }
 }
 
-/// One that was just used is: asking it would cost as much again as what it is wanted for.
-async fn is_alive(connection: &mut PgConnection, idle_for: Duration) -> Result<bool, sqlx::Error> {
+/// One that was just used is alive: asking it would cost as much again as what it is wanted for.
+async fn may_be_read(
+    connection: &mut PgConnection,
+    idle_for: Duration,
+    doubtful: Option<Servers>,
+) -> Result<bool, sqlx::Error> {
     if idle_for > ASKED_WHEN_IDLE_FOR {
         sqlx::Connection::ping(connection).await?;
     }
-    Ok(true)
+    match doubtful {
+        Some(servers) => servers.settle().await.map(|()| true).map_err(not_connected),
+        None => Ok(true),
+    }
+}
+
+/// As the pool hears of it.
+fn not_connected(error: ConnectError) -> sqlx::Error {
+    std::io::Error::other(error).into()
 }
 
 /// A `begin()` whose future was dropped can leave its connection inside a transaction (sqlx 0.8.4 to 0.9.0); what the

@@ -1,7 +1,9 @@
 //! The trial balance: recomputes every sum from the transfers, in one snapshot, and says what differs.
 
 use serde::Serialize;
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::Connection;
+
+use crate::store::{StoreError, servers::Servers};
 
 /// What a trial balance found.
 #[derive(Clone, Debug, Serialize)]
@@ -206,8 +208,8 @@ impl TrialBalance {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn take(options: &PgConnectOptions) -> Result<Self, sqlx::Error> {
-        let mut connection = PgConnection::connect_with(options).await?;
+    pub async fn take(servers: impl Into<Servers>) -> Result<Self, StoreError> {
+        let mut connection = servers.into().connect().await?;
         let mut transaction =
             connection.begin_with("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let mut differences: Vec<String> = Vec::new();

@@ -4,7 +4,11 @@
 
 #[path = "crash/cancel.rs"]
 mod cancel;
+#[path = "crash/failover.rs"]
+mod failover;
 #[path = "crash/kills.rs"]
 mod kills;
 #[path = "crash/load.rs"]
 mod load;
+#[path = "crash/restore.rs"]
+mod restore;

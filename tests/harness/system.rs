@@ -1,6 +1,7 @@
 //! The whole system as real processes on free ports: PostgreSQL, simulated banks, channel, platform, gateway.
 
 mod banks;
+mod failover;
 mod health;
 mod keys;
 mod launch;
@@ -39,6 +40,9 @@ pub use banks::{BANKS, BankSetup, BankTimes, QUICK, banks_file, directory_file};
 /// The database of the system.
 const DATABASE: &str = "rialto";
 
+/// What the standby calls itself, and its folder.
+const STANDBY: &str = "standby";
+
 /// The file of the address where the channel takes notices.
 const NOTICE_ADDRESS: &str = "notices.address";
 
@@ -71,6 +75,8 @@ pub struct Setup {
     pub variables: Vec<(Service, String, String)>,
     /// Further settings of PostgreSQL, as `name=value`.
     pub database_settings: Vec<String>,
+    /// Whether there is a synchronous standby of PostgreSQL.
+    pub is_replicated: bool,
     /// Cargo features (`package/feature`) that the programs are built with.
     pub features: Vec<&'static str>,
     /// Whether nothing is encrypted, to see what that would save.
@@ -102,6 +108,7 @@ impl Setup {
             flags: Vec::new(),
             variables: Vec::new(),
             database_settings: vec!["shared_buffers=256MB".to_owned()],
+            is_replicated: false,
             features: Vec::new(),
             is_plaintext: false,
             is_measured: true,
@@ -163,6 +170,8 @@ pub struct System {
     /// Where each listens or is going to.
     addresses: BTreeMap<Replica, String>,
     postgres: Postgres,
+    /// The synchronous standby; after a failover, who was the primary.
+    standby: Option<Postgres>,
     keys: Vec<String>,
     certificates: Certificates,
     audit_key: PathBuf,
@@ -193,6 +202,14 @@ impl System {
             postgres.create_database(DATABASE, None).await?;
             fs::write(setup.folder.join("database-made"), "")?;
         }
+        let standby = match setup.is_replicated {
+            true => {
+                let standby = postgres.standby(&setup.folder.join(STANDBY), STANDBY).await?;
+                postgres.wait_for_standby(STANDBY).await?;
+                Some(standby)
+            }
+            false => None,
+        };
         let keys = keys::made(&setup.folder)?;
         let certificates = setup.certificates()?;
         let (audit_key, audit_public_key) = keys::audit_key(&setup.folder)?;
@@ -209,6 +226,7 @@ impl System {
             running,
             addresses,
             postgres,
+            standby,
             keys,
             certificates,
             audit_key,

@@ -34,6 +34,7 @@ use crate::{
     metrics,
     store::{
         Store, StoreError,
+        doubt::{self, Doubts},
         known::KnownAccounts,
         load::{self, Loaded, View},
         save::{self, Traces},
@@ -318,6 +319,7 @@ impl Writer {
             tracing::warn!(%error, tried, commands = commands.len(), "a batch is done again");
             if !error.is_lost_race() {
                 self.connection = None;
+                doubt::raise();
             }
             let pause = Duration::from_millis(u64::from(rand::random_range(5..20 * tried * tried + 5)));
             tokio::time::sleep(pause).await;
@@ -357,7 +359,9 @@ impl Writer {
             }
             if !writes.is_empty() {
                 before_commit(&self.submissions, &outcomes).await;
-                after_commit(save::at_once(connection, &writes, &guards, &keys.current(), traces).await)?;
+                let doubts = Doubts::so_far();
+                let saved = save::at_once(connection, &writes, &guards, &keys.current(), traces).await;
+                after_commit(saved, doubts)?;
                 self.written(&writes);
             }
             return Ok(Some(outcomes));
@@ -370,7 +374,8 @@ impl Writer {
         } else {
             save::writes(&mut transaction, &writes, &keys.current(), traces).await?;
             before_commit(&self.submissions, &outcomes).await;
-            after_commit(transaction.commit().await.map_err(StoreError::from))?;
+            let doubts = Doubts::so_far();
+            after_commit(transaction.commit().await.map_err(StoreError::from), doubts)?;
             self.written(&writes);
         }
         Ok(Some(outcomes))
@@ -398,11 +403,14 @@ async fn before_commit(submissions: &mpsc::UnboundedSender<ToSend>, outcomes: &[
     crash_point::here("book.before_commit");
 }
 
-fn after_commit(committed: Result<(), StoreError>) -> Result<(), StoreError> {
+fn after_commit(committed: Result<(), StoreError>, doubts: Doubts) -> Result<(), StoreError> {
     if planted::is("X4") {
         return Ok(());
     }
     committed?;
+    if !doubts.are_all() {
+        return Err(StoreError::Doubtful);
+    }
     crash_point::here("book.after_commit");
     Ok(())
 }

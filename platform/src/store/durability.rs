@@ -1,6 +1,6 @@
 //! What the database does with what it acknowledges. One round trip on a connection of its own.
 
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Connection;
 
 use super::{Store, StoreError};
 
@@ -28,7 +28,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn durability(&self) -> Result<Durability, StoreError> {
-        let mut connection = self.options.connect().await.map_err(StoreError::NotConnected)?;
+        let mut connection = self.servers.connect().await?;
         let durability = sqlx::query_as(
             "SELECT current_setting('server_version') AS version, current_setting('fsync')::bool AS fsync, \
                current_setting('synchronous_commit') AS synchronous_commit, \

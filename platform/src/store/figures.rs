@@ -7,7 +7,7 @@ use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Connection, PgConnection};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, standbys};
 use crate::domain::payment::MAX_FRUITLESS;
 
 pub use told::{BrokerLag, Told};
@@ -34,6 +34,8 @@ pub struct Figures {
     pub unplaced: i64,
     /// How far endpoints and the broker have been told of events.
     pub told: Told,
+    /// Who is sent what the database writes, by whether commits wait for it.
+    pub standbys: Vec<(&'static str, i64)>,
     /// How long a connection of the pool was waited for.
     pub waited: Duration,
 }
@@ -90,6 +92,7 @@ impl Store {
                 .fetch_one(&mut *snapshot)
                 .await?,
             told: told::told(&mut snapshot).await?,
+            standbys: standbys::count(&mut snapshot).await?,
             violations: violations(&mut snapshot, &holds).await?,
             waited,
         };

@@ -7,10 +7,11 @@ use std::{
 };
 
 use sqlx::{
-    Connection, PgConnection,
+    Connection,
     migrate::{MigrateError, Migrator},
-    postgres::PgConnectOptions,
 };
+
+use super::servers::{ConnectError, Servers};
 
 /// Those of newer versions, which this one works on as well, are left alone.
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
@@ -34,6 +35,9 @@ pub enum SchemaError {
     /// The database said no, or could not be reached.
     #[error("cannot use the database: {0}")]
     Database(#[from] sqlx::Error),
+    /// No connection could be made.
+    #[error("cannot use the database: {0}")]
+    NotConnected(#[from] ConnectError),
     /// A migration failed.
     #[error("cannot bring the schema up to date: {0}")]
     Migration(#[from] MigrateError),
@@ -56,10 +60,11 @@ pub enum SchemaError {
 ///
 /// # Errors
 /// When the database fails, a migration that ran here was edited since, or somebody else holds a lock for too long.
-pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
+pub async fn migrate(servers: impl Into<Servers>) -> Result<(), SchemaError> {
+    let servers = servers.into().with(|server| server.options([("lock_timeout", LOCK_TIMEOUT)]));
     let give_up = Instant::now() + TRIES_FOR;
     loop {
-        match migrate_once(options).await {
+        match migrate_once(&servers).await {
             Err(error) if is_locked(&error) && Instant::now() < give_up => {
                 tracing::warn!(%error, "somebody else holds a lock that a migration needs; trying again");
                 tokio::time::sleep(PAUSE).await;
@@ -70,9 +75,8 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(), SchemaError> {
     }
 }
 
-async fn migrate_once(options: &PgConnectOptions) -> Result<(), SchemaError> {
-    let options = options.clone().options([("lock_timeout", LOCK_TIMEOUT)]);
-    let mut connection = PgConnection::connect_with(&options).await?;
+async fn migrate_once(servers: &Servers) -> Result<(), SchemaError> {
+    let mut connection = servers.connect().await?;
     MIGRATIONS.run(&mut connection).await?;
     connection.close().await?;
     Ok(())
@@ -95,11 +99,8 @@ fn is_locked(error: &SchemaError) -> bool {
 ///
 /// # Errors
 /// [`SchemaError::Unsafe`] with everything that is wrong.
-pub async fn check(options: &PgConnectOptions) -> Result<(), SchemaError> {
-    let connecting = PgConnection::connect_with(options);
-    let mut connection = tokio::time::timeout(Duration::from_secs(5), connecting)
-        .await
-        .map_err(|_| sqlx::Error::PoolTimedOut)??;
+pub async fn check(servers: impl Into<Servers>) -> Result<(), SchemaError> {
+    let mut connection = servers.into().connect().await?;
     let mut problems = Vec::new();
     let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int")
         .fetch_one(&mut connection)

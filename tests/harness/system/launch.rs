@@ -3,7 +3,7 @@
 use std::{fs, ops::Range, process::Command};
 
 use super::{
-    API_KEY_SECRET, DATABASE, NOTICE_ADDRESS, Programs, Replica, Service, System,
+    API_KEY_SECRET, NOTICE_ADDRESS, Programs, Replica, Service, System,
     banks::{banks_file, directory_file},
 };
 use crate::{
@@ -74,10 +74,7 @@ impl System {
                     Service::Channel,
                     called,
                 )?);
-                let database = self.way(Link::PlatformToDatabase, &self.postgres.address())?;
-                command
-                    .env("RIALTO_DATABASE_URL", self.postgres.url_at(&database, DATABASE))
-                    .arg("--insecure-database");
+                command.env("RIALTO_DATABASE_URL", self.platforms_database_url()?).arg("--insecure-database");
                 self.let_in(&mut command, service, GATEWAYS_CALLS);
                 command.args(self.setup.is_plaintext.then_some("--insecure-channel"));
                 command.arg("--audit-key-file").arg(&self.audit_key);
