@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every line of the README that calls the system, as it is printed there, against a running demo.
+# Runs every line of the README that calls the system, as it is printed there, against a running demo. Where the demo is not built for
+# release, RIALTO_PROGRAMS says where its programs are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -53,6 +54,7 @@ expected=(
 )
 passed=0
 while IFS= read -r line; do
+    line=${line//target\/release/${RIALTO_PROGRAMS:-target/release}}
     # What was paid a moment ago is sealed a little later.
     for _ in $(seq 40); do
         answer=$(eval "$line" 2>&1) || true

@@ -131,7 +131,13 @@ impl Alone {
         command.envs(ca.map(|ca| ("SSL_CERT_FILE", ca)));
         let mut process = Process::start("gateway", command, KILLED_WITH_PARENT, &folder.join("log"))?;
         let address = process.wait_for_file(&folder.join("address"))?;
-        Ok(Self { process, address, folder, key })
+        let gateway = Self { process, address, folder, key };
+        // It gives a platform a moment to say who may call before it serves.
+        let give_up = Instant::now() + SERVES_WITHIN;
+        while !gateway.log().contains("serving") && Instant::now() < give_up {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(gateway)
     }
 
     /// How callers reach it.
@@ -144,6 +150,9 @@ impl Alone {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 }
+
+/// How soon a gateway serves, with or without a platform.
+const SERVES_WITHIN: Duration = Duration::from_secs(10);
 
 /// What lets the programs do without TLS.
 pub const INSECURE: [&str; 4] = [
