@@ -11,4 +11,4 @@ mod measured;
 mod stream;
 
 pub use answer::{Answering, FAREWELL, Leaving, answer};
-pub use ask::{Asker, Hop, Lost, NotAsked, ask};
+pub use ask::{Able, Asker, Hop, Lost, NotAsked, ask};

@@ -9,7 +9,7 @@ use std::sync::{
 };
 
 use common::{
-    exchange::{Asker, Hop, ask},
+    exchange::{Able, Asker, Hop, ask},
     rpc_client::Route,
 };
 use proto::channel::{
@@ -146,6 +146,11 @@ impl Hop for ChannelHop {
             let _ = self.notices.try_send(Noticed { notice, receipts });
         }
         message.outcomes.into_iter().map(|outcome| (outcome.correlation_id, outcome)).collect()
+    }
+
+    fn able(&self) -> Option<Able<Box<Instruction>>> {
+        let (directories, stream) = (Arc::clone(&self.directories), self.stream);
+        Some(Box::new(move |instruction| directories.reaches(stream, &instruction.bank_id)))
     }
 
     fn ended(&mut self) {

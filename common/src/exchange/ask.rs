@@ -44,7 +44,15 @@ pub trait Hop: Send + 'static {
 
     /// Takes note that the stream has ended.
     fn ended(&mut self) {}
+
+    /// What says of a question whether this other side can do what it asks; none if all can alike.
+    fn able(&self) -> Option<Able<Self::Question>> {
+        None
+    }
 }
+
+/// Whether the other side can do what a question asks, as far as it has said.
+pub type Able<Q> = Box<dyn Fn(&Q) -> bool + Send + Sync>;
 
 /// Asks over a hop. Clones share the streams.
 #[derive(Debug)]
@@ -83,7 +91,7 @@ impl<H: Hop> Asker<H> {
         question: H::Question,
     ) -> Result<impl Future<Output = Result<H::Answer, Lost>> + Send + use<H>, NotAsked> {
         let (answer, answered) = oneshot::channel();
-        let handed_over = match self.next(&self.streams.borrow()) {
+        let handed_over = match self.next(&self.streams.borrow(), &question) {
             Some(stream) => stream.hand_over(question, answer),
             None => Err(NotAsked::Disconnected),
         };
@@ -91,15 +99,17 @@ impl<H: Hop> Asker<H> {
         Ok(async move { answered.await.map_err(|_| Lost) })
     }
 
-    /// The open stream on which the fewest wait; one that falls silent only if they all do. Those alike have their turns.
-    fn next<'a>(&self, streams: &'a [Stream<H>]) -> Option<&'a Stream<H>> {
+    /// The open stream on which the fewest wait; one that falls silent, or cannot do what is asked, only if that is so of all. Those alike have
+    /// their turns.
+    fn next<'a>(&self, streams: &'a [Stream<H>], question: &H::Question) -> Option<&'a Stream<H>> {
         if let [only] = streams {
             return only.is_open().then_some(only);
         }
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % streams.len().max(1);
         let (later, sooner) = streams.split_at(first);
         let open = sooner.iter().chain(later).filter(|stream| stream.is_open());
-        open.min_by_key(|stream| (stream.is_silent(), stream.waiting()))
+        // Who refuses at once has the fewest waiting: without a look at what it can do it would draw everything.
+        open.min_by_key(|stream| (!stream.is_able(question), stream.is_silent(), stream.waiting()))
     }
 
     /// Whether a stream is open now.
@@ -162,16 +172,18 @@ pub(super) mod tests {
 
     /// Which of these streams (open, silent, waiting) ten questions would go to, if no answer came.
     fn asked(streams: &[(bool, bool, usize)]) -> Vec<usize> {
-        let streams: Vec<Stream<Nowhere>> = (0..)
-            .zip(streams)
-            .map(|(port, state)| Stream::imagined(Address::imagined(port), *state))
-            .collect();
+        let imagined =
+            (0..).zip(streams).map(|(port, state)| Stream::imagined(Address::imagined(port), *state));
+        asked_of(imagined.collect())
+    }
+
+    fn asked_of(streams: Vec<Stream<Nowhere>>) -> Vec<usize> {
         let (_sender, receiver) = watch::channel(Vec::new());
         let measures = Measures::new("nowhere", || 0);
         let asker = Asker { streams: receiver, turn: Arc::default(), measures };
         let mut asked = Vec::new();
         for _ in 0..10 {
-            let Some(next) = asker.next(&streams) else { break };
+            let Some(next) = asker.next(&streams, &()) else { break };
             asked.push(streams.iter().position(|stream| std::ptr::eq(stream, next)).expect("one of them"));
             next.hand_over((), oneshot::channel().0).expect("room");
         }
@@ -189,6 +201,16 @@ pub(super) mod tests {
         let catching_up = asked(&[open(8), open(2)]);
         assert_eq!(&catching_up[..6], [1; 6]);
         assert!(catching_up[6..].contains(&0) && catching_up[6..].contains(&1), "{catching_up:?}");
+    }
+
+    #[test]
+    fn one_that_cannot_do_it_is_asked_only_when_none_can() {
+        let stream = |port, waiting| Stream::imagined(Address::imagined(port), (true, false, waiting));
+        let silent = || Stream::imagined(Address::imagined(2), (true, true, 0));
+        assert_eq!(asked_of(vec![stream(0, 0).unable(), stream(1, 1_000)]), [1; 10]);
+        assert_eq!(asked_of(vec![stream(0, 0).unable(), silent()]), [1; 10]);
+        let none = asked_of(vec![stream(0, 0).unable(), stream(1, 0).unable()]);
+        assert_eq!(none.iter().filter(|stream| **stream == 0).count(), 5, "{none:?}");
     }
 
     #[test]

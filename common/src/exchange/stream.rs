@@ -18,7 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Streaming, transport::Channel};
 
 use super::{
-    ask::{Hop, NotAsked},
+    ask::{Able, Hop, NotAsked},
     measured::Measures,
 };
 use crate::rpc_client::Address;
@@ -47,6 +47,7 @@ pub(super) struct Stream<H: Hop> {
     address: Address,
     queue: mpsc::Sender<Asked<H>>,
     state: Arc<State>,
+    able: Option<Able<H::Question>>,
 }
 
 /// How a stream is.
@@ -94,10 +95,11 @@ impl<H: Hop> Stream<H> {
         let (queue, questions) = mpsc::channel(max_waiting);
         let state = Arc::new(State::default());
         let hop = make(address.connect());
+        let able = hop.able();
         let keeping =
             Keeping { name, address: address.clone(), hop, questions, state: Arc::clone(&state), measures };
         tokio::spawn(keeping.run());
-        Self { address, queue, state }
+        Self { address, queue, state, able }
     }
 
     /// One that leads nowhere, in this state: open, silent, and so many waiting.
@@ -111,7 +113,13 @@ impl<H: Hop> Stream<H> {
             is_silent: AtomicBool::new(is_silent),
             waiting: AtomicUsize::new(waiting),
         };
-        Self { address, queue, state: Arc::new(state) }
+        Self { address, queue, state: Arc::new(state), able: None }
+    }
+
+    /// The same, to one that can do nothing.
+    #[cfg(test)]
+    pub(super) fn unable(self) -> Self {
+        Self { able: Some(Box::new(|_| false)), ..self }
     }
 
     /// Where it leads.
@@ -127,6 +135,11 @@ impl<H: Hop> Stream<H> {
     /// Whether nobody there has answered for a while, though somebody waits.
     pub(super) fn is_silent(&self) -> bool {
         self.state.is_silent.load(Ordering::Relaxed)
+    }
+
+    /// Whether the other side can do what is asked, as far as is known.
+    pub(super) fn is_able(&self, question: &H::Question) -> bool {
+        self.able.as_ref().is_none_or(|able| able(question))
     }
 
     /// Questions that have no answer yet.

@@ -44,6 +44,14 @@ impl Directories {
         });
     }
 
+    /// Whether a channel reaches a bank, as far as it has said.
+    pub(super) fn reaches(&self, stream: u64, bank_id: &str) -> bool {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let bank =
+            said.by_stream.get(&stream).and_then(|said| said.banks.iter().find(|bank| bank.id == bank_id));
+        bank.is_none_or(|bank| bank.online)
+    }
+
     fn change(&self, change: impl FnOnce(&mut BTreeMap<u64, Directory>)) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut said.by_stream);
@@ -96,6 +104,7 @@ mod tests {
         assert_eq!(heard(&mut news), Some(vec![entry("aurora", true)]));
         directories.hear(2, directory(&[("aurora", false), ("borealis", true)]));
         assert_eq!(heard(&mut news), Some(vec![entry("aurora", true), entry("borealis", true)]));
+        assert_eq!([1, 2, 3].map(|stream| directories.reaches(stream, "aurora")), [true, false, true]);
         directories.hear(1, directory(&[("aurora", false)]));
         assert_eq!(heard(&mut news), Some(vec![entry("aurora", false), entry("borealis", true)]));
         directories.hear(1, directory(&[("aurora", true)]));
