@@ -228,6 +228,7 @@ async fn busy_system() -> Result<(System, Nats, Receiver), BenchError> {
     {
         pay(&shop, &format!("payment-{number}"), &account, to, amount).await?;
     }
+    Client::new(&system.gateway()?, "guessed")?.payment("pay_0").await.unwrap_err();
     receiver.wait_for(5).await?;
     Ok((system, nats, receiver))
 }

@@ -29,7 +29,7 @@ async function visitor(options = {}) {
   page.on("console", (message) => {
     if (message.type() === "error" && !expected.some((one) => one.test(message.text()))) problems.push(message.text());
   });
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(45_000);
   return page;
 }
 

@@ -88,7 +88,8 @@ async fn a_command_that_the_database_refuses_harms_only_itself() {
         };
         let release = async { holder.close().await.unwrap() };
         tokio::join!(poisoned, release);
-        assert!(matches!(first.await.unwrap(), Outcome::Submitted(_)));
+        let first = first.await.unwrap();
+        assert!(matches!(first, Outcome::Submitted(_)), "{what}: {first:?}");
         assert_eq!(
             payment(write(&book, command(world.pay_bank(&format!("{what} later"), 1))).await).state,
             State::Submitted
