@@ -1,5 +1,7 @@
 //! More than one of everything, as short as it can be: each kind is killed under load and scaled out, and nothing is lost or doubled.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{fs, process::Command};
 
 use harness::{binaries, postgres::own_folder};

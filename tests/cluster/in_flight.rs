@@ -127,13 +127,13 @@ impl InFlight {
             client.payments.clone().capture_payment(client.request(capture.clone(), None)).await
         })
         .await?;
-        let cancel =
-            CancelPaymentRequest { payment: open.cancelled.clone(), ..CancelPaymentRequest::default() };
+        let cancel = CancelPaymentRequest { payment: open.cancelled.clone() };
         insist(|| async {
             client.payments.clone().cancel_payment(client.request(cancel.clone(), None)).await
         })
         .await?;
-        let mut ends = vec![(open.captured, PaymentState::Succeeded), (open.cancelled, PaymentState::Failed)];
+        let mut ends =
+            vec![(open.captured, PaymentState::Succeeded), (open.cancelled, PaymentState::Cancelled)];
         for request in &open.sent {
             ends.push((insist(|| self.pay(request)).await?.id, PaymentState::Succeeded));
         }

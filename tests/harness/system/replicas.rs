@@ -75,6 +75,7 @@ pub(super) fn addresses(setup: &Setup) -> Result<BTreeMap<Replica, String>, Benc
 
 impl System {
     /// A service's process.
+    #[expect(clippy::panic, reason = "who asks for what was never started has a mistake to find")]
     pub fn process(&mut self, replica: impl Into<Replica>) -> &mut Process {
         let replica = replica.into();
         self.running.get_mut(&replica).unwrap_or_else(|| panic!("{replica} was never started"))
