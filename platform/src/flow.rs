@@ -7,6 +7,7 @@ pub mod broker;
 mod conversation;
 pub mod declined;
 pub mod deposits;
+mod fence;
 mod forgetting;
 pub mod intake;
 mod message;

@@ -180,7 +180,8 @@ impl Store {
             .acquire_timeout(Duration::from_secs(2))
             .test_before_acquire(false)
             .before_acquire(move |connection, idle| {
-                let doubtful = Doubts::are_open().then(|| acquired.clone());
+                let is_doubtful = Doubts::are_open() && acquired.wait_for_standbys();
+                let doubtful = is_doubtful.then(|| acquired.clone());
                 Box::pin(may_be_read(connection, idle.idle_for, doubtful))
             })
             .after_connect(move |connection, _| {
@@ -202,6 +203,11 @@ impl Store {
     /// Connections for reading, shared.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Whether commits wait for standbys, so that what is seen may be on none of them ([`doubt`]).
+    pub fn waits_for_standbys(&self) -> bool {
+        self.servers.wait_for_standbys()
     }
 
     /// A connection of one's own, to the primary: see [`Servers::connect`].

@@ -319,7 +319,9 @@ impl Writer {
             tracing::warn!(%error, tried, commands = commands.len(), "a batch is done again");
             if !error.is_lost_race() {
                 self.connection = None;
-                doubt::raise();
+                if self.store.waits_for_standbys() {
+                    doubt::raise();
+                }
             }
             let pause = Duration::from_millis(u64::from(rand::random_range(5..20 * tried * tried + 5)));
             tokio::time::sleep(pause).await;
@@ -361,7 +363,7 @@ impl Writer {
                 before_commit(&self.submissions, &outcomes).await;
                 let doubts = Doubts::so_far();
                 let saved = save::at_once(connection, &writes, &guards, &keys.current(), traces).await;
-                after_commit(saved, doubts)?;
+                self.after_commit(saved, doubts)?;
                 self.written(&writes);
             }
             return Ok(Some(outcomes));
@@ -375,10 +377,23 @@ impl Writer {
             save::writes(&mut transaction, &writes, &keys.current(), traces).await?;
             before_commit(&self.submissions, &outcomes).await;
             let doubts = Doubts::so_far();
-            after_commit(transaction.commit().await.map_err(StoreError::from), doubts)?;
+            let committed = transaction.commit().await.map_err(StoreError::from);
+            self.after_commit(committed, doubts)?;
             self.written(&writes);
         }
         Ok(Some(outcomes))
+    }
+
+    fn after_commit(&self, committed: Result<(), StoreError>, doubts: Doubts) -> Result<(), StoreError> {
+        if planted::is("X4") {
+            return Ok(());
+        }
+        committed?;
+        if self.store.waits_for_standbys() && !doubts.are_all() {
+            return Err(StoreError::Doubtful);
+        }
+        crash_point::here("book.after_commit");
+        Ok(())
     }
 
     /// These writes are committed.
@@ -401,18 +416,6 @@ async fn before_commit(submissions: &mpsc::UnboundedSender<ToSend>, outcomes: &[
         send_early(submissions, outcomes).await;
     }
     crash_point::here("book.before_commit");
-}
-
-fn after_commit(committed: Result<(), StoreError>, doubts: Doubts) -> Result<(), StoreError> {
-    if planted::is("X4") {
-        return Ok(());
-    }
-    committed?;
-    if !doubts.are_all() {
-        return Err(StoreError::Doubtful);
-    }
-    crash_point::here("book.after_commit");
-    Ok(())
 }
 
 /// The planted bug M7: what is to be sent goes out before its commit.
