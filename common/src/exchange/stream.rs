@@ -29,7 +29,7 @@ const MAX_ITEMS_PER_MESSAGE: usize = 256;
 const MESSAGES_AHEAD: usize = 2;
 const FIRST_RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 const LAST_RECONNECT_PAUSE: Duration = Duration::from_secs(1);
-/// A stream whose questions had no answer for two of these is silent.
+/// A stream whose questions had no answer at three of these in a row is silent.
 const LISTENING: Duration = Duration::from_millis(200);
 
 /// A question, and where its answer is to go.

@@ -2,7 +2,8 @@
 //!
 //! A commit whose wait for the standbys somebody cancels is answered like any other, with a warning before it; one whose process somebody ends
 //! breaks its connection. Both are seen by everybody from then on, and may be on no standby. So a warning makes a commit uncertain, and after
-//! a warning or a broken line nothing is read before a commit of nothing has got through, which takes all that was seen along. sqlx writes
+//! a warning or a broken line nothing is read before a commit of nothing has got through, which takes all that was seen along. Where commits
+//! wait for nobody there is nothing to doubt. sqlx writes
 //! warnings to its log and shows them nowhere else; [`common::telemetry`] has them heard here.
 
 use std::sync::atomic::{AtomicU64, Ordering};

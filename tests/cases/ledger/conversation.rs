@@ -24,6 +24,14 @@ fn saying(world: &World, command: Command, body: &str) -> Command {
     Command::Conclude(conclude)
 }
 
+/// A payment that its bank refused, with a message.
+async fn refused(world: &World) -> Payment {
+    let book = world.book(1);
+    let sent = submission(write(&book, command(world.pay_bank("refused", 100))).await);
+    let refusal = world.conclude(sent.payment.id, sent.lease.token, rejected());
+    payment(write(&book, saying(world, refusal, "<Sts>RJCT</Sts>")).await)
+}
+
 async fn heard(world: &World, payment: &Payment) -> Vec<(Option<i32>, String)> {
     let text = |heard: Heard| (heard.sequence, String::from_utf8(heard.body).unwrap());
     world.store.heard(payment.id).await.unwrap().into_iter().map(text).collect()
@@ -64,11 +72,7 @@ async fn a_message_is_kept_with_the_step_that_follows_from_it_and_once_after_the
 #[tokio::test]
 async fn a_message_in_another_row_says_nothing_there() {
     let world = World::new().await;
-    let book = world.book(1);
-    let sent = submission(write(&book, command(world.pay_bank("refused", 100))).await);
-    let said =
-        saying(&world, world.conclude(sent.payment.id, sent.lease.token, rejected()), "<Sts>RJCT</Sts>");
-    let failed = payment(write(&book, said).await);
+    let failed = refused(&world).await;
     sql(&world.options, "UPDATE bank_messages SET id = '01000000-0000-7000-8000-000000000000'").await;
     assert!(world.store.heard(failed.id).await.is_err());
 }
@@ -76,11 +80,7 @@ async fn a_message_in_another_row_says_nothing_there() {
 #[tokio::test]
 async fn messages_are_forgotten_when_they_are_old() {
     let world = World::new().await;
-    let book = world.book(1);
-    let sent = submission(write(&book, command(world.pay_bank("refused", 100))).await);
-    let said =
-        saying(&world, world.conclude(sent.payment.id, sent.lease.token, rejected()), "<Sts>RJCT</Sts>");
-    let failed = payment(write(&book, said).await);
+    let failed = refused(&world).await;
     let old = "INSERT INTO bank_messages SELECT '01000000-0000-7000-8000-000000000000', payment_id, 9, body FROM bank_messages";
     sql(&world.options, old).await;
     let forget = async || world.store.forget_bank_messages(Duration::from_secs(3600), 10).await.unwrap();
