@@ -6,6 +6,7 @@ mod sever;
 mod url;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -315,7 +316,7 @@ impl Servers {
             looking.spawn(async move { (place, servers.addresses(place).await, servers.greet(place).await) });
         }
         let (mut writable, mut reasons) = (Vec::new(), Vec::new());
-        let mut connections = Vec::new();
+        let (mut connections, mut waits) = (Vec::new(), BTreeMap::new());
         while let Some(looked) = looking.join_next().await {
             let Ok((place, addresses, found)) = looked else { continue };
             self.known(|known| {
@@ -325,7 +326,11 @@ impl Servers {
                 }
             });
             match found {
-                Ok((connection, Greeting { accepts_writes: true, lineage: Some(lineage), .. })) => {
+                Ok((
+                    connection,
+                    Greeting { accepts_writes: true, lineage: Some(lineage), waits_for_standbys, .. },
+                )) => {
+                    waits.insert(place, waits_for_standbys);
                     writable.push((place, lineage));
                     connections.push(connection);
                 }
@@ -347,6 +352,8 @@ impl Servers {
             let (primary, unfit) = lineage::choose(known.lineage, known.primary, &writable);
             if let Some(place) = primary {
                 known.primary = place;
+                // Somebody may have it wait, or no longer, while connections stay.
+                known.waits_for_standbys = waits.get(&place).copied().unwrap_or_default();
                 known.lineage = writable.iter().find(|(one, _)| *one == place).map(|(_, lineage)| *lineage);
             }
             let said = std::mem::replace(&mut known.unfit, unfit.clone());
