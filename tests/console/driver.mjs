@@ -10,6 +10,7 @@ const { scenarios } = await import("./scenarios.mjs");
 
 const browser = await chromium.launch({ executablePath: known.chromium, args: ["--no-sandbox", "--disable-gpu"] });
 const problems = [];
+const pages = [];
 // A page that says what is wrong with an address is an error to the browser.
 const expected = [/Failed to load resource: the server responded with a status of (400|401|403|404|409|429)/];
 
@@ -30,6 +31,7 @@ async function visitor(options = {}) {
     if (message.type() === "error" && !expected.some((one) => one.test(message.text()))) problems.push(message.text());
   });
   page.setDefaultTimeout(45_000);
+  pages.push(page);
   return page;
 }
 
@@ -52,6 +54,10 @@ try {
   assert.deepEqual(problems, []);
 } catch (error) {
   console.error(error, problems);
+  for (const page of pages) {
+    const shown = await page.locator("main").innerText({ timeout: 1_000 }).catch(String);
+    console.error(`${page.url()} shows:\n${shown.slice(0, 1_000)}`);
+  }
   process.exitCode = 1;
 } finally {
   await browser.close();

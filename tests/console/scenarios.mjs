@@ -23,8 +23,9 @@ export const scenarios = {
       await page.getByRole("alert").filter({ hasText: says }).waitFor();
       assert.equal(await page.getByLabel("API key").inputValue(), "", "the key is not sent back");
     }
-    // With the keyboard alone: the field has the focus.
+    // With the keyboard alone: the field gets the focus, which a browser gives when it first draws the page.
     await page.goto(`${known.url}/console/sign-in`);
+    await page.locator("#key:focus").waitFor();
     await page.keyboard.type(known.key);
     await page.keyboard.press("Enter");
     await page.locator("#figures").waitFor();
