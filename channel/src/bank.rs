@@ -87,6 +87,11 @@ impl Bank {
         self.verifier.as_ref()
     }
 
+    /// The way to it.
+    pub fn rail(&self) -> &Rail {
+        &self.rail
+    }
+
     /// Carries an instruction and says what is known of the result.
     pub async fn carry(self: &Arc<Self>, instruction: &Instruction) -> Said {
         let said = self.admit_and_carry(instruction).await.unwrap_or_else(Said::from);

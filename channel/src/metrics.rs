@@ -63,10 +63,11 @@ pub fn asked(bank: &Arc<str>, message: &'static str, took: Duration) {
     REQUESTS.record(took.as_secs_f64(), &[label(BANK, Arc::clone(bank)), label(MESSAGE, message)]);
 }
 
-/// This became of what a bank, if it is one of the directory, said unasked.
-pub fn noticed(bank: Option<&Arc<str>>, result: &'static str) {
+/// This became of what a bank, if it is one of the directory, said unasked: a `notice`, or an `instruction` of its own.
+pub fn noticed(bank: Option<&Arc<str>>, message: &'static str, result: &'static str) {
     let bank = bank.map_or_else(|| Arc::from("_OTHER"), Arc::clone);
-    NOTICES.add(1, &[label(BANK, bank), label("rialto.bank.notice.result", result)]);
+    let result = label("rialto.bank.notice.result", result);
+    NOTICES.add(1, &[label(BANK, bank), label(MESSAGE, message), result]);
 }
 
 /// Has whoever reads see how the banks of the directory stand then, and what is under way to all of them.

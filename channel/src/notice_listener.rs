@@ -1,7 +1,7 @@
-//! The HTTP face of the channel, where banks say what they were not asked: `POST /banks/{id}/pacs.002`
-//! (`docs/bank-profile.md`).
+//! The HTTP face of the channel (`docs/bank-profile.md`), where banks say what they were not asked, `POST /banks/{id}/pacs.002`, and
+//! instruct us, `POST /banks/{id}`: they pay accounts here, and ask what became of that.
 //!
-//! Over TLS a bank is believed by its own certificate, and only at its own path.
+//! Over TLS a bank is believed by its own certificate, and only at its own paths.
 
 mod door;
 
@@ -9,9 +9,12 @@ use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
-    body::to_bytes,
+    body::{Bytes, to_bytes},
     extract::{Path, Request, State},
-    http::{StatusCode, header::RETRY_AFTER},
+    http::{
+        StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER},
+    },
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -24,10 +27,10 @@ use common::{
 };
 use door::Caller;
 pub use door::Door;
-use proto::channel::{Notice, NoticeResult};
+use proto::channel::{Notice, NoticeReceipt, NoticeResult, notice::Verdict};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{Semaphore, SemaphorePermit, watch},
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
@@ -38,11 +41,14 @@ use crate::{
     directory::Directory,
     metrics,
     notices::Notices,
-    rails::iso20022::{
-        gate,
-        http::is_xml,
-        jws::BadSignature,
-        notice::{self, NoNotice},
+    rails::{
+        Rail,
+        iso20022::{
+            gate,
+            http::{XML, is_xml},
+            jws::{self, BadSignature},
+            notice::{self, NoNotice},
+        },
     },
 };
 
@@ -99,7 +105,10 @@ impl NoticeDesk {
         let tls = door.tls(&self.directory).map_err(io::Error::other)?;
         tracing::info!(address = %listener.local_addr()?, is_encrypted = tls.is_some(), "taking notices");
         let lifecycle = self.lifecycle.clone();
-        let app = Router::new().route("/banks/{id}/pacs.002", post(take)).with_state(self);
+        let app = Router::new()
+            .route("/banks/{id}/pacs.002", post(take))
+            .route("/banks/{id}", post(instruct))
+            .with_state(self);
         let limits = Limits {
             max_connections: MAX_CONNECTIONS,
             max_connections_per_address: MAX_CONNECTIONS_PER_ADDRESS,
@@ -121,7 +130,8 @@ impl NoticeDesk {
         Ok(())
     }
 
-    async fn pass_on(&self, bank_id: &str, caller: &Caller, request: Request) -> Result<(), Refusal> {
+    /// The bank that speaks, if it may, and its place among those who do.
+    fn admit(&self, bank_id: &str, caller: &Caller) -> Result<(Arc<Bank>, SemaphorePermit<'_>), Refusal> {
         let bank = self.directory.borrow().bank(bank_id).ok_or(Refusal::NoSuchBank)?;
         if !caller.is(&bank) {
             tracing::error!(bank = bank_id, "ALARM: somebody else spoke for a bank");
@@ -130,29 +140,77 @@ impl NoticeDesk {
         if self.lifecycle.is_draining() {
             return Err(Refusal::Later("the channel is about to stop".to_owned()));
         }
-        let Ok(_place) = self.places.try_acquire() else {
-            return Err(Refusal::Later("too many notices are under way".to_owned()));
-        };
-        let begun = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
-        let begun = begun.unwrap_or_default().to_owned();
-        let notice = read(&bank, request).await?;
-        // Whoever is not known to be the bank continues nobody's trace.
-        let mut span = Span::begin(&begun, "POST /banks/{id}/pacs.002", SpanKind::Server);
-        span.set("rialto.bank.id", bank_id.to_owned());
-        let trace = span.context();
-        let logged =
-            tracing::info_span!("notice", trace_id = trace.trace_id(), bank = bank_id, uetr = notice.uetr);
-        self.deliver(Notice { traceparent: trace.to_string(), ..notice }).instrument(logged).await
+        let place = self.places.try_acquire();
+        let place = place.map_err(|_| Refusal::Later("too many notices are under way".to_owned()))?;
+        Ok((bank, place))
     }
 
-    async fn deliver(&self, notice: Notice) -> Result<(), Refusal> {
+    async fn pass_on(&self, bank_id: &str, caller: &Caller, request: Request) -> Result<Response, Refusal> {
+        let (bank, _place) = self.admit(bank_id, caller)?;
+        let begun = begun(&request);
+        let notice = notice::read(&bank.entry().id, &body(&bank, request).await?)?;
+        self.deliver(notice, &begun, "POST /banks/{id}/pacs.002").await?;
+        Ok(StatusCode::OK.into_response())
+    }
+
+    /// Has a bank's own instruction carried out, and tells the bank what became of it.
+    async fn carry_out(&self, bank_id: &str, caller: &Caller, request: Request) -> Result<Response, Refusal> {
+        let (bank, _place) = self.admit(bank_id, caller)?;
+        let Rail::Iso20022(rail) = bank.rail();
+        let begun = begun(&request);
+        let about = rail.read(&bank.entry().id, &body(&bank, request).await?)?;
+        let notice = Notice {
+            bank_id: about.bank_id.clone(),
+            uetr: about.uetr.clone(),
+            verdict: Some(Verdict::Instruction(about.clone())),
+            ..Notice::default()
+        };
+        let receipt = self.deliver(notice, &begun, "POST /banks/{id}").await?;
+        let verdict = receipt.verdict.ok_or_else(|| Refusal::Later("the platform cannot say".to_owned()))?;
+        let report = rail.report(&about, &verdict);
+        let report = report.ok_or_else(|| Refusal::Later("the answer could not be signed".to_owned()))?;
+        let mut response = ([(CONTENT_TYPE, XML)], report.document).into_response();
+        if let Some(signature) = report.signature {
+            response.headers_mut().insert(jws::HEADER, signature);
+        }
+        Ok(response)
+    }
+
+    /// What a bank hears, which is counted.
+    fn answer(&self, bank_id: &str, message: &'static str, done: Result<Response, Refusal>) -> Response {
+        let bank = self.directory.borrow().bank(bank_id);
+        let result = done.as_ref().map_or_else(Refusal::name, |_| "taken");
+        metrics::noticed(bank.as_ref().map(|bank| bank.label()), message, result);
+        done.unwrap_or_else(|refusal| {
+            tracing::warn!(bank = bank_id, message, reason = %refusal, "not on record");
+            refusal.into_response()
+        })
+    }
+
+    /// Has a platform take a notice, in the trace that the bank began, or one that begins here.
+    async fn deliver(
+        &self,
+        notice: Notice,
+        begun: &str,
+        route: &'static str,
+    ) -> Result<NoticeReceipt, Refusal> {
+        // Whoever is not known to be the bank continues nobody's trace.
+        let mut span = Span::begin(begun, route, SpanKind::Server);
+        span.set("rialto.bank.id", notice.bank_id.clone());
+        let trace = span.context();
+        let (bank, uetr) = (notice.bank_id.clone(), notice.uetr.clone());
+        let logged = tracing::info_span!("notice", trace_id = trace.trace_id(), bank, uetr);
+        self.hand_on(Notice { traceparent: trace.to_string(), ..notice }).instrument(logged).await
+    }
+
+    async fn hand_on(&self, notice: Notice) -> Result<NoticeReceipt, Refusal> {
         crash_point::here("channel.before_notice");
         let receipt = self.notices.deliver(notice).await.map_err(|why| Refusal::Later(why.to_string()))?;
         crash_point::here("channel.after_notice");
         match receipt.result() {
             NoticeResult::Taken => {
                 tracing::info!("taken");
-                Ok(())
+                Ok(receipt)
             }
             NoticeResult::Refused => Err(Refusal::Contradiction(receipt.detail)),
             NoticeResult::Unspecified => Err(Refusal::Later("the platform cannot say".to_owned())),
@@ -160,7 +218,14 @@ impl NoticeDesk {
     }
 }
 
-async fn read(bank: &Bank, request: Request) -> Result<Notice, Refusal> {
+/// The trace that a bank sent with a message, if it did.
+fn begun(request: &Request) -> String {
+    let begun = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    begun.unwrap_or_default().to_owned()
+}
+
+/// The body of a bank's message, signed where it is to be.
+async fn body(bank: &Bank, request: Request) -> Result<Bytes, Refusal> {
     let (head, body) = request.into_parts();
     if !is_xml(&head.headers) {
         return Err(Refusal::Unreadable("not said to be XML in UTF-8".to_owned()));
@@ -180,10 +245,7 @@ async fn read(bank: &Bank, request: Request) -> Result<Notice, Refusal> {
     if let Some(verifier) = bank.verifier() {
         verifier.check(&head.headers, &body)?;
     }
-    notice::read(&bank.entry().id, &body).map_err(|why| match why {
-        NoNotice::Unreadable(_) => Refusal::Unreadable(why.to_string()),
-        NoNotice::Contradiction(_) => Refusal::Contradiction(why.to_string()),
-    })
+    Ok(body)
 }
 
 async fn take(
@@ -193,14 +255,24 @@ async fn take(
     request: Request,
 ) -> Response {
     let taken = desk.pass_on(&bank_id, &caller, request).await;
-    let bank = desk.directory.borrow().bank(&bank_id);
-    let result = taken.as_ref().map_or_else(Refusal::name, |()| "taken");
-    metrics::noticed(bank.as_ref().map(|bank| bank.label()), result);
-    match taken {
-        Ok(()) => StatusCode::OK.into_response(),
-        Err(refusal) => {
-            tracing::warn!(bank = bank_id, reason = %refusal, "a notice that is not on record");
-            refusal.into_response()
+    desk.answer(&bank_id, "notice", taken)
+}
+
+async fn instruct(
+    State(desk): State<NoticeDesk>,
+    Path(bank_id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    let carried_out = desk.carry_out(&bank_id, &caller, request).await;
+    desk.answer(&bank_id, "instruction", carried_out)
+}
+
+impl From<NoNotice> for Refusal {
+    fn from(why: NoNotice) -> Self {
+        match why {
+            NoNotice::Unreadable(_) | NoNotice::Invalid(_) => Self::Unreadable(why.to_string()),
+            NoNotice::Contradiction(_) => Self::Contradiction(why.to_string()),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod declined;
 pub mod deposits;
 mod fence;
 mod forgetting;
+mod incoming;
 pub mod intake;
 mod message;
 pub mod notice;
@@ -33,6 +34,7 @@ use crate::{
     broker::Broker,
     channel_link::{ChannelLink, Composer, Noticed},
     directory::Directory,
+    fingerprint::Fingerprints,
     metrics,
     store::Store,
 };
@@ -54,6 +56,7 @@ pub struct Flow {
     published: Published,
     /// Payments being settled; they are waited for before the process ends.
     settling: TaskTracker,
+    fingerprints: Fingerprints,
     limits: Limits,
 }
 
@@ -99,6 +102,8 @@ pub struct Parts {
     pub submissions: mpsc::UnboundedReceiver<ToSend>,
     /// What banks say unasked.
     pub notices: mpsc::Receiver<Noticed>,
+    /// Tells repeats of what banks send from other content.
+    pub fingerprints: Fingerprints,
     /// How much may be under way.
     pub limits: Limits,
     /// Where events are published, if anywhere.
@@ -108,8 +113,8 @@ pub struct Parts {
 impl Flow {
     /// Puts the steps together and starts settling and recovering, until the lifecycle drains.
     pub fn start(parts: Parts, lifecycle: &Lifecycle) -> Arc<Self> {
-        let Parts { store, clock, directory, channel, composer, book, submissions, notices, limits, broker } =
-            parts;
+        let Parts { store, clock, directory, channel, composer, book, submissions, notices, .. } = parts;
+        let Parts { fingerprints, limits, broker, .. } = parts;
         let settling = TaskTracker::new();
         let (waiting, under_way) = (book.clone(), settling.clone());
         metrics::observe_flow(move || waiting.waiting(), move || under_way.len());
@@ -124,6 +129,7 @@ impl Flow {
             waiters: Waiters::default(),
             published: Published::default(),
             settling,
+            fingerprints,
             limits,
         });
         tokio::spawn(settle::run(Arc::clone(&flow), submissions));

@@ -88,8 +88,19 @@ pub async fn run(
     let callers = Callers::watch(store.clone(), clock.clone());
     let (book, submissions) = Book::open(&store, &clock, config.book);
     let (notices, limits, broker) = (news.notices, config.limits, config.broker);
-    let parts =
-        Parts { store, clock, directory, channel, composer, book, submissions, notices, limits, broker };
+    let parts = Parts {
+        store,
+        clock,
+        directory,
+        channel,
+        composer,
+        book,
+        submissions,
+        notices,
+        fingerprints: fingerprints.clone(),
+        limits,
+        broker,
+    };
     let flow = Flow::start(parts, &lifecycle);
 
     let signer = config.signer.map(Arc::new);

@@ -22,6 +22,8 @@ mod encryption;
 mod floods;
 #[path = "edge/http2.rs"]
 mod http2;
+#[path = "edge/incoming.rs"]
+mod incoming;
 #[path = "edge/key_server.rs"]
 mod key_server;
 #[path = "edge/keys.rs"]

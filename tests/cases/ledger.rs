@@ -34,6 +34,8 @@ mod event_log;
 mod faults;
 #[path = "ledger/identity.rs"]
 mod identity;
+#[path = "ledger/incoming.rs"]
+mod incoming;
 #[path = "ledger/known.rs"]
 mod known;
 #[path = "ledger/life.rs"]

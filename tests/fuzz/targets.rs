@@ -7,6 +7,7 @@ mod document;
 mod encrypted;
 mod fingerprints;
 mod headers;
+mod instructions;
 mod money;
 mod notices;
 mod page_tokens;
@@ -33,7 +34,7 @@ pub struct Named {
 }
 
 /// All of them.
-pub const ALL: [Named; 13] = [
+pub const ALL: [Named; 14] = [
     Named {
         name: "requests",
         about: "callers' requests: decoded, checked, written again",
@@ -46,6 +47,11 @@ pub const ALL: [Named; 13] = [
     },
     Named { name: "money", about: "amounts as text and as numbers", make: money::target },
     Named { name: "answers", about: "banks' answers: pacs.002, pacs.004, camt.029", make: answers::target },
+    Named {
+        name: "instructions",
+        about: "what banks instruct us to do: pacs.008, pacs.028",
+        make: instructions::target,
+    },
     Named { name: "notices", about: "what banks say unasked", make: notices::target },
     Named { name: "signatures", about: "signatures over messages (JWS)", make: signatures::target },
     Named {

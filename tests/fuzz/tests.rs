@@ -32,6 +32,7 @@ short_runs! {
     fingerprints: 1_500,
     money: 40_000,
     answers: 6_000,
+    instructions: 6_000,
     notices: 6_000,
     signatures: 6_000,
     request_signatures: 6_000,

@@ -16,6 +16,7 @@ use crate::{
     rails::iso20022::notice::tests::credited,
 };
 
+mod instructions;
 mod signed;
 mod tls;
 
@@ -54,7 +55,8 @@ async fn status(heard: JoinHandle<Heard>) -> u16 {
 }
 
 fn receipt(notice: &Notice, result: NoticeResult) -> NoticeReceipt {
-    NoticeReceipt { notice_id: notice.notice_id, result: result.into(), detail: "because".to_owned() }
+    let notice_id = notice.notice_id;
+    NoticeReceipt { notice_id, result: result.into(), detail: "because".to_owned(), verdict: None }
 }
 
 /// Writes bytes to the listener and reads until it closes the connection.

@@ -15,7 +15,8 @@ fn send(notices: &Notices) -> Delivery {
 }
 
 fn receipt(notice: &Notice, result: NoticeResult) -> NoticeReceipt {
-    NoticeReceipt { notice_id: notice.notice_id, result: result.into(), detail: String::new() }
+    let notice_id = notice.notice_id;
+    NoticeReceipt { notice_id, result: result.into(), ..NoticeReceipt::default() }
 }
 
 async fn next(notices: &mut mpsc::Receiver<Notice>) -> Notice {

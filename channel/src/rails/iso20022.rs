@@ -6,6 +6,7 @@ pub mod camt056;
 mod codes;
 pub mod gate;
 pub mod http;
+pub mod incoming;
 pub mod jws;
 pub mod message;
 pub mod notice;
@@ -19,7 +20,8 @@ mod xml;
 use std::time::Duration;
 
 use common::{clock::Clock, planted, trace::TraceParent};
-use proto::channel::{Rejected, outcome::Verdict};
+use hyper::header::HeaderValue;
+use proto::channel::{self as wire, Rejected, notice_receipt, outcome::Verdict};
 use uuid::Uuid;
 
 use super::{Carried, Contact, not_sent, unknown};
@@ -30,10 +32,20 @@ use crate::{
 use answer::Answer;
 use http::{BankClient, NoAnswer};
 use message::Correspondents;
+use notice::NoNotice;
 use pacs028::Enquiry;
 
 /// As much of a bank's message is kept for people: several times what one is long.
 const MAX_KEPT_BYTES: usize = 16 << 10;
+
+/// A status report for a bank.
+#[derive(Debug)]
+pub struct Report {
+    /// What it says.
+    pub document: String,
+    /// Its signature, if there is to be one.
+    pub signature: Option<HeaderValue>,
+}
 
 /// The way to one bank.
 #[derive(Debug)]
@@ -93,6 +105,21 @@ impl Iso20022 {
                 pacs028::document(&enquiry, &self.correspondents, self.clock.now())
             }
         }
+    }
+
+    /// Reads what the bank instructs us to do.
+    ///
+    /// # Errors
+    /// When it is no readable instruction about one payment, or is not for us.
+    pub fn read(&self, bank_id: &str, body: &[u8]) -> Result<wire::Instruction, NoNotice> {
+        incoming::read(bank_id, &self.correspondents, body)
+    }
+
+    /// What the bank is told became of its instruction, signed where it is to be; none if the system gives no randomness to sign with.
+    pub fn report(&self, about: &wire::Instruction, verdict: &notice_receipt::Verdict) -> Option<Report> {
+        let document = pacs002::document(about, verdict, self.clock.now());
+        let signature = self.client.signature(document.as_bytes())?;
+        Some(Report { document, signature })
     }
 
     /// Finds out whether the bank answers: asks what became of a payment that nobody has made.

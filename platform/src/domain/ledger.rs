@@ -25,7 +25,7 @@ use common::{
 
 pub use command::{
     BankMessage, BankRoute, Cancel, Capture, Command, Compensation, Conclude, Declined, Expire, Finding,
-    NoRoute, Outcome, Pay, Refund, Request, RequestKey, Resolve, Submit, Witness,
+    Incoming, NoRoute, Outcome, Pay, Refund, Request, RequestKey, Resolve, Submit, Witness,
 };
 pub use deposit::{Arrival, DecideDeposit, Ruling};
 pub use late::return_request_id;

@@ -15,6 +15,12 @@ pub enum Refusal {
     PayeeAccountClosed,
     /// An account's sums would exceed what the ledger can count.
     BalanceOverflow,
+    /// Of a bank's credit transfer: no account here is the payee's.
+    NoSuchPayee,
+    /// Of a bank's credit transfer: the payee's account has another currency.
+    PayeeCurrencyDiffers,
+    /// Of a bank's credit transfer: it came too late, or never came.
+    TooLate,
     /// The payer's account would exceed a limit.
     AccountLimit(Exceeded),
     /// The payer's participant would exceed a limit.
@@ -39,6 +45,13 @@ impl Refusal {
                 "AM02",
                 "an account's sums would exceed what the ledger can count",
             ),
+            Self::NoSuchPayee => {
+                Reason::new("PAYEE_ACCOUNT_NOT_FOUND", "AC01", "no account here is the payee's")
+            }
+            Self::PayeeCurrencyDiffers => {
+                Reason::new("CURRENCY_MISMATCH", "AC09", "the payee's account has another currency")
+            }
+            Self::TooLate => Reason::new("TOO_LATE", "TM01", "it did not come while the bank might send it"),
             Self::AccountLimit(exceeded) => Reason::new(
                 "ACCOUNT_LIMIT_EXCEEDED",
                 iso_code(exceeded),

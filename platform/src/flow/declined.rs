@@ -44,7 +44,11 @@ impl From<Declined> for Fault {
                     | crate::domain::refusal::Refusal::PayeeAccountClosed => "ACCOUNT_CLOSED",
                     // Limits are those of who pays, and nobody pays a deposit.
                     crate::domain::refusal::Refusal::AccountLimit(_)
-                    | crate::domain::refusal::Refusal::ParticipantLimit(_) => return Fault::internal(),
+                    | crate::domain::refusal::Refusal::ParticipantLimit(_)
+                    // Deposits come from operators.
+                    | crate::domain::refusal::Refusal::NoSuchPayee
+                    | crate::domain::refusal::Refusal::PayeeCurrencyDiffers
+                    | crate::domain::refusal::Refusal::TooLate => return Fault::internal(),
                 };
                 Fault::precondition(code, reason.message)
             }
@@ -82,6 +86,10 @@ impl From<Declined> for Fault {
             Declined::RefundByPayeeOnly => Fault::precondition(
                 "REFUND_BY_PAYEE_ONLY",
                 "a payment on this ledger is refunded by the payee's participant, from the account that was paid",
+            ),
+            Declined::RefundOfIncoming => Fault::precondition(
+                "REFUND_OF_INCOMING",
+                "the money came from another bank, which a refund would not reach: pay it back with a payment of its own",
             ),
             Declined::ExpireTimeOutOfRange => Fault::invalid(vec![Violation::new(
                 "expire_time",

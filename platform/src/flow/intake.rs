@@ -81,7 +81,8 @@ impl Flow {
         let id = PaymentId::new(&self.clock);
         let request = caller.request(&order.request_id, fingerprint);
         let is_signed = caller.signature.is_some();
-        let pay = Pay { id, uetr: Uuid::new_v4(), request, order, bank, validate_only, is_signed };
+        let pay =
+            Pay { id, uetr: Uuid::new_v4(), request, order, bank, validate_only, is_signed, incoming: None };
         self.make(caller, id, Command::Pay(Box::new(pay)), place).await
     }
 

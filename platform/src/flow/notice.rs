@@ -1,4 +1,4 @@
-//! Notices: what banks say unasked. The bank hears that its notice was taken only after the commit.
+//! Notices: what banks say unasked. The bank hears that its notice was taken, or what became of its instruction, only after the commit.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use proto::{
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::{Flow, settle::Learnt};
+use super::{Flow, incoming::NotDone, settle::Learnt};
 use crate::{
     channel_link::Noticed,
     domain::{
@@ -42,13 +42,9 @@ pub(super) async fn run(flow: Arc<Flow>, mut notices: mpsc::Receiver<Noticed>) {
         flow.settling.spawn(
             async move {
                 let notice_id = notice.notice_id;
-                let (result, detail) = noting.note(notice, trace).await.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "a notice is not looked at; the bank will send it again");
-                    NOT_RECORDED
-                });
-                tracing::info!(?result, detail, "notice looked at");
-                let receipt = NoticeReceipt { notice_id, result: result.into(), detail: detail.to_owned() };
-                receipts.give(receipt).await;
+                let receipt = noting.look_at(notice, trace).await;
+                tracing::info!(result = ?receipt.result(), detail = receipt.detail, "notice looked at");
+                receipts.give(NoticeReceipt { notice_id, ..receipt }).await;
                 drop(span);
             }
             .instrument(logged),
@@ -56,7 +52,28 @@ pub(super) async fn run(flow: Arc<Flow>, mut notices: mpsc::Receiver<Noticed>) {
     }
 }
 
+fn receipt((result, detail): Taken) -> NoticeReceipt {
+    NoticeReceipt { result: result.into(), detail: detail.to_owned(), ..NoticeReceipt::default() }
+}
+
 impl Flow {
+    async fn look_at(&self, notice: Notice, trace: TraceParent) -> NoticeReceipt {
+        if let Some(Verdict::Instruction(instruction)) = notice.verdict {
+            return match self.carry_out(instruction, trace).await {
+                Ok(verdict) => NoticeReceipt { verdict: Some(verdict), ..receipt(TAKEN) },
+                Err(NotDone::Refused(why)) => receipt((NoticeResult::Refused, why)),
+                Err(error) => {
+                    tracing::warn!(%error, "a bank's instruction is not carried out; the bank will ask");
+                    receipt(NOT_RECORDED)
+                }
+            };
+        }
+        receipt(self.note(notice, trace).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a notice is not looked at; the bank will send it again");
+            NOT_RECORDED
+        }))
+    }
+
     async fn note(&self, notice: Notice, trace: TraceParent) -> Result<Taken, StoreError> {
         let unknown = (NoticeResult::Refused, "names no payment with this bank");
         let Some((id, _)) = Attempt::named_by(&notice.message_id) else { return Ok(unknown) };
@@ -86,7 +103,7 @@ impl Flow {
                 bank_message_id: rejected.bank_message_id,
             },
             // Still in process: the enquiries go on, and nothing needs to be remembered.
-            Some(Verdict::Unknown(_)) | None => return Ok(TAKEN),
+            Some(Verdict::Unknown(_) | Verdict::Instruction(_)) | None => return Ok(TAKEN),
         };
         crash_point::here("notice.before_commit");
         let learnt = Learnt::new(evidence, notice.bank_message);

@@ -116,6 +116,7 @@ impl<'a> Named<'a> {
             Command::Pay(pay) => {
                 self.accounts.insert(pay.order.payer_account);
                 self.accounts.extend(pay.bank.iter().map(|bank| bank.settlement_account));
+                self.accounts.extend(pay.incoming.iter().map(|incoming| incoming.suspense_account));
                 match &pay.order.payee.account {
                     PayeeAccount::Iban(iban, _) => drop(self.ibans.insert(iban.as_str())),
                     PayeeAccount::Number(..) => {}

@@ -203,6 +203,7 @@ impl World {
             bank,
             validate_only: false,
             is_signed: false,
+            incoming: None,
         }
     }
 
@@ -365,7 +366,7 @@ pub fn eur(minor_units: i64) -> Money {
 }
 
 /// Thirty-two bytes that follow from a text; a test needs no real hash.
-fn hash(text: &str) -> [u8; 16] {
+pub fn hash(text: &str) -> [u8; 16] {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let bytes: Vec<u8> = (0..2_u8)
         .flat_map(|part| {

@@ -82,7 +82,7 @@ fn check(body: &[u8]) -> Checked {
             statuses == ["RJCT"] && rejected.text.chars().count() <= 350,
         ),
         Some(Verdict::Unknown(unknown)) => (unknown.reason.clone(), true),
-        None => ("none".to_owned(), false),
+        Some(Verdict::Instruction(_)) | None => ("none".to_owned(), false),
     };
     demand(holds, "taken for what it does not say")?;
     let amount = notice.amount.map(|amount| amount.minor_units);

@@ -33,6 +33,9 @@ use url::Url;
 /// it is used again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// The media type of messages.
+pub const XML: &str = "application/xml; charset=utf-8";
+
 /// Where a message is in its trace (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -126,6 +129,15 @@ impl BankClient {
         Ok(Self { way, address: access.address.clone(), signer, verifier, answer_timeout })
     }
 
+    /// The signature over a body, if there is to be one; nothing at all if the system gives no randomness to sign with.
+    #[expect(clippy::option_option, reason = "not to be signed and not signed are two things")]
+    pub(super) fn signature(&self, body: &[u8]) -> Option<Option<HeaderValue>> {
+        match &self.signer {
+            Some(signer) => signer.sign(body).map(Some),
+            None => Some(None),
+        }
+    }
+
     /// Sends a document, signed where it is to be, and returns the body of the answer if that is signed where it is to be.
     pub(super) async fn post(&self, document: String, trace: TraceParent) -> Result<Vec<u8>, NoAnswer> {
         let mut span = trace.span("POST", SpanKind::Client);
@@ -153,10 +165,7 @@ impl BankClient {
 
     async fn send(&self, document: String, trace: TraceParent) -> Result<Vec<u8>, NoAnswer> {
         let document = Bytes::from(document);
-        let signature = match &self.signer {
-            Some(signer) => Some(signer.sign(&document).ok_or(NoAnswer::NotSigned)?),
-            None => None,
-        };
+        let signature = self.signature(&document).ok_or(NoAnswer::NotSigned)?;
         let own = Own { signature, traceparent: HeaderValue::try_from(trace.to_string()).ok() };
         let answer = async {
             match &self.way {
@@ -194,7 +203,7 @@ fn post_to<B>(uri: &Uri, body: B, own: Own) -> Request<B> {
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri.clone();
     let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(XML));
     headers.insert(ACCEPT, HeaderValue::from_static("application/xml"));
     if let Some(signature) = own.signature {
         headers.insert(jws::HEADER, signature);

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use common::bic::Bic;
+use common::{bic::Bic, money::Money};
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
 use super::xml::XmlWriter;
@@ -33,4 +33,9 @@ pub(super) fn date(time: SystemTime) -> String {
 /// An agent, identified by its BIC.
 pub(super) fn agent(xml: &mut XmlWriter, name: &str, bic: &Bic) {
     xml.element(name, |xml| xml.element("FinInstnId", |xml| xml.text("BICFI", bic.as_str())));
+}
+
+/// An amount with its currency.
+pub(super) fn money(xml: &mut XmlWriter, name: &str, amount: Money) {
+    xml.text_with(name, "Ccy", amount.currency().code(), &amount.to_decimal());
 }

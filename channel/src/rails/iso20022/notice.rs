@@ -20,9 +20,37 @@ pub enum NoNotice {
     /// It can't be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// It can be about nothing that the channel has ever sent.
+    /// It can be about nothing that the channel has ever sent, or contradicts itself.
     #[error("{0} is not what was sent")]
     Contradiction(&'static str),
+    /// It can be read, and what it says can't be.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// What is named of the instruction that a message is about.
+pub(super) struct Original {
+    pub(super) message_id: String,
+    pub(super) uetr: Option<String>,
+    pub(super) end_to_end_id: Option<String>,
+}
+
+impl Original {
+    /// What these references name: one credit transfer.
+    pub(super) fn named_by(references: &[Reference]) -> Result<Self, NoNotice> {
+        let message_id = the_one(references, "OrgnlMsgId", is_reference)?;
+        let message_id = message_id.ok_or(Unreadable::Missing("OrgnlMsgId"))?;
+        for name in ["OrgnlInstrId", "OrgnlTxId"] {
+            the_one(references, name, |id| id == message_id)?;
+        }
+        the_one(references, "OrgnlMsgNmId", |name| name == pacs008::NAME)?;
+        let uetr = the_one(references, "OrgnlUETR", |uetr| {
+            Uuid::try_parse(uetr).is_ok_and(|read| read.hyphenated().to_string() == uetr)
+        })?;
+        let end_to_end_id = the_one(references, "OrgnlEndToEndId", is_reference)?;
+        let [uetr, end_to_end_id] = [uetr, end_to_end_id].map(|found| found.map(str::to_owned));
+        Ok(Self { message_id: message_id.to_owned(), uetr, end_to_end_id })
+    }
 }
 
 /// Reads a report that a bank sent unasked; the notice has neither id nor trace yet. Whether it is about a payment, and
@@ -32,23 +60,14 @@ pub enum NoNotice {
 /// When it is no readable report on one payment, or can't be about any.
 pub fn read(bank_id: &str, body: &[u8]) -> Result<wire::Notice, NoNotice> {
     let report = StatusReport::read(body)?;
-    let message_id = the_one(&report.references, "OrgnlMsgId", is_reference)?;
-    let message_id = message_id.ok_or(Unreadable::Missing("OrgnlMsgId"))?;
-    for name in ["OrgnlInstrId", "OrgnlTxId"] {
-        the_one(&report.references, name, |id| id == message_id)?;
-    }
-    the_one(&report.references, "OrgnlMsgNmId", |name| name == pacs008::NAME)?;
-    let uetr = the_one(&report.references, "OrgnlUETR", |uetr| {
-        Uuid::try_parse(uetr).is_ok_and(|read| read.hyphenated().to_string() == uetr)
-    })?;
-    let end_to_end_id = the_one(&report.references, "OrgnlEndToEndId", is_reference)?;
+    let original = Original::named_by(&report.references)?;
     Ok(wire::Notice {
         notice_id: 0,
         traceparent: String::new(),
         bank_id: bank_id.to_owned(),
-        message_id: message_id.to_owned(),
-        uetr: uetr.unwrap_or_default().to_owned(),
-        end_to_end_id: end_to_end_id.unwrap_or_default().to_owned(),
+        message_id: original.message_id,
+        uetr: original.uetr.unwrap_or_default(),
+        end_to_end_id: original.end_to_end_id.unwrap_or_default(),
         amount: report.amount.as_ref().map(money).transpose()?,
         bank_message: super::kept(body.to_vec()),
         verdict: Some(match verdict::unasked(&report) {
@@ -80,7 +99,7 @@ fn is_reference(text: &str) -> bool {
     (1..=MAX_REFERENCE_CHARS).contains(&text.chars().count())
 }
 
-fn money(amount: &Amount) -> Result<proto::money::Money, Unreadable> {
+pub(super) fn money(amount: &Amount) -> Result<proto::money::Money, Unreadable> {
     let currency = Currency::parse(&amount.currency);
     let money = currency.and_then(|currency| Money::from_decimal(&amount.number, currency));
     let money = money.ok_or(Unreadable::Amount)?;

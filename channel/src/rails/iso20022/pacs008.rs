@@ -1,7 +1,7 @@
 //! pacs.008.001.08: pay one creditor.
 
 use super::{
-    message::{Correspondents, agent, date, date_time},
+    message::{Correspondents, agent, date, date_time, money},
     xml::XmlWriter,
 };
 use crate::instruction::{Account, CreditTransfer, Instruction, Party};
@@ -41,7 +41,7 @@ fn transaction(
         xml.text("TxId", instruction.message_id());
         xml.text("UETR", instruction.uetr());
     });
-    xml.text_with("IntrBkSttlmAmt", "Ccy", amount.currency().code(), &amount.to_decimal());
+    money(xml, "IntrBkSttlmAmt", amount);
     xml.text("IntrBkSttlmDt", &date(instruction.accept_time()));
     xml.text("AccptncDtTm", &date_time(instruction.accept_time()));
     xml.text("ChrgBr", "SLEV");

@@ -2,9 +2,11 @@
 
 use std::time::SystemTime;
 
+use common::money::Money;
+
 use super::{
     camt056,
-    message::{Correspondents, agent, date_time},
+    message::{Correspondents, agent, date_time, money},
     pacs008,
     xml::XmlWriter,
 };
@@ -19,6 +21,8 @@ pub struct Enquiry<'a> {
     end_to_end_id: &'a str,
     uetr: &'a str,
     accept_time: SystemTime,
+    /// Of a credit transfer, so that a bank that never had it can put on record that it takes it no more.
+    amount: Option<Money>,
 }
 
 impl<'a> Enquiry<'a> {
@@ -30,7 +34,8 @@ impl<'a> Enquiry<'a> {
             Some(original) => (camt056::NAME, original.end_to_end_id(), original.uetr()),
         };
         let (message_id, accept_time) = (instruction.message_id(), instruction.accept_time());
-        Self { enquiry_id, message_id, message_name, end_to_end_id, uetr, accept_time }
+        let amount = returned.is_none().then(|| instruction.amount());
+        Self { enquiry_id, message_id, message_name, end_to_end_id, uetr, accept_time, amount }
     }
 
     /// About a credit transfer that nobody has made: `id` and `uetr` are nobody else's.
@@ -42,6 +47,7 @@ impl<'a> Enquiry<'a> {
             end_to_end_id: id,
             uetr,
             accept_time: now,
+            amount: None,
         }
     }
 }
@@ -66,6 +72,9 @@ pub fn document(enquiry: &Enquiry<'_>, correspondents: &Correspondents, created:
                 xml.text("AccptncDtTm", &date_time(enquiry.accept_time));
                 agent(xml, "InstgAgt", &correspondents.sender);
                 agent(xml, "InstdAgt", &correspondents.bank);
+                if let Some(amount) = enquiry.amount {
+                    xml.element("OrgnlTxRef", |xml| money(xml, "IntrBkSttlmAmt", amount));
+                }
             });
         });
     })

@@ -121,6 +121,17 @@ pub struct Pay {
     pub validate_only: bool,
     /// Whether its call was signed.
     pub is_signed: bool,
+    /// If a bank has sent it to an account here: it is put on record whatever becomes of it.
+    pub incoming: Option<Incoming>,
+}
+
+/// What there is to know of a credit transfer that a bank has sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming {
+    /// The house's account that stands for the payee's where there is none.
+    pub suspense_account: AccountId,
+    /// Whether it came later than the bank may send it, or never came while it might.
+    pub is_too_late: bool,
 }
 
 /// Pay (part of) an authorization.
@@ -347,6 +358,8 @@ pub enum Declined {
     RefundExceedsCaptured(i64),
     /// On this ledger the payee's participant refunds.
     RefundByPayeeOnly,
+    /// What came from another bank goes back there by a payment of its own.
+    RefundOfIncoming,
     /// An authorization would end too soon or too late.
     ExpireTimeOutOfRange,
     /// The other operator proposed something else.

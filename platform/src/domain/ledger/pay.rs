@@ -7,9 +7,9 @@ use common::{
     order::{self, LimitSubject},
 };
 
-use super::{BankRoute, Declined, Ledger, Outcome, Pay, first_state};
+use super::{BankRoute, Declined, Incoming, Ledger, Outcome, Pay, first_state};
 use crate::domain::{
-    account::Side,
+    account::{Account, Side},
     limits::{Counted, Limits, payer_limits},
     payment::{Authorization, Kind, Payment, State, Terms, own_end_to_end_id},
     refusal::{Reason, Refusal},
@@ -42,20 +42,21 @@ impl Ledger {
         if payer.currency != amount.currency() {
             return Err(Declined::CurrencyMismatch("payer_account"));
         }
-        let (credit_account, bank) = match self.route(pay)? {
-            Route::OnUs(account) => (account, None),
-            Route::Bank(bank) => (bank.settlement_account, Some(bank)),
+        let (creditor, bank, may_be_credited) = match (self.creditor(pay), &pay.incoming) {
+            (Ok((creditor, bank)), None) => (creditor, bank, Ok(())),
+            (Err(declined), None) => return Err(declined),
+            (found, Some(incoming)) => {
+                let (creditor, checked) =
+                    self.credited_by_bank(found.map(|(creditor, _)| creditor), incoming)?;
+                (creditor, None, checked)
+            }
         };
-        let creditor = self.snapshot.accounts.get(&credit_account).ok_or(Declined::PayeeAccountNotFound)?;
-        if creditor.currency != amount.currency() {
-            return Err(Declined::CurrencyMismatch("payee"));
-        }
         // Nothing is made, so that the same request can be signed.
         if !pay.is_signed && self.limits(pay).any(|(_, limits)| limits.needs_signature(amount)) {
             return Err(Declined::SignatureRequired);
         }
-        let checked = payer
-            .check(Side::Debit, amount)
+        let checked = may_be_credited
+            .and_then(|()| payer.check(Side::Debit, amount))
             .and_then(|()| creditor.check(Side::Credit, amount))
             .and_then(|()| self.check_limits(pay));
         if pay.validate_only {
@@ -65,8 +66,43 @@ impl Ledger {
             (Ok(()), order::Capture::Manual(_)) => (State::Authorized, None),
             _ => first_state(checked, bank),
         };
-        let payment = self.new_payment(pay, credit_account, bank, state, reason);
+        let payment = self.new_payment(pay, creditor.id, bank, state, reason);
         Ok(self.begin(payment, bank))
+    }
+
+    /// The account that is credited, and the bank whose settlement account it is, if it is one.
+    fn creditor<'a>(&self, pay: &'a Pay) -> Result<(&Account, Option<&'a BankRoute>), Declined> {
+        let (account, bank) = match self.route(pay)? {
+            Route::OnUs(account) => (account, None),
+            Route::Bank(bank) => (bank.settlement_account, Some(bank)),
+        };
+        let creditor = self.snapshot.accounts.get(&account).ok_or(Declined::PayeeAccountNotFound)?;
+        match creditor.currency == pay.order.amount.currency() {
+            true => Ok((creditor, bank)),
+            false => Err(Declined::CurrencyMismatch("payee")),
+        }
+    }
+
+    /// The account that a bank's credit transfer credits, or stands for the one that it would, and whether it may. The bank is told of
+    /// each refusal, so that each is on record.
+    fn credited_by_bank<'a>(
+        &'a self,
+        found: Result<&'a Account, Declined>,
+        incoming: &Incoming,
+    ) -> Result<(&'a Account, Result<(), Refusal>), Declined> {
+        let stand_in = self.snapshot.accounts.get(&incoming.suspense_account);
+        let stand_in = stand_in.ok_or(Declined::AccountNotFound)?;
+        Ok(match found {
+            _ if incoming.is_too_late => (stand_in, Err(Refusal::TooLate)),
+            Ok(creditor) => (creditor, Ok(())),
+            Err(Declined::CurrencyMismatch(_)) => (stand_in, Err(Refusal::PayeeCurrencyDiffers)),
+            Err(_) => (stand_in, Err(Refusal::NoSuchPayee)),
+        })
+    }
+
+    /// Whether an account is the house's own.
+    pub(super) fn is_houses(&self, account: AccountId) -> bool {
+        self.snapshot.accounts.get(&account).is_some_and(|found| found.may_overdraw)
     }
 
     /// Whose limits a payment is counted in, if they have any.
@@ -98,10 +134,8 @@ impl Ledger {
         };
         match on_us {
             Some(account) if account == pay.order.payer_account => Err(Declined::PaysItself),
-            Some(account) if self.snapshot.accounts.get(&account).is_some_and(|found| found.may_overdraw) => {
-                // A settlement account is the house's own and nobody's payee.
-                Err(Declined::PayeeAccountNotFound)
-            }
+            // A settlement account is nobody's payee.
+            Some(account) if self.is_houses(account) => Err(Declined::PayeeAccountNotFound),
             Some(account) => Ok(Route::OnUs(account)),
             None => pay.bank.as_ref().map(Route::Bank).map_err(|none| Declined::NoRoute(none.clone())),
         }

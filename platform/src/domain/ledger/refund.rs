@@ -76,6 +76,7 @@ impl Ledger {
         }
         match paid.bank_id {
             None if !received => Err(Declined::RefundByPayeeOnly),
+            None if self.is_houses(paid.payer_account) => Err(Declined::RefundOfIncoming),
             // Operators found it paid, and no bank was ever told of it: there is nothing to name to the bank.
             Some(_) if !self.snapshot.attempts.contains_key(&paid.id) => {
                 Err(Declined::NotPermitted(Operation::Refund, paid.state))

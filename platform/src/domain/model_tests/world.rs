@@ -138,6 +138,7 @@ pub fn pay(number: u128, participant: &str, request: &str, payer: u128, to: &str
         },
         validate_only: false,
         is_signed: false,
+        incoming: None,
     }
 }
 

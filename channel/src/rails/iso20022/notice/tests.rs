@@ -49,6 +49,7 @@ fn only_what_is_certain_is_more_than_unknown() {
             notice::Verdict::Accepted(_) => "accepted".to_owned(),
             notice::Verdict::Rejected(rejected) => rejected.iso_code,
             notice::Verdict::Unknown(unknown) => unknown.reason,
+            notice::Verdict::Instruction(_) => panic!("no report"),
         }
     };
     assert_eq!(said("ACCC", &[]), "accepted");

@@ -1,0 +1,179 @@
+//! A bank pays an account here, over the whole way in: its certificate, the channel, the platform, and what the payee sees.
+
+use std::time::{Duration, SystemTime};
+
+use channel::{
+    instruction::{Instruction, Message},
+    rails::iso20022::{
+        answer::Answer,
+        message::Correspondents,
+        pacs008,
+        pacs028::{self, Enquiry},
+    },
+};
+use common::bic::Bic;
+use harness::{
+    BenchError,
+    system::{BANKS, System},
+};
+use platform::trial_balance::TrialBalance;
+use proto::channel::{self as wire, instruction::Message as Carried, party::Account};
+use uuid::Uuid;
+
+use crate::bench::{run, setup, shop};
+
+const OWN_IBAN: &str = "GB82WEST12345698765432";
+
+/// The bank aurora, as it writes.
+struct Aurora {
+    client: reqwest::Client,
+    url: String,
+    correspondents: Correspondents,
+}
+
+/// What a bank hears: the status, the reason and the id of the message that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Heard {
+    status: String,
+    reason: String,
+    message_id: String,
+}
+
+impl Aurora {
+    fn of(system: &System) -> Result<Self, BenchError> {
+        let correspondents = Bic::parse(BANKS[0].bic)
+            .zip(Bic::parse("RLTOITV0XXX"))
+            .map(|(sender, bank)| Correspondents { sender, bank });
+        Ok(Self {
+            client: system.certificates().as_bank("aurora")?,
+            url: system.notice_url("aurora")?.replace("/pacs.002", ""),
+            correspondents: correspondents.ok_or("a BIC")?,
+        })
+    }
+
+    fn document(&self, instruction: &wire::Instruction) -> Result<String, BenchError> {
+        let instruction = Instruction::parse(instruction.clone()).map_err(|bad| format!("{bad:?}"))?;
+        match instruction.message() {
+            Message::CreditTransfer(transfer) => {
+                Ok(pacs008::document(&instruction, transfer, &self.correspondents))
+            }
+            Message::StatusEnquiry { enquiry_id, .. } => {
+                let enquiry = Enquiry::new(enquiry_id, &instruction, None);
+                Ok(pacs028::document(&enquiry, &self.correspondents, SystemTime::now()))
+            }
+            Message::ReturnRequest(_) => Err("not here".into()),
+        }
+    }
+
+    async fn send(&self, instruction: &wire::Instruction) -> Result<Heard, BenchError> {
+        let request = self.client.post(&self.url).header("content-type", "application/xml");
+        let answer = request.body(self.document(instruction)?).send().await?.error_for_status()?;
+        let Answer::Status(report) = Answer::read(&answer.bytes().await?)? else {
+            return Err("no status report".into());
+        };
+        let code = report.reasons.first().and_then(|reason| reason.code.clone());
+        Ok(Heard {
+            status: report.status.unwrap_or_default(),
+            reason: code.unwrap_or_default(),
+            message_id: report.message_id,
+        })
+    }
+
+    /// Sends it; what is heard without the message's id.
+    async fn says(&self, instruction: &wire::Instruction) -> Result<(String, String), BenchError> {
+        let Heard { status, reason, .. } = self.send(instruction).await?;
+        Ok((status, reason))
+    }
+}
+
+fn transfer(to: Account, minor_units: i64, accepted: SystemTime) -> wire::Instruction {
+    let party = |name: &str, account| Some(wire::Party { name: name.to_owned(), account: Some(account) });
+    wire::Instruction {
+        bank_id: "rialto".to_owned(),
+        uetr: Uuid::new_v4().to_string(),
+        message_id: Uuid::new_v4().simple().to_string(),
+        end_to_end_id: "ORDER-1".to_owned(),
+        amount: Some(proto::money::Money { minor_units, currency: "EUR".to_owned() }),
+        accept_time: Some(accepted.into()),
+        message: Some(Carried::CreditTransfer(wire::CreditTransfer {
+            debtor: party("Bee & Co", Account::Iban("DE89370400440532013000".to_owned())),
+            creditor: party("Zoë", to),
+            remittance_information: "invoice 7".to_owned(),
+        })),
+        ..wire::Instruction::default()
+    }
+}
+
+fn enquiry(about: &wire::Instruction) -> wire::Instruction {
+    let enquiry_id = Uuid::new_v4().simple().to_string();
+    let enquiry = wire::StatusEnquiry { enquiry_id, return_request: None };
+    wire::Instruction { message: Some(Carried::StatusEnquiry(enquiry)), ..about.clone() }
+}
+
+fn said(status: &str, reason: &str) -> (String, String) {
+    (status.to_owned(), reason.to_owned())
+}
+
+#[test]
+fn a_bank_pays_an_account_here_once_and_is_told_the_same_for_ever() {
+    run(async || {
+        let mut setup = setup("incoming")?;
+        setup.notice_listen = Some("127.0.0.1:0".to_owned());
+        let valid_for = Duration::from_millis(setup.times.valid_for_ms.into());
+        let system = System::start(setup).await?;
+        let (aurora, client) = (Aurora::of(&system)?, shop(&system));
+        let with_iban = client.open_account("own", "Zoë", "EUR", OWN_IBAN).await?.id;
+        let without = client.open_account("plain", "Zoë", "EUR", "").await?.id;
+        let number = without.trim_start_matches("acc_").to_owned();
+        let iban = || Account::Iban(OWN_IBAN.to_owned());
+        let balance = async |account: &str| {
+            let balance = client.account(account).await?.balance;
+            Ok::<_, BenchError>(balance.map(|balance| balance.posted_minor_units))
+        };
+
+        let paid = transfer(iban(), 700, SystemTime::now());
+        assert_eq!(aurora.says(&enquiry(&paid)).await?, said("RJCT", "AG09"), "it may still come");
+        let heard = aurora.send(&paid).await?;
+        assert_eq!((&*heard.status, &*heard.reason), ("ACCC", ""));
+        for again in [&paid, &enquiry(&paid)] {
+            assert_eq!(aurora.send(again).await?, heard, "the same, to the message's id");
+        }
+        let by_number = transfer(Account::AccountNumber(number), 50, SystemTime::now());
+        assert_eq!(aurora.says(&by_number).await?, said("ACCC", ""));
+        let mut other = paid.clone();
+        other.amount = Some(proto::money::Money { minor_units: 701, currency: "EUR".to_owned() });
+        assert_eq!(aurora.says(&other).await?, said("RJCT", "DUPL"));
+
+        let nobody = transfer(Account::Iban("FR1420041010050500013M02606".to_owned()), 9, SystemTime::now());
+        let refused = aurora.send(&nobody).await?;
+        assert_eq!((&*refused.status, &*refused.reason), ("RJCT", "AC01"));
+        assert_eq!(aurora.send(&enquiry(&nobody)).await?, refused);
+        // An account at the bank that asks is no account here: what comes in never goes on.
+        let onward = transfer(Account::Iban(BANKS[1].account(1)), 9, SystemTime::now());
+        assert_eq!(aurora.says(&onward).await?, said("RJCT", "AC01"));
+
+        let before = SystemTime::now() - valid_for - Duration::from_secs(60);
+        let never_came = transfer(iban(), 800, before);
+        let gone = aurora.send(&enquiry(&never_came)).await?;
+        assert_eq!((&*gone.status, &*gone.reason), ("RJCT", "TM01"));
+        assert_eq!(aurora.send(&never_came).await?, gone, "it comes all the same");
+        // Even where somebody says that it was accepted later.
+        let renewed = wire::Instruction { accept_time: Some(SystemTime::now().into()), ..never_came.clone() };
+        assert_eq!(aurora.send(&renewed).await?, gone);
+        let late = transfer(iban(), 800, before);
+        assert_eq!(aurora.says(&late).await?, said("RJCT", "TM01"));
+
+        assert_eq!((balance(&with_iban).await?, balance(&without).await?), (Some(700), Some(50)));
+        let url = system.notice_url("aurora")?.replace("/pacs.002", "");
+        let meridian = system.certificates().as_bank("meridian")?;
+        let document = aurora.document(&paid)?;
+        let spoken =
+            meridian.post(url).header("content-type", "application/xml").body(document).send().await?;
+        assert_eq!(spoken.status(), 403, "its own certificate is good, and not aurora's");
+        let log = std::fs::read_to_string(system.folder().join("platform.log"))?;
+        assert!(!log.contains("Zoë") && !log.contains("Bee & Co"), "people's names in the log");
+        let balance = TrialBalance::take(&system.database()).await?;
+        assert!(balance.is_ok(), "{balance}");
+        Ok(())
+    });
+}
