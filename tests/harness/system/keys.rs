@@ -10,7 +10,7 @@ use common::audit::note::Signer;
 use common::settings::Secret;
 use gateway::{caller::Participant, cell::Cell, participant::KeyHasher};
 
-use super::{HOUSE, PARTICIPANTS, SPARE, System};
+use super::{HOUSE, KEY_FILE, PARTICIPANTS, SPARE, System};
 use crate::{BenchError, client::Client};
 
 /// The secret under which the bench's gateways hash API keys.
@@ -98,7 +98,7 @@ pub(super) fn made(folder: &Path) -> Result<Vec<String>, BenchError> {
         entries.push_str(&entry);
         keys.push(key);
     }
-    fs::write(folder.join("api-keys.toml"), entries)?;
+    fs::write(folder.join(KEY_FILE), entries)?;
     fs::write(secrets, keys.join("\n"))?;
     Ok(keys)
 }
