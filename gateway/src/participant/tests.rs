@@ -1,5 +1,7 @@
 //! Tests of who is let in.
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::settings::Secret;
 use proto::platform::{KnownApiKey, KnownCallers};
 
@@ -219,6 +221,48 @@ async fn a_participant_is_disabled_in_its_own_cell_alone() {
     for (first, second) in [(&on_record[0], &on_record[1]), (&keys[0].0, &keys[1].0)] {
         assert_eq!(cell_of(&participants, first), Ok(cell(1)));
         assert!(matches!(cell_of(&participants, second), Err(NotLetIn::Unknown(_))));
+    }
+}
+
+/// What verifies tokens, and a maker of them: from the claims that follow the others.
+fn tokens() -> (Tokens, impl Fn(&str) -> MetadataMap) {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a key");
+    let file = std::env::temp_dir().join(format!("rialto-jwks-{}.json", uuid::Uuid::new_v4()));
+    let point = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+    let jwks = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"k","x":"{point}"}}]}}"#);
+    std::fs::write(&file, jwks).expect("write");
+    let tokens = Tokens::new("issuer".to_owned(), "us".to_owned(), KeySource::File(file.clone()));
+    std::fs::remove_file(&file).expect("removed");
+    let make = move |more: &str| {
+        let claims = format!(
+            r#"{{"iss":"issuer","aud":"us","sub":"ada","exp":4102444800,"rialto_participant":"shop","rialto_roles":["auditor"]{more}}}"#
+        );
+        let parts = [r#"{"alg":"EdDSA","kid":"k"}"#, &claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+        let signature = URL_SAFE_NO_PAD.encode(pair.sign(parts.join(".").as_bytes()).as_ref());
+        metadata(&[&format!("Bearer {}.{signature}", parts.join("."))])
+    };
+    (tokens.expect("good"), make)
+}
+
+#[tokio::test]
+async fn a_token_says_its_cell_and_is_judged_by_that_cells_word() {
+    let (tokens, token) = tokens();
+    let known = participants(2, &key_of(cell(1), "shop").1).expect("good");
+    let known = Participants { tokens: Some(Arc::new(tokens)), ..known };
+    let [none, first, second] = ["", r#","rialto_cell":1"#, r#","rialto_cell":2"#].map(&token);
+    known.hear(&said_in(cell(1), KnownCallers::default()), NOW);
+    for credential in [&none, &first] {
+        assert_eq!(cell_of(&known, credential), Ok(cell(1)));
+    }
+    assert_eq!(cell_of(&known, &second), Err(NotLetIn::NotSure), "its cell is silent");
+    let disabled_participants = vec!["shop".to_owned()];
+    known.hear(&said_in(cell(1), KnownCallers { disabled_participants, ..Default::default() }), NOW);
+    known.hear(&said_in(cell(2), KnownCallers::default()), NOW);
+    assert_eq!(cell_of(&known, &second), Ok(cell(2)), "it is disabled elsewhere");
+    assert!(matches!(cell_of(&known, &first), Err(NotLetIn::Unknown(_))));
+    for bad in ["0", "3", "4294967297", "-1", "1.0", "null", "\"2\""] {
+        let refused = cell_of(&known, &token(&format!(r#","rialto_cell":{bad}"#)));
+        assert!(matches!(refused, Err(NotLetIn::Unknown(_))), "{bad}: {refused:?}");
     }
 }
 
