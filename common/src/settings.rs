@@ -33,10 +33,12 @@ impl Problems {
         self.add_free(format_args!("{}: {what}", names(flag)));
     }
 
-    /// Notes a problem that is not one setting's.
+    /// Notes a problem that is not one setting's. What several find is said once.
     pub fn add_free(&mut self, what: impl fmt::Display) {
-        let what = what.to_string();
-        self.0.push(what.split('\n').map(text::printable).collect::<Vec<_>>().join("\n"));
+        let what = what.to_string().split('\n').map(text::printable).collect::<Vec<_>>().join("\n");
+        if !self.0.contains(&what) {
+            self.0.push(what);
+        }
     }
 
     /// Reads any value that knows how to be read; `kind` says what is expected, with an example.
@@ -195,6 +197,7 @@ mod tests {
         problems.duration("drain-timeout", "5h", Duration::ZERO, Duration::from_secs(60));
         problems.number::<u32>("max-streams", "1O", 1, 100);
         problems.number::<u32>("max-streams", "0", 1, 100);
+        problems.url("platform", "127.0.0.1:1");
         problems.url("platform", "127.0.0.1:1");
         problems.secret("database-url", Some("postgres://u:hush@h/d"), Some(&PathBuf::from("/nowhere")));
         problems.secret("token", None, None);

@@ -1,7 +1,9 @@
-//! What a caller may do.
+//! Who calls, and what they may do.
 
 pub use common::role::Role;
 use common::verification_key::VerificationKey;
+
+use crate::cell::Cell;
 
 /// Something that callers ask for and that not everyone may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,11 +70,27 @@ impl Action {
     }
 }
 
+/// A participant, in the one cell that it is in: one of the same name in another cell is somebody else.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Participant {
+    /// The cell.
+    pub cell: Cell,
+    /// What it is called there.
+    pub name: String,
+}
+
+impl Participant {
+    /// The participant of this name in a cell.
+    pub fn new(cell: Cell, name: impl Into<String>) -> Self {
+        Self { cell, name: name.into() }
+    }
+}
+
 /// Who is calling, as the credential says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The participant.
-    pub participant: String,
+    pub participant: Participant,
     /// What the credential is for.
     pub roles: Vec<Role>,
     /// Which credential it is, for four-eyes rules and the record.

@@ -2,19 +2,20 @@
 
 use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum, builder::TypedValueParser};
 use common::{
     clock::Clock,
     rpc_client::Route,
     rpc_server::{PublicArgs, ServerArgs, ServerConfig, Strangers},
     settings::{Problems, SettingsError},
     telemetry::{TelemetryArgs, TelemetryConfig},
-    tls::IdentityArgs,
+    tls::{Identity, IdentityArgs},
 };
 use proto::convert::Destinations;
 
 use crate::{
     caller::Role,
+    cell::Cell,
     console::Reach,
     participant::{KeyFile, KeyHasher, KeySource, Participants, Tokens},
     quota::Quotas,
@@ -47,6 +48,9 @@ pub enum Job {
         /// Whose key it is, e.g. `shop`.
         #[arg(long)]
         participant: String,
+        /// In which of the cells of --platform that participant is, by the cell's number there.
+        #[arg(long, default_value = "1", value_parser = clap::value_parser!(u32).try_map(Cell::try_from))]
+        cell: Cell,
         /// What it is for; may be given several times.
         #[arg(long = "role", required = true, value_enum)]
         roles: Vec<Role>,
@@ -91,6 +95,9 @@ struct ApiKeySecretArgs {
 struct ServeArgs {
     /// Where the platform is, e.g. `https://platform:8081`. There may be several: at every address that the name has, looked up every two
     /// seconds, or at several URLs with commas between them. Each is asked, and the one with the fewest requests under way first.
+    /// Platforms of another database are another cell, behind a semicolon: `https://p1,https://p2;https://q1`. Each call goes to the
+    /// cell of its caller: a key on record to the one whose platforms know it; keys of the file (`cell = 2`) and tokens (`rialto_cell`) say
+    /// the cell's number, from 1 in the order here, so that new cells come last.
     #[arg(long, env = "RIALTO_PLATFORM", value_name = "URL")]
     platform: Option<String>,
     /// Call the platform without TLS, at an http:// URL: for a machine of one's own, never for real money.
@@ -99,7 +106,7 @@ struct ServeArgs {
     /// The file of hashed API keys (TOML, made of what `gateway new-key` prints).
     #[arg(long, env = "RIALTO_API_KEYS")]
     api_keys: Option<PathBuf>,
-    /// The participant whose operators administer the others.
+    /// The participant whose operators administer the others; each cell has one of this name.
     #[arg(long, env = "RIALTO_HOUSE_PARTICIPANT", default_value = "house")]
     house_participant: String,
     /// Requests that may wait for each platform; more are refused.
@@ -154,7 +161,8 @@ struct ServeArgs {
 )]
 struct TokenArgs {
     /// The provider, as its tokens name it (`iss`), e.g. `https://id.example`. A token also has `sub`, `exp`, and who is calling:
-    /// `rialto_participant`, a name, and `rialto_roles`, an array of `payer-app`, `merchant`, `operator` and `auditor`.
+    /// `rialto_participant`, a name, and `rialto_roles`, an array of `payer-app`, `merchant`, `operator` and `auditor`; and where there are
+    /// several cells `rialto_cell`, the number of the participant's in --platform, or it is in the first.
     #[arg(long, env = "RIALTO_JWT_ISSUER")]
     jwt_issuer: Option<String>,
     /// What the tokens must be for (`aud`), e.g. `rialto`.
@@ -190,8 +198,8 @@ impl TokenArgs {
 /// Checked settings for serving.
 #[derive(Debug)]
 pub struct Config {
-    /// Where the platform is.
-    pub platform: Route,
+    /// Where the platforms are of each cell, in their order.
+    pub platforms: Vec<Route>,
     /// Who may call.
     pub participants: Participants,
     /// How often who may call.
@@ -229,12 +237,13 @@ impl Args {
         let mut problems = Problems::new();
         let serve = &self.serve;
         let identity = serve.identity.check(&mut problems);
-        let (platform, insecure) = (serve.platform.as_deref(), serve.insecure_platform);
-        let platform = Route::check("platform", platform, insecure, identity.as_ref(), &mut problems);
+        let platforms = serve.platforms(identity.as_ref(), &mut problems);
         let keys = "the file of hashed API keys; make keys with `gateway new-key`";
         let hasher = self.api_key_secret.check(&mut problems);
         let key_file = problems.required("api-keys", serve.api_keys.as_ref(), keys).and_then(|file| {
-            KeyFile::read(file.clone()).map_err(|problem| problems.add("api-keys", problem)).ok()
+            KeyFile::read(file.clone(), platforms.len())
+                .map_err(|problem| problems.add("api-keys", problem))
+                .ok()
         });
         let house = problems.participant("house-participant", &serve.house_participant);
         let tokens = serve.tokens.check(&mut problems).map(Arc::new);
@@ -262,7 +271,7 @@ impl Args {
         problems.finish(|| {
             let telemetry = telemetry?;
             let config = Config {
-                platform: platform?,
+                platforms: platforms.into_iter().collect::<Option<_>>()?,
                 participants: Participants::new(hasher?, key_file?, tokens, house?, Clock::system()),
                 quotas: Quotas::new(calls?, strangers?),
                 max_waiting: max_waiting?,
@@ -287,6 +296,17 @@ impl Args {
 }
 
 impl ServeArgs {
+    /// The route to each cell's platforms, as far as it is good.
+    fn platforms(&self, identity: Option<&Identity>, problems: &mut Problems) -> Vec<Option<Route>> {
+        let cells = match &self.platform {
+            Some(cells) => cells.split(';').map(Some).collect(),
+            None => vec![None],
+        };
+        let mut check =
+            |urls| Route::check("platform", urls, self.insecure_platform, identity, &mut *problems);
+        cells.into_iter().map(&mut check).collect()
+    }
+
     fn console(&self, has_admin: bool, problems: &mut Problems) -> Option<Reach> {
         match (self.console, self.insecure_console) {
             (true, _) if !has_admin => problems.add("console", "needs --admin-listen, where it is served"),

@@ -1,5 +1,5 @@
-//! Deliveries of webhooks: taken over from the platform, posted, and reported. Any number of gateways do so; whose turn it is the platform
-//! says. The connection is one of its own, so that webhooks hold up neither payments nor watches.
+//! Deliveries of a cell's webhooks: taken over from its platform, posted, and reported. Any number of gateways do so; whose turn it is the
+//! platform says. The connection is one of its own, so that webhooks hold up neither payments nor watches.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use tonic::{Status, transport::Channel};
 
 use crate::post::{Posted, Poster};
 
-/// Attempts under way at once here. One endpoint has but a few, and one that fails one alone.
+/// Attempts under way at once here for each cell. One endpoint has but a few, and one that fails one alone.
 const MAX_UNDER_WAY: usize = 64;
 /// How often to look for work when there was none, and at most when there was.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

@@ -1,4 +1,4 @@
-//! What every call has in common: who asks, whether they may, until when, in which trace; then on to the platform.
+//! What every call has in common: who asks, whether they may, until when, in which trace; then on to the platform of the caller's cell.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -22,7 +22,7 @@ use tonic::{
 use tracing::Instrument;
 
 use crate::{
-    caller::{Action, Caller},
+    caller::{Action, Caller, Participant},
     participant::Participants,
     platform_link::PlatformLink,
     quota::Quotas,
@@ -33,12 +33,13 @@ use crate::{
 /// The metadata of an answer that an earlier request was given already.
 const REPLAYED: &str = "idempotent-replayed";
 
-/// Carries checked requests to the platform. Clones share the stream.
+/// Carries checked requests to the platforms. Clones share the streams.
 #[derive(Clone, Debug)]
 pub struct Front {
     participants: Arc<Participants>,
     quotas: Arc<Quotas>,
-    platform: PlatformLink,
+    /// One for each cell, in their order.
+    platforms: Arc<[PlatformLink]>,
     watches: Watches,
     clock: Clock,
 }
@@ -52,15 +53,15 @@ struct Call<'a> {
 }
 
 impl Front {
-    /// A front for these participants at these rates, before that platform; signatures are judged by the clock.
+    /// A front for these participants at these rates, before the platforms of each cell; signatures are judged by the clock.
     pub fn new(
         participants: Arc<Participants>,
         quotas: Arc<Quotas>,
-        platform: PlatformLink,
+        platforms: Arc<[PlatformLink]>,
         watches: Watches,
         clock: Clock,
     ) -> Self {
-        Self { participants, quotas, platform, watches, clock }
+        Self { participants, quotas, platforms, watches, clock }
     }
 
     /// Carries one request: `check` finds what is wrong with it, `operation` makes it a command, and `response` takes its
@@ -92,7 +93,8 @@ impl Front {
             span.set("rpc.method", method);
         }
         let trace_id = span.context().trace_id();
-        let logged = tracing::info_span!("call", %trace_id, participant = caller.participant);
+        let Participant { cell, name } = &caller.participant;
+        let logged = tracing::info_span!("call", %trace_id, participant = name, %cell);
         let operation = operation(request.into_inner());
         let call = Call { caller: &caller, deadline, trace: span.context(), signature };
         let answer = self.ask(call, operation, response).instrument(logged).await;
@@ -112,7 +114,8 @@ impl Front {
         let caller = self.admit(request.metadata(), Origin::of(&request), Action::Read).await?;
         self.signature(&request, &caller, Action::Read)?;
         let (credential, _, request) = request.into_parts();
-        tracing::info!(participant = caller.participant, "a watch begins");
+        let Participant { cell, name } = &caller.participant;
+        tracing::info!(participant = name, %cell, "a watch begins");
         Ok(Response::new(self.watches.begin(&caller.participant, credential, request).await?))
     }
 
@@ -129,11 +132,11 @@ impl Front {
         let may_try = || self.quotas.may_try(origin.address);
         let identified = self.participants.identify(metadata, may_try).await;
         let caller = identified.map_err(|why| {
-            origin.note("", true);
+            origin.note(None, true);
             self.quotas.turn_away(why, origin.address)
         })?;
         let within_quota = self.quotas.admit(&caller.participant);
-        origin.note(&caller.participant, within_quota.is_err());
+        origin.note(Some(&caller.participant), within_quota.is_err());
         within_quota?;
         match caller.may(action, self.participants.is_house(&caller)) {
             true => Ok(caller),
@@ -141,7 +144,7 @@ impl Front {
         }
     }
 
-    /// Whether the caller's participant is the house's.
+    /// Whether the caller's participant is the house of its cell.
     pub fn is_house(&self, caller: &Caller) -> bool {
         self.participants.is_house(caller)
     }
@@ -170,9 +173,11 @@ impl Front {
         operation: Operation,
         response: impl FnOnce(reply::Result) -> Option<A>,
     ) -> Result<Response<A>, Status> {
+        let Participant { cell, name } = &caller.participant;
+        let platform = self.platforms.get(cell.place()).ok_or_else(Fault::internal)?;
         let command = Command {
             correlation_id: 0,
-            participant: caller.participant.clone(),
+            participant: name.clone(),
             budget_ms: u32::try_from(deadline.remaining().as_millis()).unwrap_or(u32::MAX),
             traceparent: trace.to_string(),
             actor: caller.credential.clone(),
@@ -181,7 +186,7 @@ impl Front {
             operation: Some(operation),
         };
         crash_point::here("gateway.before_platform");
-        let answer = self.platform.ask(command).map_err(|not_asked| match not_asked {
+        let answer = platform.ask(command).map_err(|not_asked| match not_asked {
             NotAsked::Full => Fault::overloaded("too many requests are waiting; nothing was begun"),
             NotAsked::Disconnected => Fault::unavailable(
                 "PLATFORM_UNAVAILABLE",
@@ -233,9 +238,10 @@ impl<'a> Origin<'a> {
         Self { address, pace: None }
     }
 
-    fn note(&self, caller: &str, is_refused: bool) {
+    /// Has the pace take note of a call by a participant, or by nobody who is known.
+    fn note(&self, caller: Option<&Participant>, is_refused: bool) {
         if let Some(pace) = self.pace {
-            pace.note(caller, is_refused);
+            pace.note(&caller, is_refused);
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod account_service;
 pub mod audit_service;
 pub mod caller;
+pub mod cell;
 pub mod config;
 pub mod console;
 pub mod delivery_link;
@@ -43,11 +44,13 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{sleep, timeout},
 };
+use tokio_util::task::TaskTracker;
 use tonic::service::LayerExt;
+use tracing::Instrument;
 
 use crate::{
-    account_service::Accounts, audit_service::Audit, config::Config, delivery_link::Deliveries, front::Front,
-    limit_service::Limits, operations_service::Operations, participant::Participants,
+    account_service::Accounts, audit_service::Audit, cell::Cell, config::Config, delivery_link::Deliveries,
+    front::Front, limit_service::Limits, operations_service::Operations, participant::Participants,
     participant_service::ParticipantAdministration, payment_service::Payments, post::Poster,
     signature::ReadSignedLayer, stats_service::Stats, watch_link::Watches, webhook_service::Webhooks,
 };
@@ -68,7 +71,7 @@ const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
 /// The largest request that is read.
 const MAX_REQUEST_BYTES: usize = 64 << 10;
 
-/// How long to wait for a platform before calls are taken, and how often to look: whoever has none refuses what another gateway could
+/// How long to wait for a platform of each cell before calls are taken, and how often to look: whoever has none refuses what another gateway could
 /// have passed on.
 const LONGEST_WITHOUT_PLATFORM: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -86,12 +89,20 @@ pub async fn run(
     let own_settings = operations_service::own_settings(&config);
     let participants = Arc::new(config.participants);
     tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, Arc::clone(&participants)));
-    let watched = config.platform.clone().connect_for_streams(config.watches.in_all);
+    let watched =
+        config.platforms.iter().map(|route| route.clone().connect_for_streams(config.watches.in_all));
     let watches = Watches::new(watched, Arc::clone(&participants), config.watches, lifecycle.clone());
     let poster = Poster::new(config.webhooks, Clock::system())?;
-    let deliveries = Deliveries::new(config.platform.clone().connect(), poster);
-    let delivering = tokio::spawn(deliveries.run(lifecycle.clone()));
-    let platform = platform_link::open(config.platform, config.max_waiting, Arc::clone(&participants));
+    let delivering = TaskTracker::new();
+    for (cell, route) in Cell::all().zip(&config.platforms) {
+        let deliveries = Deliveries::new(route.clone().connect(), poster.clone());
+        delivering
+            .spawn(deliveries.run(lifecycle.clone()).instrument(tracing::info_span!("webhooks", %cell)));
+    }
+    delivering.close();
+    let open =
+        |(cell, route)| platform_link::open(cell, route, config.max_waiting, Arc::clone(&participants));
+    let platforms = Cell::all().zip(config.platforms).map(open).collect();
     let hasher = participants.hasher().clone();
     if let Some(tokens) = participants.tokens() {
         tokio::spawn(Arc::clone(tokens).keep_fresh());
@@ -99,7 +110,7 @@ pub async fn run(
     let quotas = Arc::new(config.quotas);
     tokio::spawn(Arc::clone(&quotas).keep_forgetting());
     let heard = Arc::clone(&participants);
-    let front = Front::new(participants, quotas, platform, watches, Clock::system());
+    let front = Front::new(participants, quotas, platforms, watches, Clock::system());
     let more = match config.console {
         Some(reach) => console::router(front.clone(), reach, Clock::system()),
         None => admin::Router::new(),
@@ -133,7 +144,7 @@ pub async fn run(
     let _ = timeout(LONGEST_WITHOUT_PLATFORM, first_word).await;
     rpc_server::serve(&config.server, listener, CONTRACTS, add, &lifecycle).await?;
     tokio::select! {
-        _ = delivering => {}
+        () = delivering.wait() => {}
         () = lifecycle.stopped() => tracing::warn!("webhooks under way are posted again by others"),
     }
     Ok(())

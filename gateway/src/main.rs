@@ -15,6 +15,7 @@ use common::{
     verification_key::VerificationKey,
 };
 use gateway::{
+    caller::Participant,
     config::{Args, Job, role_names},
     participant,
     signature::Signer,
@@ -33,8 +34,9 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.command {
         None | Some(Job::Serve) => serve(&args).await,
-        Some(Job::NewKey { participant, roles, verification_key }) => {
-            new_key(&args, participant, &role_names(roles), verification_key.as_deref())
+        Some(Job::NewKey { participant, cell, roles, verification_key }) => {
+            let participant = Participant::new(*cell, participant);
+            new_key(&args, &participant, &role_names(roles), verification_key.as_deref())
         }
         Some(Job::NewSigningKey { out }) => new_signing_key(out),
         Some(Job::Sign { key, path, message, content_out }) => {
@@ -59,7 +61,7 @@ async fn serve(args: &Args) -> Done {
     gateway::run(config, listener, admin, lifecycle).await
 }
 
-fn new_key(args: &Args, participant: &str, roles: &[String], verification_key: Option<&str>) -> Done {
+fn new_key(args: &Args, participant: &Participant, roles: &[String], verification_key: Option<&str>) -> Done {
     let verification_key = verification_key.map(VerificationKey::parse).transpose();
     let verification_key = verification_key.map_err(|what| format!("--verification-key {what}"))?;
     let hasher = args.key_hasher()?;

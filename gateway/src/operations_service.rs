@@ -1,5 +1,6 @@
 //! gRPC: `rialto.operations.v1.OperationsService`.
 
+use common::rpc_client::Route;
 use proto::{
     convert,
     operations::{
@@ -34,7 +35,7 @@ pub fn own_settings(config: &Config) -> Settings {
         gateway_version: env!("CARGO_PKG_VERSION").to_owned(),
         hops: vec![
             convert::hop("callers", "gateway", config.server.is_encrypted()),
-            convert::hop("gateway", "platform", config.platform.is_encrypted()),
+            convert::hop("gateway", "platform", config.platforms.iter().all(Route::is_encrypted)),
         ],
         traces_per_mille: config.traces_per_mille.into(),
         ..Settings::default()

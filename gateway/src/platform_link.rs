@@ -1,4 +1,4 @@
-//! The streams to the platforms: commands out, replies in; and who may call, whenever that changes.
+//! The streams to the platforms of each cell: commands out, replies in; and who may call, whenever that changes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,28 +7,37 @@ use common::{
     rpc_client::Route,
 };
 use proto::platform::{
-    Command, ExchangeRequest, ExchangeResponse, Reply, platform_service_client::PlatformServiceClient,
+    Command, ExchangeRequest, ExchangeResponse, KnownCallers, Reply,
+    platform_service_client::PlatformServiceClient,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
-use crate::participant::{Heard, Participants};
+use crate::{
+    cell::Cell,
+    participant::{Heard, Participants},
+};
 
 /// The largest message of replies: 256 of them, pages of lists among them; or every API key.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
-/// Asks the platforms to carry out commands.
+/// Asks the platforms of a cell to carry out commands.
 pub type PlatformLink = Asker<PlatformHop>;
 
-/// Opens the streams to the platforms and keeps them open; `participants` hear who may call.
-pub fn open(route: Route, max_waiting: usize, participants: Arc<Participants>) -> PlatformLink {
+/// Opens the streams to the platforms of a cell and keeps them open; `participants` hear who may call.
+pub fn open(cell: Cell, route: Route, max_waiting: usize, participants: Arc<Participants>) -> PlatformLink {
     let make = move |channel| PlatformHop {
         client: PlatformServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES),
         participants: Arc::clone(&participants),
-        heard: Arc::default(),
+        heard: Arc::new(Heard::new(cell, KnownCallers::default())),
     };
-    ask("platform", route, make, max_waiting)
+    ask(&name_of(cell), route, make, max_waiting)
+}
+
+/// What the platform of a cell is called in the log and in metrics: that of the first as it is where there is no other.
+fn name_of(cell: Cell) -> String {
+    if cell == Cell::default() { "platform".to_owned() } else { format!("platform-{cell}") }
 }
 
 /// The hop from the gateway to a platform.
@@ -67,7 +76,7 @@ impl Hop for PlatformHop {
     fn unpack(&mut self, message: ExchangeResponse) -> Vec<(u64, Reply)> {
         if let Some(callers) = message.callers {
             if let Some(known) = callers.known {
-                self.heard = Arc::new(Heard::new(known));
+                self.heard = Arc::new(Heard::new(self.heard.cell(), known));
             }
             self.participants.hear(&self.heard, Duration::from_millis(callers.age_ms.into()));
         }

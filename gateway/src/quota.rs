@@ -20,7 +20,7 @@ use governor::{
     state::keyed::HashMapStateStore,
 };
 
-use crate::participant::NotLetIn;
+use crate::{caller::Participant, participant::NotLetIn};
 
 /// How often to forget whoever has not called for a while.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ type Limiter<K, C> = RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<<C a
 
 /// The rates.
 pub struct Quotas<C: Clock = DefaultClock> {
-    calls: Limiter<String, C>,
+    calls: Limiter<Participant, C>,
     strangers: Limiter<IpAddr, C>,
     /// Until when no further credential from these places is looked at that costs something.
     turned_away: Mutex<HashMap<IpAddr, C::Instant>>,
@@ -74,8 +74,8 @@ impl<C: Clock + Clone> Quotas<C> {
     ///
     /// # Errors
     /// When it has made as many as it may, with when it may again.
-    pub fn admit(&self, participant: &str) -> Result<(), Fault> {
-        let Err(early) = self.calls.check_key(&participant.to_owned()) else { return Ok(()) };
+    pub fn admit(&self, participant: &Participant) -> Result<(), Fault> {
+        let Err(early) = self.calls.check_key(participant) else { return Ok(()) };
         let message = "this participant calls more often than it may; nothing was begun";
         Err(Fault::exhausted("QUOTA_EXCEEDED", message).retry_after(early.wait_time_from(self.clock.now())))
     }
@@ -130,6 +130,7 @@ mod tests {
     use tonic_types::StatusExt;
 
     use super::*;
+    use crate::cell::Cell;
 
     fn quotas(calls: u32, strangers: u32) -> (Quotas<FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
@@ -150,16 +151,19 @@ mod tests {
     #[test]
     fn who_calls_too_often_waits_and_nobody_else_does() {
         let (quotas, clock) = quotas(4, 1);
+        let [noisy, quiet] = ["noisy", "quiet"].map(|name| Participant::new(Cell::default(), name));
         for _ in 0..4 {
-            assert_eq!(quotas.admit("noisy"), Ok(()));
+            assert_eq!(quotas.admit(&noisy), Ok(()));
         }
-        let refused = quotas.admit("noisy").expect_err("a fifth");
+        let refused = quotas.admit(&noisy).expect_err("a fifth");
         assert_eq!(refused.reason(), "QUOTA_EXCEEDED");
         assert_eq!(delay(refused), Some(Duration::from_millis(250)));
-        assert_eq!(quotas.admit("quiet"), Ok(()));
+        assert_eq!(quotas.admit(&quiet), Ok(()));
+        let elsewhere = Participant { cell: Cell::try_from(2).expect("a cell"), ..noisy.clone() };
+        assert_eq!(quotas.admit(&elsewhere), Ok(()), "its namesake in another cell");
         clock.advance(Duration::from_millis(250));
-        assert_eq!(quotas.admit("noisy"), Ok(()));
-        assert!(quotas.admit("noisy").is_err());
+        assert_eq!(quotas.admit(&noisy), Ok(()));
+        assert!(quotas.admit(&noisy).is_err());
     }
 
     #[test]

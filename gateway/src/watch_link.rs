@@ -1,7 +1,7 @@
 //! Watches: what callers are told as it happens, passed on from the platform for as long as their credentials hold.
 //!
-//! They travel over a connection of their own whose window is as large as those of all its streams together, so that whoever
-//! does not read holds up neither payments nor other watches.
+//! They travel over connections of their own, one to each cell, whose windows are as large as those of all their streams together, so that
+//! whoever does not read holds up neither payments nor other watches.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, metadata::MetadataMap, transport::Channel};
 
-use crate::participant::Participants;
+use crate::{caller::Participant, participant::Participants};
 
 /// How often to look whether the credential still holds.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -43,7 +43,8 @@ pub struct WatchLimits {
 /// Begins watches.
 #[derive(Clone, Debug)]
 pub struct Watches {
-    platform: PlatformServiceClient<Channel>,
+    /// One for each cell, in their order.
+    platforms: Arc<[PlatformServiceClient<Channel>]>,
     participants: Arc<Participants>,
     lifecycle: Lifecycle,
     places: Arc<Places>,
@@ -53,9 +54,9 @@ pub struct Watches {
 pub type Watch = ReceiverStream<Result<WatchPaymentsResponse, Status>>;
 
 impl Watches {
-    /// Watches of what the platform behind this channel says, until the lifecycle drains.
+    /// Watches of what the platforms behind these channels say, one to each cell, until the lifecycle drains.
     pub fn new(
-        platform: Channel,
+        platforms: impl IntoIterator<Item = Channel>,
         participants: Arc<Participants>,
         limits: WatchLimits,
         lifecycle: Lifecycle,
@@ -65,7 +66,8 @@ impl Watches {
         metrics::observed("rialto.watch.count", "{watch}", "Watches that there are.", move |seen| {
             seen.observe(metrics::figure(watches.taken().values().map(|own| u64::from(*own)).sum()), &[]);
         });
-        Self { platform: PlatformServiceClient::new(platform), participants, lifecycle, places }
+        let platforms = platforms.into_iter().map(PlatformServiceClient::new).collect();
+        Self { platforms, participants, lifecycle, places }
     }
 
     /// Begins a watch of a participant, which lasts no longer than the credential in this metadata.
@@ -74,13 +76,14 @@ impl Watches {
     /// When there are too many, or the platform has none.
     pub async fn begin(
         &self,
-        participant: &str,
+        participant: &Participant,
         credential: MetadataMap,
         request: WatchPaymentsRequest,
     ) -> Result<Watch, Status> {
         let place = Places::take(&self.places, participant)?;
-        let request = WatchRequest { participant: participant.to_owned(), request: Some(request) };
-        let mut platform = self.platform.clone();
+        let request = WatchRequest { participant: participant.name.clone(), request: Some(request) };
+        let platform = self.platforms.get(participant.cell.place());
+        let mut platform = platform.ok_or_else(Fault::internal)?.clone();
         let begun = timeout(LONGEST_BEGINNING, platform.watch(request)).await;
         let from = begun.map_err(|_| lost())?.map_err(passed_on)?.into_inner();
         let (responses, watch) = mpsc::channel(1);
@@ -157,22 +160,22 @@ fn lost() -> Fault {
 #[derive(Debug)]
 struct Places {
     limits: WatchLimits,
-    taken: Mutex<HashMap<String, u32>>,
+    taken: Mutex<HashMap<Participant, u32>>,
 }
 
 /// A counted watch; dropping it gives the place back.
 #[derive(Debug)]
 struct Place {
     places: Arc<Places>,
-    participant: String,
+    participant: Participant,
 }
 
 impl Places {
-    fn taken(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+    fn taken(&self) -> MutexGuard<'_, HashMap<Participant, u32>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(places: &Arc<Self>, participant: &str) -> Result<Place, Fault> {
+    fn take(places: &Arc<Self>, participant: &Participant) -> Result<Place, Fault> {
         let mut taken = places.taken();
         let own = taken.get(participant).copied().unwrap_or_default();
         let what = match () {
@@ -181,9 +184,9 @@ impl Places {
                 "there are as many watches as may be"
             }
             () => {
-                taken.insert(participant.to_owned(), own + 1);
+                taken.insert(participant.clone(), own + 1);
                 drop(taken);
-                return Ok(Place { places: Arc::clone(places), participant: participant.to_owned() });
+                return Ok(Place { places: Arc::clone(places), participant: participant.clone() });
             }
         };
         let message = format!("{what}: end one, use another gateway, or come back");
@@ -200,5 +203,28 @@ impl Drop for Place {
                 taken.remove(&self.participant);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::Cell;
+
+    #[test]
+    fn a_participant_has_its_own_places_and_its_namesake_in_another_cell_too() {
+        let places = Arc::new(Places {
+            limits: WatchLimits { in_all: 3, per_participant: 1 },
+            taken: Mutex::default(),
+        });
+        let take = |cell: Cell, name: &str| Places::take(&places, &Participant::new(cell, name));
+        let [first, second] = [1, 2].map(|number| Cell::try_from(number).expect("a cell"));
+        let own = take(first, "shop").expect("room");
+        assert!(take(first, "shop").is_err(), "it has as many as it may");
+        let _namesake = take(second, "shop").expect("room of its own");
+        let _other = take(first, "cafe").expect("room");
+        assert!(take(second, "cafe").is_err(), "there are as many as may be");
+        drop(own);
+        assert!(take(first, "shop").is_ok());
     }
 }

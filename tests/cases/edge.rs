@@ -10,6 +10,8 @@ mod audit;
 mod bench;
 #[path = "edge/broker.rs"]
 mod broker;
+#[path = "edge/cells.rs"]
+mod cells;
 #[path = "edge/command_line.rs"]
 mod command_line;
 #[path = "edge/database.rs"]

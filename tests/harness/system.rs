@@ -1,17 +1,18 @@
 //! The whole system as real processes on free ports: PostgreSQL, simulated banks, channel, platform, gateway.
 
 mod banks;
+mod cells;
 mod failover;
 mod health;
 mod keys;
 mod launch;
 mod replicas;
+mod setup;
 
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use common::rpc_client::Route;
@@ -21,19 +22,16 @@ use tokio_rustls::client::TlsStream;
 use uuid::Uuid;
 
 use crate::{
-    BenchError, binaries,
-    certificates::Certificates,
-    data_keys,
-    detour::{Detours, Link},
-    postgres::Postgres,
-    process::Process,
-    scrape::Scrape,
+    BenchError, binaries, certificates::Certificates, data_keys, detour::Link, postgres::Postgres,
+    process::Process, scrape::Scrape,
 };
 use banks::own_address_file;
 
 pub use keys::{API_KEY_SECRET, new_key};
 
-pub use replicas::{Programs, Replica};
+pub use replicas::{Programs, Replica, free_addresses};
+
+pub use setup::Setup;
 
 pub use banks::{BANKS, BankSetup, BankTimes, QUICK, banks_file, directory_file};
 
@@ -43,96 +41,11 @@ const DATABASE: &str = "rialto";
 /// What the standby calls itself, and its folder.
 const STANDBY: &str = "standby";
 
+/// The gateway's file of API keys.
+const KEY_FILE: &str = "api-keys.toml";
+
 /// The file of the address where the channel takes notices.
 const NOTICE_ADDRESS: &str = "notices.address";
-
-/// How to start the system.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Where its files are; what is there already is used again.
-    pub folder: PathBuf,
-    /// The gateway's address; port 0 lets the system choose.
-    pub gateway_listen: String,
-    /// The banks.
-    pub banks: Vec<BankSetup>,
-    /// The banks' times.
-    pub times: BankTimes,
-    /// The banks' script (TOML), see `bank --help`.
-    pub script: String,
-    /// Banks, by their ids, whose payments wait for them while they are down.
-    pub queueing: &'static [&'static str],
-    /// Payments and return requests that each bank takes at once.
-    pub max_in_flight: u32,
-    /// Further settings of banks in the channel's directory: a bank's id, and a line of TOML.
-    pub bank_settings: Vec<(&'static str, String)>,
-    /// Banks, by their ids, with which messages, answers and notices are signed.
-    pub signing: &'static [&'static str],
-    /// Where the channel takes what banks say unasked, which they are told unless the port is 0; nowhere if there is none.
-    pub notice_listen: Option<String>,
-    /// Further flags, each for a service.
-    pub flags: Vec<(Service, String)>,
-    /// Further environment variables, each for a service: name and value.
-    pub variables: Vec<(Service, String, String)>,
-    /// Further settings of PostgreSQL, as `name=value`.
-    pub database_settings: Vec<String>,
-    /// Whether there is a synchronous standby of PostgreSQL.
-    pub is_replicated: bool,
-    /// Cargo features (`package/feature`) that the programs are built with.
-    pub features: Vec<&'static str>,
-    /// Whether nothing is encrypted, to see what that would save.
-    pub is_plaintext: bool,
-    /// Whether services have admin servers, and so measure what they do.
-    pub is_measured: bool,
-    /// How many of each service but the banks there may be, at addresses that those know who call them. One of each is started.
-    pub places: usize,
-    /// Services that are started from other programs than those that are built with this one.
-    pub programs: BTreeMap<Service, Programs>,
-    /// Where calls between the parts are led; nowhere else if there are none.
-    pub detours: Option<Arc<dyn Detours>>,
-}
-
-impl Setup {
-    /// A system in a folder of its own.
-    pub fn new(folder: PathBuf) -> Self {
-        Self {
-            folder,
-            gateway_listen: "127.0.0.1:0".to_owned(),
-            banks: BANKS.to_vec(),
-            times: QUICK,
-            script: String::new(),
-            queueing: &[],
-            max_in_flight: 1024,
-            bank_settings: Vec::new(),
-            signing: &[],
-            notice_listen: None,
-            flags: Vec::new(),
-            variables: Vec::new(),
-            database_settings: vec!["shared_buffers=256MB".to_owned()],
-            is_replicated: false,
-            features: Vec::new(),
-            is_plaintext: false,
-            is_measured: true,
-            places: 1,
-            programs: BTreeMap::new(),
-            detours: None,
-        }
-    }
-
-    /// Makes the certificates of such a system.
-    ///
-    /// # Errors
-    /// When they can't be written.
-    pub fn certificates(&self) -> Result<Certificates, BenchError> {
-        Certificates::make(&self.folder.join("certificates"), self.banks.iter().map(|bank| bank.id))
-    }
-
-    /// Has every bank reached over HTTP/2.
-    #[must_use]
-    pub fn over_http2(mut self) -> Self {
-        self.bank_settings.extend(self.banks.iter().map(|bank| (bank.id, "http = \"2\"".to_owned())));
-        self
-    }
-}
 
 /// One of the system's services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,6 +82,8 @@ pub struct System {
     running: BTreeMap<Replica, Process>,
     /// Where each listens or is going to.
     addresses: BTreeMap<Replica, String>,
+    /// Where the gateways find the platforms of further cells: the URLs for each.
+    cells: Vec<String>,
     postgres: Postgres,
     /// The synchronous standby; after a failover, who was the primary.
     standby: Option<Postgres>,
@@ -225,6 +140,7 @@ impl System {
             setup,
             running,
             addresses,
+            cells: Vec::new(),
             postgres,
             standby,
             keys,

@@ -61,7 +61,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let gateway = Gateway {
         participants: Arc::new(Participants::new(
             hasher,
-            KeyFile::read(args.api_keys)?,
+            KeyFile::read(args.api_keys, 1)?,
             None,
             "house".to_owned(),
             Clock::system(),
@@ -101,7 +101,7 @@ impl Gateway {
         if deadline.is_too_short() {
             return Err(Fault::deadline_too_short());
         }
-        let mut asked = Request::new(ask(caller.participant.clone(), Some(request.into_inner())));
+        let mut asked = Request::new(ask(caller.participant.name.clone(), Some(request.into_inner())));
         asked.set_timeout(deadline.remaining());
         Ok(asked)
     }

@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Looks up where the route leads until nobody asks any more, and has streams accordingly. One to an address that is gone gets no new
 /// question, and ends with the last answer.
 pub(super) async fn follow<H: Hop>(
-    name: &'static str,
+    name: String,
     route: Route,
     open: impl Fn(Address) -> Stream<H>,
     streams: watch::Sender<Vec<Stream<H>>>,
@@ -30,7 +30,7 @@ pub(super) async fn follow<H: Hop>(
         }
         match route.addresses().await {
             Ok(found) => {
-                streams.send_if_modified(|streams| take_over(name, streams, found, &open));
+                streams.send_if_modified(|streams| take_over(&name, streams, found, &open));
             }
             // Those that are known may still be there.
             Err(error) => tracing::debug!(to = name, %error, "cannot look up where it is; trying again"),
@@ -40,7 +40,7 @@ pub(super) async fn follow<H: Hop>(
 
 /// Has one stream to each of the addresses found; returns whether anything changed.
 fn take_over<H: Hop>(
-    name: &'static str,
+    name: &str,
     streams: &mut Vec<Stream<H>>,
     found: Vec<Address>,
     open: impl Fn(Address) -> Stream<H>,
@@ -111,7 +111,7 @@ mod tests {
             Stream::imagined(address, (true, false, 0))
         };
         let (sender, mut streams) = watch::channel(Vec::<Stream<Nowhere>>::new());
-        let following = tokio::spawn(follow("nowhere", route, open, sender));
+        let following = tokio::spawn(follow("nowhere".to_owned(), route, open, sender));
         streams.wait_for(|streams| streams.len() == 2).await.expect("followed");
         assert_eq!(opened.lock().expect("whole").len(), 2);
         drop(streams);

@@ -119,9 +119,9 @@ impl<H: Hop> Asker<H> {
 }
 
 /// Keeps a stream open to each address that the route leads to, over a hop that `make` makes of a connection, with at most
-/// `max_waiting` questions queued on each; `name` says in the log to whom.
+/// `max_waiting` questions queued on each; `name` says in the log and in metrics to whom.
 pub fn ask<H: Hop>(
-    name: &'static str,
+    name: &str,
     route: Route,
     make: impl Fn(Channel) -> H + Send + 'static,
     max_waiting: usize,
@@ -131,9 +131,10 @@ pub fn ask<H: Hop>(
     let seen = streams.clone();
     let open = move || seen.borrow().iter().map(|stream: &Stream<H>| u64::from(stream.is_open())).sum();
     let measures = Measures::new(name, open);
-    let kept = measures.clone();
-    let open = move |address| Stream::keep_open(name, address, &make, max_waiting, kept.clone());
-    tokio::spawn(follow(name, route, open, sender));
+    let (name, kept) = (name.to_owned(), measures.clone());
+    let follows = name.clone();
+    let open = move |address| Stream::keep_open(name.clone(), address, &make, max_waiting, kept.clone());
+    tokio::spawn(follow(follows, route, open, sender));
     Asker { streams, turn: Arc::default(), measures }
 }
 

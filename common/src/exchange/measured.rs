@@ -32,8 +32,8 @@ pub(super) struct Measures {
 
 impl Measures {
     /// Measures the hop to a service; how many of its streams are `open` is looked up whenever somebody reads.
-    pub(super) fn new(to: &'static str, open: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        let measures = Self { to: [label(TO, to)] };
+    pub(super) fn new(to: &str, open: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        let measures = Self { to: [label(TO, to.to_owned())] };
         let labels = measures.to.clone();
         let what = "Streams to the next service that are open: one to each of its servers.";
         metrics::observed("rialto.hop.open", "{stream}", what, move |seen| {

@@ -86,7 +86,7 @@ impl<H: Hop> fmt::Debug for Stream<H> {
 impl<H: Hop> Stream<H> {
     /// Keeps a stream open to this address.
     pub(super) fn keep_open(
-        name: &'static str,
+        name: String,
         address: Address,
         make: impl Fn(Channel) -> H,
         max_waiting: usize,
@@ -163,7 +163,7 @@ impl<H: Hop> Stream<H> {
 
 /// What keeps a stream open.
 struct Keeping<H: Hop> {
-    name: &'static str,
+    name: String,
     address: Address,
     hop: H,
     questions: mpsc::Receiver<Asked<H>>,
@@ -173,7 +173,7 @@ struct Keeping<H: Hop> {
 
 impl<H: Hop> Keeping<H> {
     async fn run(mut self) {
-        let (to, address) = (self.name, self.address.clone());
+        let (to, address) = (self.name.clone(), self.address.clone());
         let mut pause = FIRST_RECONNECT_PAUSE;
         while !self.questions.is_closed() {
             let (outgoing, messages) = mpsc::channel(MESSAGES_AHEAD);

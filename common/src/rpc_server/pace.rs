@@ -31,7 +31,7 @@ pub struct Pace {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Who calls, as far as is known: a hash of its name.
+    /// Who calls, as far as is known: a hash of it.
     caller: Option<u64>,
     /// Whether several do: one of them must not slow the others down.
     is_shared: bool,
@@ -40,8 +40,8 @@ struct State {
 }
 
 impl Pace {
-    /// Takes note of a call, and of whether it was refused for coming too often. What nobody knows has an empty name.
-    pub fn note(&self, caller: &str, is_refused: bool) {
+    /// Takes note of a call, and of whether it was refused for coming too often.
+    pub fn note(&self, caller: &(impl Hash + ?Sized), is_refused: bool) {
         let mut hasher = DefaultHasher::new();
         caller.hash(&mut hasher);
         let mut state = self.state();

@@ -10,6 +10,8 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 
+use crate::caller::Participant;
+
 /// A session ends when nobody has used it for so long; what a page asks for by itself is no use.
 const MAX_IDLE: Duration = Duration::from_secs(15 * 60);
 /// However much it is used, it ends after so long.
@@ -28,7 +30,7 @@ pub(super) struct Sessions(Arc<Mutex<HashMap<blake3::Hash, Session>>>);
 #[derive(Clone)]
 pub(super) struct Session {
     credential: AsciiMetadataValue,
-    participant: String,
+    participant: Participant,
     form_token: String,
     began: Instant,
     used: Instant,
@@ -78,13 +80,13 @@ impl Sessions {
     pub(super) fn begin(
         &self,
         credential: AsciiMetadataValue,
-        participant: &str,
+        participant: &Participant,
         now: Instant,
     ) -> Result<String, NoSession> {
         let (token, form_token) = (random()?, random()?);
         let mut open = self.open();
         open.retain(|_, session| !session.is_over(now));
-        let own = open.iter().filter(|(_, session)| session.participant == participant);
+        let own = open.iter().filter(|(_, session)| session.participant == *participant);
         let own: Vec<_> = own.map(|(name, session)| (session.used, *name)).collect();
         if own.len() >= MAX_OF_PARTICIPANT
             && let Some((_, oldest)) = own.iter().min_by_key(|(used, _)| *used)
@@ -94,7 +96,7 @@ impl Sessions {
         if open.len() >= MAX_SESSIONS {
             return Err(NoSession::TooMany);
         }
-        let participant = participant.to_owned();
+        let participant = participant.clone();
         open.insert(name(&token), Session { credential, participant, form_token, began: now, used: now });
         Ok(token)
     }
@@ -137,9 +139,20 @@ fn name(token: &str) -> blake3::Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::Cell;
 
     fn begin(sessions: &Sessions, participant: &str, now: Instant) -> Result<String, NoSession> {
-        sessions.begin(AsciiMetadataValue::from_static("Bearer rk_secret"), participant, now)
+        begin_in(Cell::default(), sessions, participant, now)
+    }
+
+    fn begin_in(
+        cell: Cell,
+        sessions: &Sessions,
+        participant: &str,
+        now: Instant,
+    ) -> Result<String, NoSession> {
+        let credential = AsciiMetadataValue::from_static("Bearer rk_secret");
+        sessions.begin(credential, &Participant::new(cell, participant), now)
     }
 
     #[test]
@@ -168,6 +181,8 @@ mod tests {
     fn sessions_are_bounded_and_nobody_takes_anothers_place() {
         let (sessions, start) = (Sessions::default(), Instant::now());
         let other = begin(&sessions, "other", start).expect("room");
+        let second = Cell::try_from(2).expect("a cell");
+        let namesake = begin_in(second, &sessions, "shop", start).expect("room");
         let tokens: Vec<_> = (0..=MAX_OF_PARTICIPANT)
             .map(|second| {
                 let now = start + Duration::from_secs(u64::try_from(second).expect("small"));
@@ -177,7 +192,8 @@ mod tests {
         assert!(sessions.find(&tokens[0], start, true).is_none(), "its oldest made room");
         assert!(sessions.find(&tokens[1], start, true).is_some());
         assert!(sessions.find(&other, start, true).is_some());
-        for number in 0..MAX_SESSIONS - MAX_OF_PARTICIPANT - 1 {
+        assert!(sessions.find(&namesake, start, true).is_some(), "in another cell");
+        for number in 0..MAX_SESSIONS - MAX_OF_PARTICIPANT - 2 {
             assert!(begin(&sessions, &format!("shop-{number}"), start).is_ok());
         }
         assert_eq!(begin(&sessions, "one-too-many", start), Err(NoSession::TooMany));

@@ -24,7 +24,10 @@ use super::{
     session::{NoSession, metadata_of},
     visitor::{Frame, Visitor, page},
 };
-use crate::{caller::Action, front::Origin};
+use crate::{
+    caller::{Action, Participant},
+    front::Origin,
+};
 
 /// The cookie that names a session.
 pub(super) const COOKIE: &str = "rialto_console";
@@ -113,7 +116,8 @@ pub(super) async fn begin(
         };
     match console.sessions.begin(credential, &caller.participant, Instant::now()) {
         Ok(token) => {
-            tracing::info!(participant = caller.participant, "somebody signed in to the console");
+            let Participant { cell, name } = &caller.participant;
+            tracing::info!(participant = name, %cell, "somebody signed in to the console");
             // Whoever signs in anew has no further use for the session before.
             console.sessions.end(cookie(&headers, COOKIE).unwrap_or_default());
             let secure = if door::is_over_tls(&headers) { "; Secure" } else { "" };

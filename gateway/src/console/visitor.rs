@@ -148,7 +148,7 @@ impl Visitor {
     pub(super) fn frame(&self, page: &'static str) -> Frame {
         let roles: Vec<_> = self.caller.roles.iter().map(|role| Role::name(*role)).collect();
         let who = Who {
-            participant: self.caller.participant.clone(),
+            participant: self.caller.participant.name.clone(),
             roles: roles.join(", "),
             form_token: self.session.form_token().to_owned(),
         };

@@ -5,6 +5,8 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::{settings::Secret, text, verification_key::VerificationKey};
 
+use crate::{caller::Participant, cell::Cell};
+
 /// How an API key begins.
 const PREFIX: &str = "rk_";
 /// How many random bytes it has.
@@ -80,16 +82,19 @@ pub(super) fn read_hash(text: &str) -> Result<blake3::Hash, String> {
 /// When the name is no participant's or the system has no randomness.
 pub fn new_key(
     hasher: &KeyHasher,
-    participant: &str,
+    participant: &Participant,
     roles: &[String],
     verification_key: Option<&VerificationKey>,
 ) -> Result<(String, String), String> {
-    text::participant(participant).map_err(|complaint| format!("--participant {complaint}"))?;
+    let Participant { cell, name } = participant;
+    text::participant(name).map_err(|complaint| format!("--participant {complaint}"))?;
     let (key, hash) = hasher.make()?;
     let roles: Vec<String> = roles.iter().map(|role| format!("{role:?}")).collect();
     let signed = verification_key.map(|key| format!("verification_key = \"{key}\"\n")).unwrap_or_default();
+    // A gateway of the version before, which knows no cells, reads what is for the first.
+    let cell = if *cell == Cell::default() { String::new() } else { format!("cell = {cell}\n") };
     let entry = format!(
-        "[[key]]\nparticipant = \"{participant}\"\nroles = [{}]\nhash = \"{HASH_PREFIX}{}\"\n{signed}",
+        "[[key]]\nparticipant = \"{name}\"\n{cell}roles = [{}]\nhash = \"{HASH_PREFIX}{}\"\n{signed}",
         roles.join(", "),
         hash.to_hex()
     );

@@ -15,7 +15,10 @@ use super::{
     key_set::{KeySet, LEEWAY_S},
     key_source::KeySource,
 };
-use crate::caller::{Caller, Role};
+use crate::{
+    caller::{Caller, Participant, Role},
+    cell::Cell,
+};
 
 /// No token is longer.
 const MAX_LENGTH: usize = 4 << 10;
@@ -66,6 +69,8 @@ struct Claims {
     iss: String,
     sub: String,
     rialto_participant: String,
+    #[serde(default)]
+    rialto_cell: Cell,
     rialto_roles: Vec<Role>,
     /// Verified as any number; what is not a whole one is not remembered.
     exp: serde_json::Value,
@@ -187,7 +192,7 @@ impl Tokens {
         }
         let credential = credential(&claims.iss, &claims.sub);
         Ok(Caller {
-            participant: claims.rialto_participant,
+            participant: Participant::new(claims.rialto_cell, claims.rialto_participant),
             roles: claims.rialto_roles,
             credential,
             verification_key: None,

@@ -42,6 +42,12 @@ fn a_file_that_is_not_good_is_refused_with_all_that_is_wrong() {
             ),
             ("an unknown role", Some(entry("some-shop", "\"king\"", HASH).into_bytes()), &["king"]),
             ("the same key twice", Some(format!("{good}{good}").into_bytes()), &["twice"]),
+            (
+                "a cell that there is not",
+                Some(format!("{good}cell = 2\n").into_bytes()),
+                &["key 1: cell must"],
+            ),
+            ("no cell's number", Some(format!("{good}cell = 0\n").into_bytes()), &["line 5", "from 1"]),
             ("the house", Some(entry("rialto-house", "\"operator\"", HASH).into_bytes()), &["participant"]),
             (
                 "three mistakes in two keys",
@@ -118,6 +124,18 @@ fn a_new_key_is_printed_once_with_its_entry() {
                 .out
                 .contains("[[key]]\nparticipant = \"some-shop\"\nroles = [\"payer-app\", \"auditor\"]\n")
         );
+        let mut command = program("gateway");
+        command.args(["new-key", "--participant", "some-shop", "--role", "auditor", "--cell", "2"]);
+        command.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
+        let ended = finish(command)?;
+        assert!(ended.out.contains("participant = \"some-shop\"\ncell = 2\n"), "{}{}", ended.out, ended.err);
+        for cell in ["0", "-1", "two", ""] {
+            let mut command = program("gateway");
+            command.args(["new-key", "--participant", "some-shop", "--role", "auditor"]);
+            command.arg(format!("--cell={cell}")).env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
+            let ended = finish(command)?;
+            assert!(ended.code == Some(2) && ended.err.contains("--cell"), "{cell}: {}", ended.err);
+        }
         for participant in ["ab", "Shop", "rialto-house", "-shop", "a b", "x\"y"] {
             let mut command = program("gateway");
             command.args(["new-key", "--role", "auditor", "--participant"]).arg(format!("={participant}"));

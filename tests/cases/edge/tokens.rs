@@ -80,6 +80,7 @@ fn a_valid_token_is_let_in_and_every_other_hears_the_same() {
             ("expired within the leeway", with(ours(), "exp", json!(now - 30))),
             ("valid within the leeway", with(ours(), "nbf", json!(now + 30))),
             ("claims for others", with(ours(), "tenant", json!("other-shop"))),
+            ("the only cell", with(ours(), "rialto_cell", json!(1))),
         ] {
             good.push((name.to_owned(), keys[0].token(&claims)?));
         }
@@ -105,6 +106,13 @@ fn a_valid_token_is_let_in_and_every_other_hears_the_same() {
             ("no participant", without(ours(), "rialto_participant")),
             ("the house's accounts", with(ours(), "rialto_participant", json!("rialto-house"))),
             ("a bad participant", with(ours(), "rialto_participant", json!("Shop"))),
+            ("a cell that there is not", with(ours(), "rialto_cell", json!(2))),
+            ("cell 0", with(ours(), "rialto_cell", json!(0))),
+            ("a cell below 0", with(ours(), "rialto_cell", json!(-1))),
+            ("a part of a cell", with(ours(), "rialto_cell", json!(1.5))),
+            ("a cell that is no number", with(ours(), "rialto_cell", json!("1"))),
+            ("a cell that is null", with(ours(), "rialto_cell", Value::Null)),
+            ("several cells", with(ours(), "rialto_cell", json!([1, 2]))),
             ("no roles", without(ours(), "rialto_roles")),
             ("no role", with(ours(), "rialto_roles", json!([]))),
             ("an unknown role", with(ours(), "rialto_roles", json!(["payer-app", "king"]))),

@@ -75,6 +75,7 @@ pub(super) fn target() -> Result<Target, BenchError> {
             "[[bank]]\n",
             "[[key]]\n",
             "id = \"aurora\"\n",
+            "cell = 1\n",
             "\"",
             "'''",
             "\\n",
@@ -109,7 +110,7 @@ fn check(file: &Path, input: &[u8]) -> Checked {
     }
     match choice % 8 {
         0 => banks(file),
-        1 => Ok(match KeyFile::read(file.to_owned()) {
+        1 => Ok(match KeyFile::read(file.to_owned(), 1) {
             Ok(_) => "keys".to_owned(),
             Err(problem) => {
                 demand(problem.contains("file"), "the file is not named")?;

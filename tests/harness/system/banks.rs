@@ -145,7 +145,7 @@ pub fn banks_file(setup: &Setup, certificates: &Certificates) -> String {
 }
 
 /// The channel's directory of the banks, each at the address that it says it has, or all of them behind a detour, and each over TLS with
-/// a certificate of its own.
+/// a certificate of its own; and of those that are described already.
 ///
 /// # Errors
 /// When a bank has not said its address yet.
@@ -185,5 +185,6 @@ pub fn directory_file(
             setup.max_in_flight,
         ))
     };
-    setup.banks.iter().map(entry).collect()
+    let more = setup.more_banks.iter().cloned().map(Ok);
+    setup.banks.iter().map(entry).chain(more).collect()
 }

@@ -8,9 +8,9 @@ use std::{
 use common::audit::note::Signer;
 
 use common::settings::Secret;
-use gateway::participant::KeyHasher;
+use gateway::{caller::Participant, cell::Cell, participant::KeyHasher};
 
-use super::{HOUSE, PARTICIPANTS, SPARE, System};
+use super::{HOUSE, KEY_FILE, PARTICIPANTS, SPARE, System};
 use crate::{BenchError, client::Client};
 
 /// The secret under which the bench's gateways hash API keys.
@@ -22,8 +22,9 @@ pub const API_KEY_SECRET: &str = "the bench's secret, which nobody else uses";
 /// When the name is no participant's or the system has no randomness.
 pub fn new_key(participant: &str, roles: &[&str]) -> Result<(String, String), BenchError> {
     let hasher = KeyHasher::new(&Secret::new(API_KEY_SECRET))?;
+    let participant = Participant::new(Cell::default(), participant);
     let roles: Vec<String> = roles.iter().map(|&role| role.to_owned()).collect();
-    Ok(gateway::participant::new_key(&hasher, participant, &roles, None)?)
+    Ok(gateway::participant::new_key(&hasher, &participant, &roles, None)?)
 }
 
 /// The key that checkpoints of the audit log are signed with, made if there is none, and its public half.
@@ -97,7 +98,7 @@ pub(super) fn made(folder: &Path) -> Result<Vec<String>, BenchError> {
         entries.push_str(&entry);
         keys.push(key);
     }
-    fs::write(folder.join("api-keys.toml"), entries)?;
+    fs::write(folder.join(KEY_FILE), entries)?;
     fs::write(secrets, keys.join("\n"))?;
     Ok(keys)
 }

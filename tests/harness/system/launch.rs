@@ -3,7 +3,7 @@
 use std::{fs, ops::Range, process::Command};
 
 use super::{
-    API_KEY_SECRET, NOTICE_ADDRESS, Programs, Replica, Service, System,
+    API_KEY_SECRET, KEY_FILE, NOTICE_ADDRESS, Programs, Replica, Service, System,
     banks::{banks_file, directory_file},
 };
 use crate::{
@@ -81,12 +81,10 @@ impl System {
                 command.arg("--data-key-file").arg(&self.data_key);
             }
             Service::Gateway => {
-                command.arg("--platform").arg(self.urls(
-                    Link::GatewayToPlatform,
-                    Service::Platform,
-                    called,
-                )?);
-                command.arg("--api-keys").arg(folder.join("api-keys.toml"));
+                let own = self.urls(Link::GatewayToPlatform, Service::Platform, called)?;
+                let others = self.cells.iter().map(|urls| format!(";{urls}"));
+                command.arg("--platform").arg(own + &others.collect::<String>());
+                command.arg("--api-keys").arg(folder.join(KEY_FILE));
                 command.env("RIALTO_API_KEY_SECRET", API_KEY_SECRET);
                 // All the bench's callers are at one address.
                 command.env("RIALTO_MAX_CALLS_PER_ADDRESS", "100000");
@@ -120,7 +118,7 @@ impl System {
     }
 
     /// The URLs of the processes of a service that have these numbers.
-    fn urls(&self, link: Link, of: Service, numbers: Range<usize>) -> Result<String, BenchError> {
+    pub(super) fn urls(&self, link: Link, of: Service, numbers: Range<usize>) -> Result<String, BenchError> {
         let scheme = if self.setup.is_plaintext { "http" } else { "https" };
         let urls = numbers.map(|number| {
             let address = self.address(Replica { service: of, number });

@@ -63,14 +63,21 @@ pub(super) fn addresses(setup: &Setup) -> Result<BTreeMap<Replica, String>, Benc
     if setup.places < 2 {
         return Ok(BTreeMap::new());
     }
-    let mut held = BTreeMap::new();
-    for service in [Service::Channel, Service::Platform, Service::Gateway] {
-        for number in 0..setup.places {
-            held.insert(Replica { service, number }, TcpListener::bind("127.0.0.1:0")?);
-        }
-    }
-    // All ports were held at once, so that they differ.
-    held.into_iter().map(|(replica, listener)| Ok((replica, listener.local_addr()?.to_string()))).collect()
+    let services = [Service::Channel, Service::Platform, Service::Gateway];
+    let replica = |service| (0..setup.places).map(move |number| Replica { service, number });
+    let replicas: Vec<Replica> = services.into_iter().flat_map(replica).collect();
+    let addresses = free_addresses(replicas.len())?;
+    Ok(replicas.into_iter().zip(addresses).collect())
+}
+
+/// So many addresses that nobody listens at, for those that others must know before they are started.
+///
+/// # Errors
+/// When there are none.
+pub fn free_addresses(count: usize) -> Result<Vec<String>, BenchError> {
+    // All ports are held at once, so that they differ.
+    let held = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
+    held.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect()
 }
 
 impl System {
