@@ -7,6 +7,7 @@
     reason = "measures of time and counts, no money"
 )]
 
+mod cells;
 mod failover;
 mod in_flight;
 mod replicas;
@@ -48,6 +49,9 @@ enum Job {
     Replicas(replicas::Args),
     /// Two of each, of another version: every service is replaced by this version's, and back, in every order.
     Upgrade(upgrade::Args),
+    /// Two cells behind one gateway, each with a database of its own: what the second one costs the first, and payments from one to the
+    /// other, whose services are killed meanwhile.
+    Cells(cells::Args),
     /// The primary of two PostgreSQL servers goes, in every way, and the standby takes over: what is lost, and for how long nobody pays.
     Failover(failover::Args),
 }
@@ -77,6 +81,12 @@ async fn run(args: &Args) -> Result<bool, BenchError> {
         Job::Replicas(args) => told(&replicas::run(args).await?, json),
         Job::Upgrade(args) => told(&upgrade::run(args).await?, json),
         Job::Failover(args) => failover::run(args, json).await,
+        Job::Cells(args) => {
+            let report = cells::run(args).await?;
+            say(&report.to_string());
+            write(json, &report)?;
+            Ok(report.is_good())
+        }
     }
 }
 

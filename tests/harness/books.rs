@@ -25,12 +25,14 @@ pub async fn compare(
     banks: impl IntoIterator<Item = &str>,
     first: Uuid,
 ) -> Result<Vec<String>, BenchError> {
+    let banks: Vec<&str> = banks.into_iter().collect();
     let mut connection = PgConnection::connect_with(ledger).await?;
     let paid: Vec<(Uuid, String, i64, String)> = sqlx::query_as(
         "SELECT uetr, bank_id, amount, currency FROM all_payments \
-         WHERE state = 'SUCCEEDED' AND bank_id IS NOT NULL AND id >= $1",
+         WHERE state = 'SUCCEEDED' AND bank_id = ANY($2) AND id >= $1",
     )
     .bind(first)
+    .bind(&banks)
     .fetch_all(&mut connection)
     .await?;
     connection.close().await?;

@@ -53,7 +53,8 @@ impl Accounts {
     pub(super) async fn open(client: &Client, plan: &Plan) -> Result<Self, BenchError> {
         let (banks, payees) = match plan.spread {
             Spread::One => (&plan.banks[..1], 1),
-            Spread::Uniform | Spread::Zipf => (plan.banks.as_slice(), plan.payees),
+            Spread::Uniform | Spread::Zipf if plan.ibans.is_empty() => (plan.banks.as_slice(), plan.payees),
+            Spread::Uniform | Spread::Zipf => (plan.banks.as_slice(), u32::try_from(plan.ibans.len())?),
         };
         let opener = Opener { client, prefix: &plan.prefix };
         let mut opened = Vec::new();
@@ -100,7 +101,10 @@ impl Opener<'_> {
             currency: currency(bank),
             payers: self.accounts(bank, "payer", "Ada Buyer", plan.payers, FUNDS).await?,
             penniless: self.accounts(bank, "penniless", "Ada Buyer", penniless, 0).await?,
-            payees: (0..payees).map(|number| payee_at(bank, number)).collect(),
+            payees: match plan.ibans.as_slice() {
+                [] => (0..payees).map(|number| payee_at(bank, number)).collect(),
+                ibans => ibans.iter().map(|iban| payee_by_iban("Blaise Seller", iban)).collect(),
+            },
             on_us: (self.accounts(bank, "merchant", "Blaise Seller", on_us, 0).await?.iter())
                 .map(|account| payee_on_ledger("Blaise Seller", account))
                 .collect(),

@@ -24,6 +24,8 @@ pub struct Plan {
     pub refused_percent: u8,
     /// The banks that are paid in turn, by their numbers in [`BANKS`].
     pub banks: Vec<usize>,
+    /// IBANs that are paid in place of the banks' merchants, if there are any.
+    pub ibans: Vec<String>,
     /// Connections to the gateway.
     pub connections: usize,
     /// What all request ids begin with. Loads with the same prefix share their accounts, never their payments.
@@ -42,6 +44,7 @@ impl Default for Plan {
             on_us_percent: 0,
             refused_percent: 0,
             banks: (0..BANKS.len()).collect(),
+            ibans: Vec::new(),
             connections: 8,
             prefix: "load".to_owned(),
             deadline: Duration::from_secs(5),
