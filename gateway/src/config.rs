@@ -298,13 +298,12 @@ impl Args {
 impl ServeArgs {
     /// The route to each cell's platforms, as far as it is good.
     fn platforms(&self, identity: Option<&Identity>, problems: &mut Problems) -> Vec<Option<Route>> {
-        let cells = match &self.platform {
+        let cells: Vec<Option<&str>> = match &self.platform {
             Some(cells) => cells.split(';').map(Some).collect(),
             None => vec![None],
         };
-        let mut check =
-            |urls| Route::check("platform", urls, self.insecure_platform, identity, &mut *problems);
-        cells.into_iter().map(&mut check).collect()
+        let check = |urls| Route::check("platform", urls, self.insecure_platform, identity, problems);
+        cells.into_iter().map(check).collect()
     }
 
     fn console(&self, has_admin: bool, problems: &mut Problems) -> Option<Reach> {

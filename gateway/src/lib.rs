@@ -71,8 +71,8 @@ const CONTRACTS: rpc_server::Contracts = rpc_server::Contracts {
 /// The largest request that is read.
 const MAX_REQUEST_BYTES: usize = 64 << 10;
 
-/// How long to wait for a platform of each cell before calls are taken, and how often to look: whoever has none refuses what another gateway could
-/// have passed on.
+/// How long to wait for a platform of each cell before calls are taken, and how often to look: whoever has none refuses what another gateway
+/// could have passed on.
 const LONGEST_WITHOUT_PLATFORM: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 

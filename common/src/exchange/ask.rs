@@ -131,10 +131,9 @@ pub fn ask<H: Hop>(
     let seen = streams.clone();
     let open = move || seen.borrow().iter().map(|stream: &Stream<H>| u64::from(stream.is_open())).sum();
     let measures = Measures::new(name, open);
-    let (name, kept) = (name.to_owned(), measures.clone());
-    let follows = name.clone();
-    let open = move |address| Stream::keep_open(name.clone(), address, &make, max_waiting, kept.clone());
-    tokio::spawn(follow(follows, route, open, sender));
+    let (to, kept) = (name.to_owned(), measures.clone());
+    let open = move |address| Stream::keep_open(to.clone(), address, &make, max_waiting, kept.clone());
+    tokio::spawn(follow(name.to_owned(), route, open, sender));
     Asker { streams, turn: Arc::default(), measures }
 }
 
