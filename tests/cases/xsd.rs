@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use channel::{
     instruction::{Instruction, Message},
     rails::iso20022::{
-        camt056,
+        camt056, incoming,
         message::Correspondents,
-        pacs008,
+        pacs002, pacs008,
         pacs028::{self, Enquiry},
     },
 };
 use common::{bic::Bic, money::MAX_AMOUNT_MINOR_UNITS};
-use proto::channel as wire;
+use proto::channel::{self as wire, notice_receipt::Verdict};
 
 /// How many instructions of each kind are written.
 const INSTRUCTIONS: usize = 400;
@@ -176,18 +176,26 @@ fn documents(make: impl Fn(&mut Choices) -> wire::Instruction) -> Result<Vec<Str
     let mut choices = Choices(20_261_123);
     let mut documents = Vec::new();
     for _ in 0..INSTRUCTIONS {
-        let instruction =
-            Instruction::parse(make(&mut choices)).map_err(|violations| format!("{violations:?}"))?;
-        documents.push(match instruction.message() {
-            Message::CreditTransfer(transfer) => pacs008::document(&instruction, transfer, &correspondents),
-            Message::ReturnRequest(request) => camt056::document(&instruction, request, &correspondents),
-            Message::StatusEnquiry { enquiry_id, returned } => {
-                let enquiry = Enquiry::new(enquiry_id, &instruction, returned.as_ref());
-                pacs028::document(&enquiry, &correspondents, choices.time())
-            }
-        });
+        let instruction = make(&mut choices);
+        documents.push(document(instruction, &correspondents, choices.time())?);
     }
     Ok(documents)
+}
+
+fn document(
+    instruction: wire::Instruction,
+    correspondents: &Correspondents,
+    now: SystemTime,
+) -> Result<String, String> {
+    let instruction = Instruction::parse(instruction).map_err(|violations| format!("{violations:?}"))?;
+    Ok(match instruction.message() {
+        Message::CreditTransfer(transfer) => pacs008::document(&instruction, transfer, correspondents),
+        Message::ReturnRequest(request) => camt056::document(&instruction, request, correspondents),
+        Message::StatusEnquiry { enquiry_id, returned } => {
+            let enquiry = Enquiry::new(enquiry_id, &instruction, returned.as_ref());
+            pacs028::document(&enquiry, correspondents, now)
+        }
+    })
 }
 
 #[test]
@@ -213,4 +221,40 @@ fn every_pacs_028_about_a_return_request_is_valid() {
 fn every_camt_056_is_valid() {
     let documents = documents(Choices::return_request).expect("well-formed instructions");
     harness::xsd::validate("camt.056.001.08", &documents).expect("valid");
+}
+
+/// What a bank is told of its credit transfer, of which it names this much.
+fn report(choices: &mut Choices) -> String {
+    let about = choices.credit_transfer();
+    let (bank_message_id, text) =
+        (choices.text(&["", "0123456789abcdef0123456789abcdef"]), choices.long_text());
+    let verdict = match choices.below(4) {
+        0 => Verdict::Accepted(wire::Accepted { bank_message_id }),
+        1 => Verdict::Rejected(wire::Rejected { iso_code: "AC01".to_owned(), text, bank_message_id }),
+        2 => Verdict::Unknown(wire::Unknown { reason: "PENDING".to_owned(), detail: text }),
+        _ => Verdict::NotFound(wire::NotFound { bank_message_id }),
+    };
+    pacs002::document(&about, &verdict, choices.time())
+}
+
+#[test]
+fn every_pacs_002_is_valid() {
+    let mut choices = Choices(20_261_129);
+    let documents: Vec<String> = (0..INSTRUCTIONS).map(|_| report(&mut choices)).collect();
+    harness::xsd::validate("pacs.002.001.10", &documents).expect("valid");
+}
+
+#[test]
+fn whoever_is_paid_reads_what_was_sent() {
+    let ours = correspondents().expect("BICs");
+    let theirs = Correspondents { sender: ours.bank.clone(), bank: ours.sender.clone() };
+    let now = UNIX_EPOCH;
+    for make in [Choices::credit_transfer, Choices::status_enquiry] {
+        let mut choices = Choices(20_261_130);
+        for _ in 0..INSTRUCTIONS {
+            let sent = document(make(&mut choices), &ours, now).expect("a well-formed instruction");
+            let read = incoming::read("north", &theirs, sent.as_bytes()).expect(&sent);
+            assert_eq!(document(read, &ours, now).expect(&sent), sent);
+        }
+    }
 }

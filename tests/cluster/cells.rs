@@ -321,16 +321,7 @@ impl Way {
     fn new(what: &'static str) -> Self {
         let (payments, failed, rounds) = (0, 0, Vec::new());
         let [p50_ms, p99_ms, cell_us_per_payment, gateway_us_per_payment] = [None; 4];
-        Self {
-            what,
-            payments,
-            failed,
-            p50_ms,
-            p99_ms,
-            cell_us_per_payment,
-            gateway_us_per_payment,
-            rounds,
-        }
+        Self { what, payments, failed, p50_ms, p99_ms, cell_us_per_payment, gateway_us_per_payment, rounds }
     }
 
     fn sum_up(&mut self) {
@@ -376,12 +367,18 @@ impl fmt::Display for Report {
             Some(most) => format!("at most {most:.2}"),
             None => "not judged".to_owned(),
         };
-        writeln!(f, "what a payment costs a cell beside another one ÷ alone: {:.2} ({judged})", self.cost_ratio)?;
+        writeln!(
+            f,
+            "what a payment costs a cell beside another one ÷ alone: {:.2} ({judged})",
+            self.cost_ratio
+        )?;
         let Killed { due, others, paid_across } = &self.across_while_killed;
         let others = if others.is_empty() { "all succeeded at once" } else { others };
         writeln!(f, "{due} payments from one to the other while its services were killed: {others}")?;
         match self.wrong.as_slice() {
-            [] => write!(f, "{paid_across} payments from one to the other: every one once, every book adds up"),
+            [] => {
+                write!(f, "{paid_across} payments from one to the other: every one once, every book adds up")
+            }
             wrong => write!(f, "WRONG:\n  {}", wrong.join("\n  ")),
         }
     }

@@ -1,8 +1,9 @@
 //! Whether every payment has come to its end, by the ledger's own rows.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::time::sleep;
 
 use crate::{BenchError, wait};
 
@@ -30,4 +31,24 @@ pub async fn none_left(database: &PgConnectOptions, within: Duration) -> Result<
     })
     .await
     .map(drop)
+}
+
+/// Waits until no payment has come to be for two seconds: what callers sent before they left is still read, and slowly where they had sent
+/// too much.
+///
+/// # Errors
+/// When there are new ones as long as `within`.
+pub async fn none_comes(database: &PgConnectOptions, within: Duration) -> Result<(), BenchError> {
+    let mut connection = PgConnection::connect_with(database).await?;
+    let end = Instant::now() + within;
+    let mut before = None;
+    while Instant::now() < end {
+        let sql = "SELECT count(*) FROM payments";
+        let now: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
+        if before.replace(now) == Some(now) {
+            return Ok(connection.close().await?);
+        }
+        sleep(Duration::from_secs(2)).await;
+    }
+    Err("payments still come to be, though nobody makes any".into())
 }

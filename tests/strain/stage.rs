@@ -89,6 +89,7 @@ impl Stage {
         for bank in BANKS {
             self.script(bank.id, &Value::Array(Vec::new())).await?;
         }
+        harness::work::none_comes(&self.system.database(), ENDS_WITHIN).await?;
         harness::work::none_left(&self.system.database(), ENDS_WITHIN).await?;
         let balance = TrialBalance::take(&self.system.database()).await?;
         let differences = self.system.compare_with_banks().await?;

@@ -11,7 +11,7 @@ use channel::{
         pacs028::{self, Enquiry},
     },
 };
-use common::bic::Bic;
+use common::{bic::Bic, clock::Clock};
 use harness::{
     BenchError,
     system::{BANKS, System},
@@ -59,7 +59,7 @@ impl Aurora {
             }
             Message::StatusEnquiry { enquiry_id, .. } => {
                 let enquiry = Enquiry::new(enquiry_id, &instruction, None);
-                Ok(pacs028::document(&enquiry, &self.correspondents, SystemTime::now()))
+                Ok(pacs028::document(&enquiry, &self.correspondents, Clock::system().now()))
             }
             Message::ReturnRequest(_) => Err("not here".into()),
         }
@@ -131,34 +131,36 @@ fn a_bank_pays_an_account_here_once_and_is_told_the_same_for_ever() {
             Ok::<_, BenchError>(balance.map(|balance| balance.posted_minor_units))
         };
 
-        let paid = transfer(iban(), 700, SystemTime::now());
+        let paid = transfer(iban(), 700, Clock::system().now());
         assert_eq!(aurora.says(&enquiry(&paid)).await?, said("RJCT", "AG09"), "it may still come");
         let heard = aurora.send(&paid).await?;
         assert_eq!((&*heard.status, &*heard.reason), ("ACCC", ""));
         for again in [&paid, &enquiry(&paid)] {
             assert_eq!(aurora.send(again).await?, heard, "the same, to the message's id");
         }
-        let by_number = transfer(Account::AccountNumber(number), 50, SystemTime::now());
+        let by_number = transfer(Account::AccountNumber(number), 50, Clock::system().now());
         assert_eq!(aurora.says(&by_number).await?, said("ACCC", ""));
         let mut other = paid.clone();
         other.amount = Some(proto::money::Money { minor_units: 701, currency: "EUR".to_owned() });
         assert_eq!(aurora.says(&other).await?, said("RJCT", "DUPL"));
 
-        let nobody = transfer(Account::Iban("FR1420041010050500013M02606".to_owned()), 9, SystemTime::now());
+        let nobody =
+            transfer(Account::Iban("FR1420041010050500013M02606".to_owned()), 9, Clock::system().now());
         let refused = aurora.send(&nobody).await?;
         assert_eq!((&*refused.status, &*refused.reason), ("RJCT", "AC01"));
         assert_eq!(aurora.send(&enquiry(&nobody)).await?, refused);
         // An account at the bank that asks is no account here: what comes in never goes on.
-        let onward = transfer(Account::Iban(BANKS[1].account(1)), 9, SystemTime::now());
+        let onward = transfer(Account::Iban(BANKS[1].account(1)), 9, Clock::system().now());
         assert_eq!(aurora.says(&onward).await?, said("RJCT", "AC01"));
 
-        let before = SystemTime::now() - valid_for - Duration::from_secs(60);
+        let before = Clock::system().now() - valid_for - Duration::from_secs(60);
         let never_came = transfer(iban(), 800, before);
         let gone = aurora.send(&enquiry(&never_came)).await?;
         assert_eq!((&*gone.status, &*gone.reason), ("RJCT", "TM01"));
         assert_eq!(aurora.send(&never_came).await?, gone, "it comes all the same");
         // Even where somebody says that it was accepted later.
-        let renewed = wire::Instruction { accept_time: Some(SystemTime::now().into()), ..never_came.clone() };
+        let renewed =
+            wire::Instruction { accept_time: Some(Clock::system().now().into()), ..never_came.clone() };
         assert_eq!(aurora.send(&renewed).await?, gone);
         let late = transfer(iban(), 800, before);
         assert_eq!(aurora.says(&late).await?, said("RJCT", "TM01"));

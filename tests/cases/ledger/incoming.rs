@@ -85,7 +85,7 @@ async fn what_is_refused_stays_refused() {
     for (request, to, expected) in [
         ("no-such-iban", iban(NOBODY), "AC01"),
         ("no-such-number", number("4711"), "AC01"),
-        ("no-such-account", PayeeAccount::Ledger(AccountId::from_uuid(Uuid::now_v7())), "AC01"),
+        ("no-such-account", PayeeAccount::Ledger(AccountId::new(&world.clock)), "AC01"),
         // The bank's own account is nobody's payee, and neither is what stands in for others.
         ("itself", PayeeAccount::Ledger(world.settlement), "AC01"),
         ("suspense", PayeeAccount::Ledger(world.suspense().await), "AC01"),

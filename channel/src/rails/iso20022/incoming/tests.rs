@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::bic::Bic;
+use common::{bic::Bic, clock::Clock};
 use proto::channel::{Accepted, NotFound, Rejected, Unknown, notice_receipt::Verdict, outcome};
 
 use super::*;
@@ -65,8 +65,8 @@ fn what_one_of_us_writes_another_reads() {
     }
     // A probe asks about nothing, of no amount.
     let probe =
-        pacs028::Enquiry::about_nothing("P-1", "8a562c67-ca16-48ba-b074-65581be6f001", SystemTime::now());
-    let asked = read_text(&pacs028::document(&probe, &theirs(), SystemTime::now())).expect("readable");
+        pacs028::Enquiry::about_nothing("P-1", "8a562c67-ca16-48ba-b074-65581be6f001", Clock::system().now());
+    let asked = read_text(&pacs028::document(&probe, &theirs(), Clock::system().now())).expect("readable");
     assert_eq!((&*asked.message_id, asked.amount), ("P-1", None));
 }
 
@@ -119,7 +119,7 @@ fn whoever_asked_understands_what_is_answered() {
     let bank_message_id = "0123456789abcdef0123456789abcdef".to_owned();
     let said = |instruction: wire::Instruction, verdict_here: Verdict| {
         let about = read_text(&written(instruction.clone())).expect("readable");
-        let document = pacs002::document(&about, &verdict_here, SystemTime::now());
+        let document = pacs002::document(&about, &verdict_here, Clock::system().now());
         let answer = Answer::read(document.as_bytes()).expect("an answer");
         verdict(&Instruction::parse(instruction).expect("good"), &answer)
     };
