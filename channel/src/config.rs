@@ -70,8 +70,8 @@ pub struct Args {
     /// answered NotSent at once.
     #[arg(long, env = "RIALTO_MAX_IN_FLIGHT", default_value = "10000")]
     max_in_flight: String,
-    /// The address where banks say what they were not asked (HTTP/1.1 over TLS, POST /banks/{id}/pacs.002); port 0 lets the
-    /// system choose one. Each bank is believed by its own certificate (see notice_ca_file below). Without it none is opened.
+    /// The address where banks say what they were not asked (HTTP/1.1 over TLS, POST /banks/{id}/pacs.002), and where they, and other
+    /// cells, pay accounts here (POST /banks/{id}); port 0 lets the system choose one. Each bank is believed by its own certificate (see notice_ca_file below). Without it none is opened.
     #[arg(long, env = "RIALTO_NOTICE_LISTEN", value_name = "ADDRESS")]
     notice_listen: Option<String>,
     /// A file to write that address to as it was bound.
