@@ -38,6 +38,8 @@ use crate::{
 const DEBTOR_NAME: &str = "debtor_name";
 const DEBTOR_ACCOUNT: &str = "debtor_account";
 const MESSAGE_ID: &str = "message_id";
+/// The content of what never came: no transfer's hash is all zeros.
+const NEVER_CAME: Fingerprint = [0; 16];
 /// Who is paid by what never came: an enquiry does not say.
 const NOBODY: &str = "not received";
 
@@ -80,6 +82,10 @@ impl Flow {
         let content = Instruction { correlation_id: 0, traceparent: String::new(), ..instruction.clone() };
         let fingerprint = self.fingerprints.of_operation("incoming", &content);
         match instruction.message {
+            // A bank that is refused hears nothing of its transfer, and asks.
+            Some(Message::CreditTransfer(_)) if !self.book.has_room() => {
+                Err(NotDone::NotWritten(NotWritten::Overloaded))
+            }
             Some(Message::CreditTransfer(ref transfer)) => {
                 let pay = self.incoming(&bank, &instruction, &named, transfer, fingerprint)?;
                 self.receive(pay, trace).await
@@ -108,23 +114,19 @@ impl Flow {
             creditor: Some(Party { name: NOBODY.to_owned(), account: None }),
             remittance_information: String::new(),
         };
-        let pay = self.incoming(bank, instruction, named, &nothing, Fingerprint::default())?;
+        let pay = self.incoming(bank, instruction, named, &nothing, NEVER_CAME)?;
         self.receive(pay, trace).await
     }
 
     /// Has a credit transfer booked, or refused, whoever else is at it.
     async fn receive(&self, pay: Pay, trace: TraceParent) -> Result<Verdict, NotDone> {
-        let Request { participant, request_id, .. } = pay.request.clone();
+        let Request { participant, request_id, fingerprint } = pay.request.clone();
         match self.book.write(Command::Pay(Box::new(pay)), trace).await.map_err(NotDone::NotWritten)? {
             Outcome::Payment(payment) | Outcome::Replayed(payment) => Ok(verdict(&payment)),
-            // Something else has this UETR: what came of that is said to whoever asks.
             Outcome::Declined(Declined::RequestIdReused) => {
-                match self.store.payment_by_request(&participant, &request_id).await? {
-                    Some(never_came) if never_came.fingerprint == Fingerprint::default() => {
-                        Ok(verdict(&never_came))
-                    }
-                    _ => Ok(rejected("DUPL", "this UETR was used for another credit transfer", "")),
-                }
+                let found = self.store.payment_by_request(&participant, &request_id).await?;
+                let found = found.ok_or(NotDone::NotWritten(NotWritten::Unavailable))?;
+                Ok(verdict_of_other(&found, fingerprint))
             }
             outcome => {
                 tracing::warn!(?outcome, "a credit transfer that can't be booked");
@@ -232,10 +234,72 @@ fn verdict(payment: &Payment) -> Verdict {
     }
 }
 
+/// What is said where something else is on record under a UETR: what became of that, to whoever asks, and to whoever comes after it was said
+/// that nothing came; and that the UETR is used, to whoever would use it twice. That is no end of the transfer that has it, and so never an
+/// answer to an enquiry.
+fn verdict_of_other(found: &Payment, asked: Fingerprint) -> Verdict {
+    match [found.fingerprint, asked].contains(&NEVER_CAME) {
+        true => verdict(found),
+        false => rejected("DUPL", "this UETR was used for another credit transfer", ""),
+    }
+}
+
 fn rejected(iso_code: &str, text: &str, bank_message_id: &str) -> Verdict {
     Verdict::Rejected(Rejected {
         iso_code: iso_code.to_owned(),
         text: text.to_owned(),
         bank_message_id: bank_message_id.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use common::money::Currency;
+
+    use super::*;
+    use crate::domain::{
+        limits::Counted,
+        payment::{Kind, Terms},
+        refusal::Refusal,
+    };
+
+    fn payment(fingerprint: Fingerprint, state: State) -> Payment {
+        let account = AccountId::from_uuid(Uuid::nil());
+        let terms = Terms {
+            id: PaymentId::from_uuid(Uuid::nil()),
+            participant: HOUSE.to_owned(),
+            request_id: "in-aurora-1".to_owned(),
+            fingerprint,
+            payer_account: account,
+            credit_account: account,
+            kind: Kind::Payment,
+            original: None,
+            payee: Payee { name: "Zoë".to_owned(), account: PayeeAccount::Ledger(account) },
+            amount: Money::new(1, Currency::parse("EUR").expect("a currency")),
+            remittance_information: String::new(),
+            end_to_end_id: "ORDER-1".to_owned(),
+            metadata: BTreeMap::new(),
+            bank_id: None,
+            uetr: Uuid::nil(),
+            created_at: UNIX_EPOCH,
+            counted: Counted::default(),
+        };
+        let reason = (state == State::Failed).then(|| Refusal::TooLate.reason());
+        Payment::new(terms, state, reason)
+    }
+
+    #[test]
+    fn whoever_asks_hears_what_became_of_it_and_never_that_the_uetr_is_used() {
+        let (paid, gone) = (payment([1; 16], State::Succeeded), payment(NEVER_CAME, State::Failed));
+        // An enquiry that found nothing, while the transfer came.
+        assert!(matches!(verdict_of_other(&paid, NEVER_CAME), Verdict::Accepted(_)));
+        let code = |verdict| match verdict {
+            Verdict::Rejected(rejected) => rejected.iso_code,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(code(verdict_of_other(&gone, [1; 16])), "TM01", "a transfer that comes after all");
+        assert_eq!(code(verdict_of_other(&paid, [2; 16])), "DUPL", "another transfer");
+    }
 }

@@ -1,6 +1,9 @@
 //! A bank pays an account here, over the whole way in: its certificate, the channel, the platform, and what the payee sees.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use channel::{
     instruction::{Instruction, Message},
@@ -22,6 +25,8 @@ use uuid::Uuid;
 
 use crate::bench::{run, setup, shop};
 
+/// Transfers that come at the last moment.
+const ROUNDS: usize = 40;
 const OWN_IBAN: &str = "GB82WEST12345698765432";
 
 /// The bank aurora, as it writes.
@@ -176,6 +181,49 @@ fn a_bank_pays_an_account_here_once_and_is_told_the_same_for_ever() {
         assert!(!log.contains("Zoë") && !log.contains("Bee & Co"), "people's names in the log");
         let balance = TrialBalance::take(&system.database()).await?;
         assert!(balance.is_ok(), "{balance}");
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_said_of_a_transfer_that_comes_at_the_last_moment_is_one_thing() {
+    run(async || {
+        let mut setup = setup("incoming-late")?;
+        setup.notice_listen = Some("127.0.0.1:0".to_owned());
+        let valid_for = Duration::from_millis(setup.times.valid_for_ms.into());
+        let system = System::start(setup).await?;
+        let (aurora, client) = (Arc::new(Aurora::of(&system)?), shop(&system));
+        let account = client.open_account("own", "Zoë", "EUR", OWN_IBAN).await?.id;
+        let mut credited = 0;
+        for _ in 0..ROUNDS {
+            // Its time is over while it is on its way, and while it is asked for.
+            let accepted = Clock::system().now() - valid_for + Duration::from_millis(25);
+            let sent = transfer(Account::Iban(OWN_IBAN.to_owned()), 1, accepted);
+            let mut asking = tokio::task::JoinSet::new();
+            let later = |after_ms, instruction: wire::Instruction| {
+                let aurora = Arc::clone(&aurora);
+                async move {
+                    tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                    aurora.says(&instruction).await
+                }
+            };
+            asking.spawn(later(18, sent.clone()));
+            for after_ms in [20, 22, 24, 25, 26, 27, 28, 30, 32, 35] {
+                asking.spawn(later(after_ms, enquiry(&sent)));
+            }
+            let mut answers = Vec::new();
+            while let Some(answer) = asking.join_next().await {
+                answers.push(answer??);
+            }
+            let end = aurora.says(&enquiry(&sent)).await?;
+            assert!(end == said("ACCC", "") || end == said("RJCT", "TM01"), "{end:?}");
+            // "Not yet" is the one thing that may be said before the end.
+            answers.retain(|answer| *answer != said("RJCT", "AG09"));
+            assert!(answers.iter().all(|answer| *answer == end), "{answers:?}, and then {end:?}");
+            credited += i64::from(end == said("ACCC", ""));
+        }
+        let balance = client.account(&account).await?.balance.map(|balance| balance.posted_minor_units);
+        assert_eq!(balance, Some(credited));
         Ok(())
     });
 }
