@@ -27,9 +27,10 @@ pub async fn compare(
 ) -> Result<Vec<String>, BenchError> {
     let banks: Vec<&str> = banks.into_iter().collect();
     let mut connection = PgConnection::connect_with(ledger).await?;
+    // What is authorized is paid by its captures.
     let paid: Vec<(Uuid, String, i64, String)> = sqlx::query_as(
         "SELECT uetr, bank_id, amount, currency FROM all_payments \
-         WHERE state = 'SUCCEEDED' AND bank_id = ANY($2) AND id >= $1",
+         WHERE state = 'SUCCEEDED' AND kind <> 'AUTHORIZATION' AND bank_id = ANY($2) AND id >= $1",
     )
     .bind(first)
     .bind(&banks)

@@ -31,7 +31,8 @@ where
 
 /// Whether the payment never changes again.
 pub fn is_final(payment: &Payment) -> bool {
-    matches!(payment.state(), PaymentState::Succeeded | PaymentState::Failed)
+    use PaymentState::{Cancelled, Expired, Failed, Succeeded};
+    matches!(payment.state(), Succeeded | Failed | Cancelled | Expired)
 }
 
 /// Reads the payment until it is final.
