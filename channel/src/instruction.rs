@@ -255,5 +255,11 @@ impl Party {
     }
 }
 
+/// What is wrong with an instruction, in one line.
+pub fn described(violations: &[Violation]) -> String {
+    let fields: Vec<String> = violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect();
+    fields.join("; ")
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

@@ -31,7 +31,7 @@ use tracing::Instrument;
 use crate::{
     bulkhead::Bulkhead,
     directory::Directory,
-    instruction::Instruction,
+    instruction::{Instruction, described},
     metrics,
     notices::{Connection, Notices},
     rails::{Said, not_sent},
@@ -196,11 +196,6 @@ async fn answer(outcomes: &mpsc::Sender<Outcome>, correlation_id: u64, said: Sai
     if outcomes.send(outcome).await.is_err() {
         tracing::warn!("nobody is left to hear the outcome; an enquiry will find it");
     }
-}
-
-fn described(violations: &[Violation]) -> String {
-    let fields: Vec<String> = violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect();
-    fields.join("; ")
 }
 
 #[tonic::async_trait]

@@ -78,15 +78,16 @@ impl Flow {
         let bank = bank.ok_or(NotDone::Refused("the directory has no such bank"))?;
         let named =
             Named::read(&instruction).ok_or(NotDone::Refused("a reference, amount or time is bad"))?;
-        // What is the same however often it is sent.
-        let content = Instruction { correlation_id: 0, traceparent: String::new(), ..instruction.clone() };
-        let fingerprint = self.fingerprints.of_operation("incoming", &content);
-        match instruction.message {
+        match &instruction.message {
             // A bank that is refused hears nothing of its transfer, and asks.
             Some(Message::CreditTransfer(_)) if !self.book.has_room() => {
                 Err(NotDone::NotWritten(NotWritten::Overloaded))
             }
-            Some(Message::CreditTransfer(ref transfer)) => {
+            Some(Message::CreditTransfer(transfer)) => {
+                // What is the same however often it is sent.
+                let content =
+                    Instruction { correlation_id: 0, traceparent: String::new(), ..instruction.clone() };
+                let fingerprint = self.fingerprints.of_operation("incoming", &content);
                 let pay = self.incoming(&bank, &instruction, &named, transfer, fingerprint)?;
                 self.receive(pay, trace).await
             }
@@ -128,10 +129,12 @@ impl Flow {
                 let found = found.ok_or(NotDone::NotWritten(NotWritten::Unavailable))?;
                 Ok(verdict_of_other(&found, fingerprint))
             }
-            outcome => {
-                tracing::warn!(?outcome, "a credit transfer that can't be booked");
+            Outcome::Declined(declined) => {
+                tracing::warn!(?declined, "a credit transfer that can't be booked");
                 Err(NotDone::Refused("it can't be booked"))
             }
+            // No command to pay comes to anything else, and what does may name people.
+            _ => Err(NotDone::NotWritten(NotWritten::Defect)),
         }
     }
 

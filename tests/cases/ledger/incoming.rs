@@ -2,6 +2,7 @@
 
 use common::{
     id::{AccountId, PaymentId},
+    money::{Currency, Money},
     order::{BankKey, PayeeAccount},
     text::HOUSE,
 };
@@ -27,6 +28,22 @@ async fn incoming(world: &World, request: &str, to: PayeeAccount, amount: i64) -
         incoming: Some(Incoming { suspense_account, is_too_late: false }),
         ..world.pay((HOUSE, world.settlement), request, to, amount)
     }
+}
+
+/// Aurora pays dollars, which it has accounts for.
+async fn dollars(world: &World, to: PayeeAccount) -> Pay {
+    let currency = Currency::parse("USD").unwrap();
+    let mut accounts = Vec::new();
+    for is_suspense in [false, true] {
+        let (id, now) = (AccountId::new(&world.clock), world.clock.now());
+        let opened = world.store.house_account(id, ("aurora", "Banca Aurora"), currency, is_suspense, now);
+        accounts.push(opened.await.unwrap());
+    }
+    let mut pay = incoming(world, "dollars", to, 700).await;
+    pay.order.payer_account = accounts[0];
+    pay.order.amount = Money::new(700, currency);
+    pay.incoming = Some(Incoming { suspense_account: accounts[1], is_too_late: false });
+    pay
 }
 
 fn iban(text: &str) -> PayeeAccount {
@@ -96,7 +113,11 @@ async fn what_is_refused_stays_refused() {
         assert_eq!((made.state, code(&made)), (State::Failed, Some(expected)), "{request}");
         refused.push((pay, made));
     }
-    let dollars = incoming(&world, "dollars", PayeeAccount::Ledger(world.bob), 700).await;
+    let dollars = dollars(&world, PayeeAccount::Ledger(world.bob)).await;
+    let made = payment(write(&book, command(dollars.clone())).await);
+    assert_eq!((made.state, code(&made)), (State::Failed, Some("AC09")), "his account has euros");
+    refused.push((dollars, made));
+    let good = incoming(&world, "good", PayeeAccount::Ledger(world.bob), 700).await;
     // An account that is opened later is not paid by what was refused before.
     open(&world.store, "dora", "Dora", Some(NOBODY)).await;
     for (pay, made) in refused {
@@ -105,7 +126,7 @@ async fn what_is_refused_stays_refused() {
         };
         assert_eq!(*repeated, made);
     }
-    assert_eq!(payment(write(&book, command(dollars)).await).state, State::Succeeded);
+    assert_eq!(payment(write(&book, command(good)).await).state, State::Succeeded);
     assert_eq!(world.balances(HOUSE, world.suspense().await).await.posted(), 0);
     world.assert_balanced().await;
 }

@@ -3,7 +3,6 @@
 
 use std::time::SystemTime;
 
-use common::fault::Violation;
 use proto::channel::{self as wire, instruction::Message, party::Account};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -13,7 +12,7 @@ use super::{
     message::Correspondents,
     notice::{NoNotice, Original, money},
 };
-use crate::instruction::Instruction;
+use crate::instruction::{Instruction, described};
 
 /// What a credit transfer's elements may be.
 const CREDIT_TRANSFER: Schema = Schema {
@@ -78,12 +77,6 @@ fn credit_transfer(
     let checkable = wire::Instruction { bank_id: "checked".to_owned(), ..instruction.clone() };
     Instruction::parse(checkable).map_err(|violations| NoNotice::Invalid(described(&violations)))?;
     Ok(instruction)
-}
-
-fn described(violations: &[Violation]) -> String {
-    let all: Vec<String> =
-        violations.iter().map(|one| format!("{}: {}", one.field, one.description)).collect();
-    all.join("; ")
 }
 
 fn enquiry(correspondents: &Correspondents, document: &Element) -> Result<wire::Instruction, NoNotice> {
