@@ -75,5 +75,5 @@ CREATE TABLE payment_events (
     PRIMARY KEY (payment_id, sequence)
 );
 
--- What is compared with the banks' books, by the name that it has in Rialto's ledger: nothing ever leaves payments here.
-CREATE VIEW all_payments AS SELECT * FROM payments;
+-- What is compared with the banks' books, by the names that it has in Rialto's ledger: nothing ever leaves payments here, and no other kind exists.
+CREATE VIEW all_payments AS SELECT *, 'PAYMENT' AS kind FROM payments;
