@@ -7,7 +7,10 @@ use std::{
 
 use common::{money::Currency, tls::Holder};
 use proto::channel::{self as wire, outcome::Verdict};
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
 
 use crate::{
     breaker::{Breaker, MAX_JITTER_PERCENT},
@@ -17,6 +20,9 @@ use crate::{
     metrics,
     rails::{Carried, Rail, Said, iso20022::jws::Verifier, not_sent},
 };
+
+/// What a bank may have under way of what it says unasked; more is told to come back.
+pub const MAX_UNASKED: usize = 256;
 
 /// A bank that can be instructed.
 #[derive(Debug)]
@@ -29,6 +35,8 @@ pub struct Bank {
     speaker: Option<Holder>,
     /// By which what it says unasked must be signed.
     verifier: Option<Verifier>,
+    /// Its own places for that, so that a bank which says a lot takes none of the others'.
+    unasked: Arc<Semaphore>,
     bulkhead: Bulkhead,
     breaker: Mutex<Breaker>,
     /// Told when the bank goes offline or comes back.
@@ -51,6 +59,7 @@ impl Bank {
             rail,
             speaker,
             verifier,
+            unasked: Arc::new(Semaphore::new(MAX_UNASKED)),
             bulkhead,
             breaker: Mutex::new(Breaker::new(Instant::now())),
             changes,
@@ -85,6 +94,11 @@ impl Bank {
     /// By which what it says unasked must be signed; none if it need not be.
     pub fn verifier(&self) -> Option<&Verifier> {
         self.verifier.as_ref()
+    }
+
+    /// A place for something that it says unasked; none while all of them are taken.
+    pub fn listen(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.unasked).try_acquire_owned().ok()
     }
 
     /// The way to it.

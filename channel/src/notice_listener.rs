@@ -30,7 +30,7 @@ pub use door::Door;
 use proto::channel::{Notice, NoticeReceipt, NoticeResult, notice::Verdict};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, SemaphorePermit, watch},
+    sync::{OwnedSemaphorePermit, watch},
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
@@ -56,12 +56,10 @@ use crate::{
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections at once from one address; more than [`MAX_UNDER_WAY`], so that whoever comes too many is told so.
+/// Connections at once from one address; more than [`crate::bank::MAX_UNASKED`], so that whoever comes too many is told so.
 const MAX_CONNECTIONS_PER_ADDRESS: usize = 384;
 /// Connections at once, in all: whoever fills his places leaves the other banks theirs.
 const MAX_CONNECTIONS: usize = 1_536;
-/// Notices under way at once; more are told to come back.
-const MAX_UNDER_WAY: usize = 256;
 /// When to come back, in seconds.
 const RETRY_AFTER_S: &str = "1";
 
@@ -71,7 +69,6 @@ pub struct NoticeDesk {
     directory: watch::Receiver<Arc<Directory>>,
     notices: Notices,
     lifecycle: Lifecycle,
-    places: Arc<Semaphore>,
 }
 
 /// Why a notice is not on record.
@@ -94,7 +91,7 @@ enum Refusal {
 impl NoticeDesk {
     /// Takes notices from the banks of the directory as it is at the time, until the lifecycle drains.
     pub fn new(directory: watch::Receiver<Arc<Directory>>, notices: Notices, lifecycle: Lifecycle) -> Self {
-        Self { directory, notices, lifecycle, places: Arc::new(Semaphore::new(MAX_UNDER_WAY)) }
+        Self { directory, notices, lifecycle }
     }
 
     /// Serves on `listener` behind `door` until the lifecycle drains and every notice under way is answered, or it stops.
@@ -130,8 +127,8 @@ impl NoticeDesk {
         Ok(())
     }
 
-    /// The bank that speaks, if it may, and its place among those who do.
-    fn admit(&self, bank_id: &str, caller: &Caller) -> Result<(Arc<Bank>, SemaphorePermit<'_>), Refusal> {
+    /// The bank that speaks, if it may, and one of its places.
+    fn admit(&self, bank_id: &str, caller: &Caller) -> Result<(Arc<Bank>, OwnedSemaphorePermit), Refusal> {
         let bank = self.directory.borrow().bank(bank_id).ok_or(Refusal::NoSuchBank)?;
         if !caller.is(&bank) {
             tracing::error!(bank = bank_id, "ALARM: somebody else spoke for a bank");
@@ -140,8 +137,8 @@ impl NoticeDesk {
         if self.lifecycle.is_draining() {
             return Err(Refusal::Later("the channel is about to stop".to_owned()));
         }
-        let place = self.places.try_acquire();
-        let place = place.map_err(|_| Refusal::Later("too many notices are under way".to_owned()))?;
+        let too_many = || Refusal::Later("too much of what this bank said is under way".to_owned());
+        let place = bank.listen().ok_or_else(too_many)?;
         Ok((bank, place))
     }
 

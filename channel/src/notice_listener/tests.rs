@@ -12,6 +12,7 @@ use tokio::{
 
 use super::*;
 use crate::{
+    bank::MAX_UNASKED,
     instruction_service::tests::{Exchange, start},
     rails::iso20022::notice::tests::credited,
 };
@@ -183,18 +184,24 @@ async fn nobody_holds_a_connection_without_sending_a_notice() {
 }
 
 #[tokio::test]
-async fn too_many_notices_are_told_to_come_back_and_too_many_connections_are_closed() {
+async fn a_bank_that_says_too_much_is_told_to_come_back_and_too_many_connections_are_closed() {
     let running = start("many", &[], 10).await;
     let mut platform = Exchange::open(&running).await;
-    let waiting: Vec<_> = (0..MAX_UNDER_WAY).map(|_| notify(running.notices)).collect();
+    let waiting: Vec<_> = (0..MAX_UNASKED).map(|_| notify(running.notices)).collect();
     let mut notices = Vec::new();
-    while notices.len() < MAX_UNDER_WAY {
+    while notices.len() < MAX_UNASKED {
         notices.extend(platform.next().await.expect("an answer").notices);
     }
     assert_eq!(status(notify(running.notices)).await, 503);
+    let heard = post(running.notices, "/banks/fast/pacs.002", XML, credited());
+    let of_another = timeout(Duration::from_secs(5), platform.notice()).await;
+    let of_another = of_another.expect("other banks have places of their own");
+    assert_eq!(of_another.bank_id, "fast");
+    platform.receive(receipt(&of_another, NoticeResult::Taken)).await;
+    assert_eq!(status(heard).await, 200);
 
     let mut idle = Vec::new();
-    while idle.len() < MAX_CONNECTIONS_PER_ADDRESS - MAX_UNDER_WAY {
+    while idle.len() < MAX_CONNECTIONS_PER_ADDRESS - MAX_UNASKED {
         idle.push(TcpStream::connect(running.notices).await.expect("connected"));
     }
     sleep(Duration::from_millis(200)).await;
