@@ -137,7 +137,8 @@ impl NoticeDesk {
         if self.lifecycle.is_draining() {
             return Err(Refusal::Later("the channel is about to stop".to_owned()));
         }
-        let too_many = || Refusal::Later("too much of what this bank said is under way".to_owned());
+        let too_many =
+            || Refusal::Later("too much of what this bank said is under way: send it again later".to_owned());
         let place = bank.listen().ok_or_else(too_many)?;
         Ok((bank, place))
     }

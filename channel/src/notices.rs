@@ -17,10 +17,12 @@ use tokio::{
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
+use crate::bank::MAX_UNASKED;
+
 /// How long a platform may take to put a notice on record.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many notices may wait to be sent to one platform.
-const WAITING_NOTICES: usize = 256;
+/// How many notices may wait to be sent to one platform: more than one bank may have under way, so that none fills it alone.
+const WAITING_NOTICES: usize = 4 * MAX_UNASKED;
 
 /// Hands notices to the platforms that are connected, each in its turn.
 #[derive(Debug, Clone, Default)]

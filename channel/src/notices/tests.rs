@@ -68,6 +68,17 @@ async fn a_receipt_counts_only_from_the_platform_that_has_the_notice() {
 }
 
 #[tokio::test]
+async fn what_one_bank_may_have_under_way_leaves_the_others_room() {
+    let notices = Notices::default();
+    let (_platform, _unread) = notices.connect(TaskTracker::new());
+    let _of_one: Vec<Delivery> = (0..MAX_UNASKED).map(|_| send(&notices)).collect();
+    sleep(Duration::from_millis(50)).await;
+    let of_another = send(&notices);
+    sleep(Duration::from_millis(50)).await;
+    assert!(!of_another.is_finished(), "it waits, and is not told to come back");
+}
+
+#[tokio::test]
 async fn without_a_platform_that_can_take_it_a_notice_is_not_taken_at_once() {
     let notices = Notices::default();
     assert_eq!(result(send(&notices)).await, Err(NotTaken::NoPlatform));
