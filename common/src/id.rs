@@ -1,6 +1,9 @@
 //! Ids: UUIDv7 inside, prefixed outside (`pay_0193f2…`), one type for each kind of thing.
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use uuid::Uuid;
 
@@ -15,7 +18,12 @@ macro_rules! ids {
         impl $name {
             /// A new id, ordered by the clock's time.
             pub fn new(clock: &Clock) -> Self {
-                Self(uuid_v7(clock))
+                Self::at(clock.now())
+            }
+
+            /// A new id of this time.
+            pub fn at(time: SystemTime) -> Self {
+                Self(uuid_v7(time))
             }
 
             /// Takes what the database holds.
@@ -71,8 +79,8 @@ ids! {
     WebhookEndpointId = "we_";
 }
 
-fn uuid_v7(clock: &Clock) -> Uuid {
-    let since_epoch = clock.now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+fn uuid_v7(time: SystemTime) -> Uuid {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(
         u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
         &rand::random(),

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use common::{
     clock::Clock,
-    id::PaymentId,
+    id::{AlarmId, PaymentId},
     money::{Currency, Money},
     planted,
 };
@@ -166,9 +166,9 @@ fn kind(kind: Kind) -> payments::PaymentKind {
 }
 
 /// An alarm.
-pub fn alarm(alarm: &Alarm) -> operations::Alarm {
+pub fn alarm((id, alarm): &(AlarmId, Alarm)) -> operations::Alarm {
     operations::Alarm {
-        id: alarm.id.to_string(),
+        id: id.to_string(),
         kind: alarm.kind.name().to_owned(),
         payment: alarm.payment.to_string(),
         detail: alarm.detail.clone(),

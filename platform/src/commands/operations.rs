@@ -72,7 +72,7 @@ impl Commands {
         let list = format!("{}/alarms", caller.participant);
         let page = self.page(&list, request.page_size, &request.page_token, Vec::new())?;
         let mut alarms = self.flow.store().alarms(&caller.participant, page.before, page.size + 1).await?;
-        let next_page_token = self.next(&list, &page, &mut alarms, |alarm| alarm.id.uuid());
+        let next_page_token = self.next(&list, &page, &mut alarms, |(id, _)| id.uuid());
         let alarms = alarms.iter().map(wire::alarm).collect();
         Ok((reply::Result::ListAlarms(ListAlarmsResponse { alarms, next_page_token }), false))
     }

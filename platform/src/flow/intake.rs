@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::{
     deadline::Deadline,
     fault::Fault,
-    id::{ActId, AlarmId, PaymentId},
+    id::{ActId, PaymentId},
     order::{CaptureOrder, PaymentOrder, RefundOrder},
     trace::TraceParent,
 };
@@ -176,7 +176,6 @@ impl Flow {
             payment,
             original,
             finding,
-            alarm: AlarmId::new(&self.clock),
         };
         match self.write(caller, Command::Resolve(Box::new(resolve)), None).await? {
             Outcome::Resolution(payment, awaits_approval) => {

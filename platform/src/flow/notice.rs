@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use common::{
     crash_point,
-    id::AlarmId,
     trace::{Span, SpanKind, TraceParent},
 };
 use proto::{
@@ -84,7 +83,6 @@ impl Flow {
         let Some(payment) = payment.filter(with_this_bank) else { return Ok(unknown) };
         if let Some(what) = contradiction(&payment, &notice) {
             let alarm = Alarm {
-                id: AlarmId::new(&self.clock),
                 kind: AlarmKind::NoticeMismatch,
                 payment: payment.id,
                 detail: format!("{what} of the bank's notice is not what was sent"),

@@ -8,7 +8,6 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     crash_point,
-    id::AlarmId,
     lifecycle::Lifecycle,
     planted,
     trace::{Span, SpanKind, TraceParent},
@@ -175,7 +174,6 @@ impl Flow {
 
     async fn quarantined(&self, claimed: &Claimed) {
         let alarm = Alarm {
-            id: AlarmId::new(&self.clock),
             kind: AlarmKind::WorkQuarantined,
             payment: claimed.payment.id,
             detail: format!("taken over {} times and never brought to an end", claimed.lease.fruitless),

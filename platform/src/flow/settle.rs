@@ -4,7 +4,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use common::{
     crash_point,
-    id::{AlarmId, BankMessageId, PaymentId},
+    id::{BankMessageId, PaymentId},
     planted,
     trace::{Span, SpanKind, TraceParent},
 };
@@ -294,7 +294,6 @@ impl Flow {
             known: lease.map(|lease| Box::new((payment.clone(), lease))),
             witness: lease.map_or(Witness::Bank, |lease| Witness::Lease(lease.token)),
             evidence,
-            alarm: AlarmId::new(&self.clock),
             compensation: self.compensation(payment),
             bank_message: (!bank_message.is_empty())
                 .then(|| BankMessage { id: BankMessageId::new(&self.clock), body: bank_message }),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Store, StoreError, archive, to_sql};
 use crate::domain::{alarm::AlarmKind, ledger::Alarm};
 
-/// Saves alarms; a payment's second one of a kind is dropped.
+/// Saves alarms, and gives them their numbers; a payment's second one of a kind is dropped.
 pub(super) async fn save(connection: &mut PgConnection, alarms: &[Alarm]) -> Result<(), StoreError> {
     if alarms.is_empty() {
         return Ok(());
@@ -21,9 +21,9 @@ pub(super) async fn save(connection: &mut PgConnection, alarms: &[Alarm]) -> Res
     sqlx::query(
         "INSERT INTO alarms (id, kind, payment_id, detail, created_at) \
          SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::timestamptz[]) \
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT (payment_id, kind) DO NOTHING",
     )
-    .bind(alarms.iter().map(|alarm| alarm.id.uuid()).collect::<Vec<Uuid>>())
+    .bind(alarms.iter().map(|alarm| AlarmId::at(alarm.at).uuid()).collect::<Vec<Uuid>>())
     .bind(alarms.iter().map(|alarm| alarm.kind.name()).collect::<Vec<_>>())
     .bind(alarms.iter().map(|alarm| alarm.payment.uuid()).collect::<Vec<Uuid>>())
     .bind(alarms.iter().map(|alarm| alarm.detail.as_str()).collect::<Vec<_>>())
@@ -85,7 +85,6 @@ impl Store {
         .await?;
         let detail = format!("no end after {} s; it is still being worked on", bound.as_secs());
         let alarm = |payment| Alarm {
-            id: AlarmId::new(clock),
             kind: AlarmKind::PaymentOverdue,
             payment: PaymentId::from_uuid(payment),
             detail: detail.clone(),
@@ -107,7 +106,7 @@ impl Store {
         participant: &str,
         before: Option<Uuid>,
         limit: i64,
-    ) -> Result<Vec<Alarm>, StoreError> {
+    ) -> Result<Vec<(AlarmId, Alarm)>, StoreError> {
         let rows: Vec<(Uuid, String, Uuid, String, OffsetDateTime)> = sqlx::query_as(
             "SELECT a.id, a.kind, a.payment_id, a.detail, a.created_at FROM alarms a \
              WHERE a.id < $2 AND $1 = (SELECT CASE p.kind WHEN 'RETURN' THEN \
@@ -122,13 +121,9 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|(id, kind, payment, detail, at)| {
-                Ok(Alarm {
-                    id: AlarmId::from_uuid(id),
-                    kind: AlarmKind::from_name(&kind).ok_or(StoreError::Corrupt("alarms.kind"))?,
-                    payment: PaymentId::from_uuid(payment),
-                    detail,
-                    at: at.into(),
-                })
+                let kind = AlarmKind::from_name(&kind).ok_or(StoreError::Corrupt("alarms.kind"))?;
+                let payment = PaymentId::from_uuid(payment);
+                Ok((AlarmId::from_uuid(id), Alarm { kind, payment, detail, at: at.into() }))
             })
             .collect()
     }

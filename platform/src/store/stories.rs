@@ -27,7 +27,7 @@ pub struct Story {
     /// What is to be done about it.
     pub work: Option<Pending>,
     /// Alarms about it, first to last.
-    pub alarms: Vec<Alarm>,
+    pub alarms: Vec<(AlarmId, Alarm)>,
     /// What operators proposed and approved, first to last.
     pub acts: Vec<Act>,
     /// Its trace.
@@ -176,7 +176,7 @@ impl Store {
         Ok(row.map(|(work, due_at, tries)| Pending { work, due_at: due_at.into(), tries }))
     }
 
-    async fn alarms_of(&self, payment: PaymentId) -> Result<Vec<Alarm>, StoreError> {
+    async fn alarms_of(&self, payment: PaymentId) -> Result<Vec<(AlarmId, Alarm)>, StoreError> {
         let rows: Vec<(Uuid, String, String, OffsetDateTime)> = sqlx::query_as(
             "SELECT id, kind, detail, created_at FROM alarms WHERE payment_id = $1 ORDER BY id",
         )
@@ -185,7 +185,7 @@ impl Store {
         .await?;
         let alarm = |(id, kind, detail, at): (Uuid, String, String, OffsetDateTime)| {
             let kind = AlarmKind::from_name(&kind).ok_or(StoreError::Corrupt("alarms.kind"))?;
-            Ok(Alarm { id: AlarmId::from_uuid(id), kind, payment, detail, at: at.into() })
+            Ok((AlarmId::from_uuid(id), Alarm { kind, payment, detail, at: at.into() }))
         };
         rows.into_iter().map(alarm).collect()
     }

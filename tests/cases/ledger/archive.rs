@@ -198,12 +198,11 @@ async fn what_somebody_has_to_do_with_again_comes_back_with_its_family() {
     }
     let kinds = async || {
         let alarms = world.store.alarms("alice", None, 10).await.unwrap();
-        alarms.iter().map(|alarm| alarm.kind.name()).collect::<Vec<_>>()
+        alarms.iter().map(|(_, alarm)| alarm.kind.name()).collect::<Vec<_>>()
     };
     assert_eq!(kinds().await, ["LATE_SUCCESS"]);
     assert_eq!(world.balances("rialto-house", suspense).await.posted(), -100);
     let alarm = platform::domain::ledger::Alarm {
-        id: common::id::AlarmId::new(&world.clock),
         kind: platform::domain::alarm::AlarmKind::NoticeMismatch,
         payment: paid.id,
         detail: "the amount".to_owned(),

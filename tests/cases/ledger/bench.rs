@@ -12,7 +12,7 @@ use std::{
 use common::{
     clock::Clock,
     iban::Iban,
-    id::{AccountId, AlarmId, DecisionId, DepositId, PaymentId},
+    id::{AccountId, DecisionId, DepositId, PaymentId},
     money::{Currency, Money},
     order::{self, AccountOrder, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
     trace::TraceParent,
@@ -277,7 +277,6 @@ impl World {
             original: None,
             witness: Witness::Lease(token),
             evidence,
-            alarm: AlarmId::new(&self.clock),
             compensation: None,
             bank_message: None,
         }))

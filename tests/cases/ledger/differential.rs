@@ -174,7 +174,7 @@ impl Ledger {
         }
         let mut alarms = 0;
         for participant in ["alice", "bob", "rialto-house"] {
-            for alarm in self.store.alarms(participant, None, 1_000).await.unwrap() {
+            for (_, alarm) in self.store.alarms(participant, None, 1_000).await.unwrap() {
                 assert!(model.alarms.contains(&(alarm.payment, alarm.kind)), "{alarm:?}");
                 alarms += 1;
             }

@@ -1,6 +1,6 @@
 //! What the cases of a payment's life have in common: the commands of it, in few words.
 
-use common::id::{AccountId, AlarmId, PaymentId};
+use common::id::{AccountId, PaymentId};
 use platform::domain::{
     ledger::{Cancel, Capture, Command, Compensation, Conclude, Outcome, Refund, Request, Witness},
     payment::{Evidence, Payment, State},
@@ -80,7 +80,6 @@ impl World {
             original: payment.original,
             witness,
             evidence,
-            alarm: AlarmId::new(&self.clock),
             compensation: Some(Compensation {
                 suspense_account: suspense,
                 payment: PaymentId::new(&self.clock),

@@ -1,8 +1,8 @@
 //! What banks say late, and what people find out, on a real ledger.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use common::id::{AccountId, ActId, AlarmId};
+use common::id::{AccountId, ActId};
 use platform::{
     domain::{
         ledger::{Command, Declined, Finding, Outcome, Resolve, Submit, Witness},
@@ -45,7 +45,7 @@ async fn taken_back(world: &World, book: &Book) -> (Submission, AccountId) {
 
 async fn alarms(world: &World) -> Vec<&'static str> {
     let alarms = world.store.alarms("alice", None, 10).await.unwrap();
-    alarms.iter().map(|alarm| alarm.kind.name()).collect()
+    alarms.iter().map(|(_, alarm)| alarm.kind.name()).collect()
 }
 
 pub fn resolve(world: &World, of: &Payment, actor: &str, succeeded: bool, reference: &str) -> Command {
@@ -56,7 +56,6 @@ pub fn resolve(world: &World, of: &Payment, actor: &str, succeeded: bool, refere
         payment: of.id,
         original: of.original,
         finding: Finding { succeeded, evidence_reference: reference.to_owned() },
-        alarm: AlarmId::new(&world.clock),
     }))
 }
 
@@ -116,6 +115,24 @@ async fn a_terminal_state_is_not_overwritten_by_what_the_bank_says_later() {
         assert_eq!(after, succeeded);
     }
     assert_eq!(alarms(&world).await, ["CONTRADICTION"]);
+    world.assert_balanced().await;
+}
+
+#[tokio::test]
+async fn the_same_said_before_and_after_the_end_raises_two_alarms() {
+    let world = World::new().await;
+    let (book, suspense) = (world.book(1), world.suspense().await);
+    let authorized = world.authorize("held", false).await;
+    // One command, which is written again when nobody heard what became of it.
+    let said = world.said(&authorized, Witness::Bank, accepted(), suspense);
+    write(&book, said.clone()).await;
+    assert_eq!(alarms(&world).await, ["CONTRADICTION"]);
+    write(&book, world.cancel(&authorized)).await;
+    for _ in 0..2 {
+        write(&book, said.clone()).await;
+        let raised = BTreeSet::from_iter(alarms(&world).await);
+        assert_eq!(raised, BTreeSet::from(["CONTRADICTION", "LATE_SUCCESS"]));
+    }
     world.assert_balanced().await;
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use common::{
-    id::{AccountId, ActId, AlarmId, BankMessageId, PaymentId},
+    id::{AccountId, ActId, BankMessageId, PaymentId},
     money::Money,
     order::{PaymentOrder, Uetr},
 };
@@ -250,8 +250,6 @@ pub struct Conclude {
     pub witness: Witness,
     /// What is known.
     pub evidence: Evidence,
-    /// The number of the alarm, should there be one.
-    pub alarm: AlarmId,
     /// What to take back a late success with; none if the bank is not in the directory.
     pub compensation: Option<Compensation>,
     /// What the bank said, if people may want to read it: kept if anything follows from it.
@@ -311,8 +309,6 @@ pub struct Resolve {
     pub original: Option<PaymentId>,
     /// What was found.
     pub finding: Finding,
-    /// The number of the alarm, should there be one.
-    pub alarm: AlarmId,
 }
 
 /// What operators found out about a payment.

@@ -5,7 +5,7 @@ use crate::domain::{
     alarm::AlarmKind,
     payment::{Attempt, Evidence, Operation, Payment, Permit, State, Work},
 };
-use common::{id::AlarmId, planted};
+use common::planted;
 
 impl Ledger {
     pub(super) fn submit(&mut self, submit: &Submit) -> Result<Outcome, Declined> {
@@ -73,7 +73,7 @@ impl Ledger {
         }
         if state == State::Investigate {
             let reason = reason.as_ref().map(|reason| reason.message.as_str()).unwrap_or_default();
-            self.raise(conclude.alarm, AlarmKind::PaymentParked, &payment, reason);
+            self.raise(AlarmKind::PaymentParked, &payment, reason);
         }
         if state == State::Investigate || state.is_final() {
             self.leave_queue(payment.id, lease);
@@ -81,7 +81,7 @@ impl Ledger {
         let next = self.step(&payment, state, reason, conclude.evidence.source());
         if next.state.is_final() {
             self.end_of_child(&next);
-            self.note_refused_return(&next, conclude.alarm);
+            self.note_refused_return(&next);
         }
         Ok(Outcome::Payment(Box::new(next)))
     }
@@ -100,8 +100,8 @@ impl Ledger {
         }
     }
 
-    pub(super) fn raise(&mut self, id: AlarmId, kind: AlarmKind, payment: &Payment, detail: &str) {
-        let alarm = Alarm { id, kind, payment: payment.id, detail: detail.to_owned(), at: self.now };
+    pub(super) fn raise(&mut self, kind: AlarmKind, payment: &Payment, detail: &str) {
+        let alarm = Alarm { kind, payment: payment.id, detail: detail.to_owned(), at: self.now };
         if !self.writes.alarms.iter().any(|one| (one.kind, one.payment) == (kind, payment.id)) {
             self.writes.alarms.push(alarm);
         }

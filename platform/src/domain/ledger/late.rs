@@ -13,7 +13,6 @@ use crate::domain::{
     refusal::Reason,
     transfer::{Cause, Transfer},
 };
-use common::id::AlarmId;
 
 /// The request id of the return that takes back what was paid late: there is at most one for a payment.
 pub fn return_request_id(payment: PaymentId) -> String {
@@ -28,7 +27,7 @@ impl Ledger {
                 let detail = format!(
                     "the bank now says that it refused the payment ({iso_code}); it is SUCCEEDED here"
                 );
-                self.raise(conclude.alarm, AlarmKind::Contradiction, payment, &detail);
+                self.raise(AlarmKind::Contradiction, payment, &detail);
             }
             (Evidence::Accepted { .. }, State::Failed | State::Cancelled | State::Expired) => {
                 self.late_success(payment, conclude);
@@ -48,7 +47,7 @@ impl Ledger {
             return payment;
         }
         let detail = "the bank gives its verdict on a payment that waits here, not on one that it has";
-        self.raise(conclude.alarm, AlarmKind::Contradiction, &payment, detail);
+        self.raise(AlarmKind::Contradiction, &payment, detail);
         if payment.state == State::Held && matches!(conclude.evidence, Evidence::Accepted { .. }) {
             self.leave_queue(payment.id, lease);
             let reason = Reason::new("ACCEPTED_UNASKED", "", detail);
@@ -65,7 +64,7 @@ impl Ledger {
             return;
         }
         let detail = format!("the bank paid, and it is {} here", payment.state.name());
-        self.raise(conclude.alarm, AlarmKind::LateSuccess, payment, &detail);
+        self.raise(AlarmKind::LateSuccess, payment, &detail);
         let returnable = matches!(payment.kind, Kind::Payment | Kind::Capture);
         let Some(compensation) = conclude.compensation.as_ref().filter(|_| returnable) else { return };
         let suspense = compensation.suspense_account;
@@ -103,13 +102,13 @@ impl Ledger {
     }
 
     /// A bank that keeps what it paid late leaves the house with the loss until people have dealt with it.
-    pub(super) fn note_refused_return(&mut self, payment: &Payment, alarm: AlarmId) {
+    pub(super) fn note_refused_return(&mut self, payment: &Payment) {
         if payment.kind == Kind::Return && payment.state == State::Failed {
             let detail = "the bank does not return what it paid late; the amount stays in suspense";
             // About the payment that was paid late: its participant's operators see it.
             let about = payment.original.and_then(|id| self.payment(id).ok());
             let about = about.map_or_else(|| payment.clone(), |(original, _)| original);
-            self.raise(alarm, AlarmKind::ReturnRefused, &about, detail);
+            self.raise(AlarmKind::ReturnRefused, &about, detail);
         }
     }
 }

@@ -37,7 +37,7 @@ impl Ledger {
         self.leave_queue(payment.id, lease);
         let next = self.step(&payment, state, reason, evidence.source());
         self.end_of_child(&next);
-        self.note_refused_return(&next, resolve.alarm);
+        self.note_refused_return(&next);
         Ok(Outcome::Resolution(Box::new(next), false))
     }
 

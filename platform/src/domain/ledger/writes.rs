@@ -6,7 +6,7 @@ use std::{
 };
 
 use common::{
-    id::{AccountId, ActId, AlarmId, DepositId, PaymentId},
+    id::{AccountId, ActId, DepositId, PaymentId},
     order::LimitSubject,
 };
 
@@ -170,8 +170,6 @@ pub struct ResolutionAct {
 /// Something that people should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alarm {
-    /// Which one.
-    pub id: AlarmId,
     /// What kind of thing. A payment has at most one alarm of a kind.
     pub kind: AlarmKind,
     /// About which payment.

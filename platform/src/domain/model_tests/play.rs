@@ -164,7 +164,7 @@ impl Play {
                     Who::Zombie => Witness::Lease(self.token(id, true)),
                     Who::Bank => Witness::Bank,
                 };
-                let mut said = said(id, witness, evidence()[kind].clone(), count);
+                let mut said = said(id, witness, evidence()[kind].clone());
                 said.original = self.original(id);
                 // Nobody hears of a bank that a payment does not have.
                 let is_at_bank = self.model.payments.get(&id).is_some_and(|known| known.is_at_bank);

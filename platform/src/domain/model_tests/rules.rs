@@ -43,6 +43,6 @@ fn eur(minor_units: i64) -> Money {
 }
 
 /// What the holder of the lease with this token says of a payment of its own.
-fn conclude(payment: PaymentId, token: i64, evidence: Evidence, transfer: u128) -> Command {
-    Command::Conclude(Box::new(said(payment, Witness::Lease(token), evidence, transfer)))
+fn conclude(payment: PaymentId, token: i64, evidence: Evidence) -> Command {
+    Command::Conclude(Box::new(said(payment, Witness::Lease(token), evidence)))
 }

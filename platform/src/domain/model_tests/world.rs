@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use common::{
     iban::Iban,
-    id::{AccountId, ActId, AlarmId, DecisionId, DepositId, PaymentId},
+    id::{AccountId, ActId, DecisionId, DepositId, PaymentId},
     money::{Currency, Money},
     order::{self, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
     text::HOUSE,
@@ -193,14 +193,13 @@ pub fn aurora(waits: bool) -> BankRoute {
 }
 
 /// Evidence that nothing could be taken back with.
-pub fn said(payment: PaymentId, witness: Witness, evidence: Evidence, nth: u128) -> Conclude {
+pub fn said(payment: PaymentId, witness: Witness, evidence: Evidence) -> Conclude {
     Conclude {
         known: None,
         payment,
         original: None,
         witness,
         evidence,
-        alarm: alarm(nth),
         compensation: None,
         bank_message: None,
     }
@@ -257,7 +256,6 @@ pub fn resolve(nth: u128, actor: &str, payment: PaymentId, succeeded: bool, refe
         payment,
         original: None,
         finding: Finding { succeeded, evidence_reference: reference.to_owned() },
-        alarm: alarm(nth),
     }
 }
 
@@ -269,10 +267,6 @@ pub fn compensation(nth: u128) -> Compensation {
         uetr: Uuid::from_u128(5_000_000 + nth),
         bank_id: "aurora".to_owned(),
     }
-}
-
-fn alarm(nth: u128) -> AlarmId {
-    AlarmId::from_uuid(Uuid::from_u128(nth))
 }
 
 fn request_of(participant: &str, request: &str, content: &str) -> Request {

@@ -25,17 +25,17 @@ fn evidence_decides_and_only_the_holder_of_the_lease_brings_it() {
             let mut twin = accounts_with(100);
             twin.commit_one(command(pay(1, "alice", "r", ALICE, "123", eur(5))));
             if start == Unknown {
-                twin.commit_one(conclude(payment(1), Lease::FIRST.token, evidence()[4].clone(), 1));
+                twin.commit_one(conclude(payment(1), Lease::FIRST.token, evidence()[4].clone()));
             }
             let lost = twin.commit(&[
-                conclude(payment(1), Lease::FIRST.token + 1, evidence()[kind].clone(), 2),
-                conclude(payment(1), Lease::FIRST.token - 1, evidence()[kind].clone(), 3),
+                conclude(payment(1), Lease::FIRST.token + 1, evidence()[kind].clone()),
+                conclude(payment(1), Lease::FIRST.token - 1, evidence()[kind].clone()),
             ]);
             assert!(lost.1.is_empty());
             assert!(lost.0.iter().all(|outcome| *outcome == Outcome::Declined(Declined::LeaseLost)));
 
             let (outcomes, writes) =
-                twin.commit(&[conclude(payment(1), Lease::FIRST.token, evidence()[kind].clone(), 4)]);
+                twin.commit(&[conclude(payment(1), Lease::FIRST.token, evidence()[kind].clone())]);
             let concluded = as_payment(outcomes.into_iter().next().expect("an outcome"));
             let reason =
                 concluded.reason.clone().map(|reason| (reason.code, reason.iso_code)).unwrap_or_default();
@@ -59,7 +59,7 @@ fn evidence_decides_and_only_the_holder_of_the_lease_brings_it() {
             }
             // Whatever is said of a final payment later, by whomever: it stays as it is.
             for later in evidence() {
-                let (outcomes, writes) = twin.commit(&[conclude(payment(1), 99, later, 5)]);
+                let (outcomes, writes) = twin.commit(&[conclude(payment(1), 99, later)]);
                 if state.is_final() {
                     assert_eq!(outcomes, [Outcome::Payment(Box::new(concluded.clone()))]);
                 }
@@ -68,12 +68,8 @@ fn evidence_decides_and_only_the_holder_of_the_lease_brings_it() {
             }
         }
     }
-    let nobodys = accounts().commit_one(conclude(
-        payment(9),
-        1,
-        Evidence::NeverReceived { next_attempt_after: None },
-        1,
-    ));
+    let nobodys =
+        accounts().commit_one(conclude(payment(9), 1, Evidence::NeverReceived { next_attempt_after: None }));
     assert_eq!(nobodys, Outcome::Declined(Declined::PaymentNotFound));
 }
 
@@ -85,12 +81,8 @@ fn what_is_under_way_is_concluded_on_a_closed_account_too() {
         for account in twin.accounts.values_mut() {
             account.closed = true;
         }
-        let payment = as_payment(twin.commit_one(conclude(
-            payment(1),
-            Lease::FIRST.token,
-            evidence()[kind].clone(),
-            1,
-        )));
+        let payment =
+            as_payment(twin.commit_one(conclude(payment(1), Lease::FIRST.token, evidence()[kind].clone())));
         assert!(payment.state.is_final());
     }
 }
@@ -103,28 +95,22 @@ fn a_step_that_does_not_follow_from_the_first_state_waits_for_the_next_transacti
         twin.commit_one(command(pay(1, "alice", "r", ALICE, "123", eur(5))));
         twin
     };
-    let says = |kind: usize, nth| conclude(payment(1), Lease::FIRST.token, evidence()[kind].clone(), nth);
-    let bank = |kind: usize, nth| {
-        Command::Conclude(Box::new(said(payment(1), Witness::Bank, evidence()[kind].clone(), nth)))
-    };
+    let says = |kind: usize| conclude(payment(1), Lease::FIRST.token, evidence()[kind].clone());
+    let bank =
+        |kind: usize| Command::Conclude(Box::new(said(payment(1), Witness::Bank, evidence()[kind].clone())));
     let cancel = || Command::Cancel(Box::new(cancel(payment(1), None)));
     let send = || submit(payment(1), None, Lease::FIRST.token);
     let (unknown, waits) = (4, 7);
     for (what, commands, at_once, states) in [
-        ("cancelled", vec![says(waits, 2), cancel()], 1, vec![State::Held, State::Cancelled]),
-        ("sent again", vec![says(waits, 2), send()], 1, vec![State::Held, State::Submitted]),
+        ("cancelled", vec![says(waits), cancel()], 1, vec![State::Held, State::Cancelled]),
+        ("sent again", vec![says(waits), send()], 1, vec![State::Held, State::Submitted]),
         (
             "sent again, and paid before",
-            vec![says(unknown, 2), says(waits, 3), send(), bank(0, 4)],
+            vec![says(unknown), says(waits), send(), bank(0)],
             2,
             vec![State::Unknown, State::Held, State::Submitted, State::Succeeded],
         ),
-        (
-            "one step is like another",
-            vec![says(unknown, 2), says(0, 3)],
-            2,
-            vec![State::Unknown, State::Succeeded],
-        ),
+        ("one step is like another", vec![says(unknown), says(0)], 2, vec![State::Unknown, State::Succeeded]),
     ] {
         let (outcomes, _) = decide(paid().load(&commands), &commands, START);
         assert_eq!(outcomes.len(), at_once, "{what}");
@@ -147,7 +133,7 @@ fn what_a_bank_was_never_sent_it_is_not_asked_to_give_back() {
         twin
     };
     let paid_unasked = |nth| {
-        let mut said = said(payment(1), Witness::Bank, evidence()[0].clone(), nth);
+        let mut said = said(payment(1), Witness::Bank, evidence()[0].clone());
         said.compensation = Some(compensation(nth));
         Command::Conclude(Box::new(said))
     };

@@ -70,7 +70,7 @@ const MATRIX: [(State, [Then; 11]); 9] = [
 fn with_payment_in(state: State) -> Twin {
     let mut twin = accounts_with(1_000);
     let mut pay = pay(1, "alice", "r", ALICE, "123", eur(100));
-    let says = |kind: usize| conclude(payment(1), Lease::FIRST.token, evidence()[kind].clone(), 2);
+    let says = |kind: usize| conclude(payment(1), Lease::FIRST.token, evidence()[kind].clone());
     let mut then = Vec::new();
     match state {
         Held | Cancelled => pay.bank = Ok(aurora(true)),
@@ -106,7 +106,7 @@ fn operation(operation: Operation, kind: usize) -> Command {
         Refund => Command::Refund(Box::new(refund(8, "alice", "then", id, Some(eur(40))))),
         Submit => submit(id, None, token),
         Conclude => {
-            let mut said = said(id, Witness::Lease(token), evidence()[kind].clone(), 7);
+            let mut said = said(id, Witness::Lease(token), evidence()[kind].clone());
             said.compensation = Some(compensation(7));
             Command::Conclude(Box::new(said))
         }
@@ -189,10 +189,10 @@ fn every_operation_in_every_state_comes_to_what_is_promised() {
 fn authorizations_are_not_refunded_and_refunds_neither() {
     let mut twin = with_payment_in(Authorized);
     twin.commit_one(Command::Capture(Box::new(capture(2, "c", payment(1), None))));
-    twin.commit_one(conclude_child(2, payment(1), 3));
+    twin.commit_one(conclude_child(2, payment(1)));
     assert_eq!(twin.payments[&payment(1)].state, Succeeded);
     twin.commit_one(Command::Refund(Box::new(refund(4, "alice", "b", payment(2), None))));
-    twin.commit_one(conclude_child(4, payment(2), 5));
+    twin.commit_one(conclude_child(4, payment(2)));
     for (number, id) in [(6, payment(1)), (7, payment(4))] {
         let again =
             twin.commit_one(Command::Refund(Box::new(refund(number, "alice", "x", id, Some(eur(1))))));
@@ -210,7 +210,7 @@ fn repeating_a_cancellation_changes_nothing_though_something_was_captured() {
     for is_concluded_before in [true, false] {
         let mut twin = with_payment_in(Authorized);
         twin.commit_one(Command::Capture(Box::new(capture(2, "c", payment(1), Some(eur(40))))));
-        let mut order = vec![conclude_child(2, payment(1), 3), operation(Cancel, 0)];
+        let mut order = vec![conclude_child(2, payment(1)), operation(Cancel, 0)];
         if !is_concluded_before {
             order.reverse();
         }
@@ -225,9 +225,9 @@ fn repeating_a_cancellation_changes_nothing_though_something_was_captured() {
 }
 
 /// The bank did what a capture or refund asked for.
-fn conclude_child(number: u128, original: common::id::PaymentId, nth: u128) -> Command {
+fn conclude_child(number: u128, original: common::id::PaymentId) -> Command {
     let witness = Witness::Lease(Lease::FIRST.token);
-    let mut said = said(payment(number), witness, evidence()[ACCEPTED].clone(), nth);
+    let mut said = said(payment(number), witness, evidence()[ACCEPTED].clone());
     said.original = Some(original);
     Command::Conclude(Box::new(said))
 }

@@ -134,7 +134,7 @@ fn repeats_in_one_batch_hear_what_the_batch_did_before_them() {
     let accepted = evidence()[0].clone();
     let again = command(Pay { id: payment(3), ..first.clone() });
     let (outcomes, _) =
-        twin.commit(&[again.clone(), conclude(first.id, Lease::FIRST.token, accepted, 1), again]);
+        twin.commit(&[again.clone(), conclude(first.id, Lease::FIRST.token, accepted), again]);
     let states: Vec<_> = outcomes.into_iter().map(|outcome| as_payment(outcome).state).collect();
     assert_eq!(states, [State::Submitted, State::Succeeded, State::Succeeded]);
 }
