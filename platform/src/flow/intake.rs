@@ -5,13 +5,12 @@ use std::time::Duration;
 use common::{
     deadline::Deadline,
     fault::Fault,
-    id::{ActId, PaymentId},
+    id::{ActId, PaymentId, new_uetr},
     order::{CaptureOrder, PaymentOrder, RefundOrder},
     trace::TraceParent,
 };
 use proto::platform::Signature;
 use tokio::time::{timeout, timeout_at};
-use uuid::Uuid;
 
 use super::{
     Flow,
@@ -82,7 +81,7 @@ impl Flow {
         let request = caller.request(&order.request_id, fingerprint);
         let is_signed = caller.signature.is_some();
         let pay =
-            Pay { id, uetr: Uuid::new_v4(), request, order, bank, validate_only, is_signed, incoming: None };
+            Pay { id, uetr: new_uetr(), request, order, bank, validate_only, is_signed, incoming: None };
         self.make(caller, id, Command::Pay(Box::new(pay)), place).await
     }
 
@@ -102,7 +101,7 @@ impl Flow {
         let id = PaymentId::new(&self.clock);
         let capture = Capture {
             id,
-            uetr: Uuid::new_v4(),
+            uetr: new_uetr(),
             request: caller.request(&order.request_id, fingerprint),
             payment: payment.id,
             amount: order.amount,
@@ -131,7 +130,7 @@ impl Flow {
         let id = PaymentId::new(&self.clock);
         let refund = Refund {
             id,
-            uetr: Uuid::new_v4(),
+            uetr: new_uetr(),
             request: caller.request(&order.request_id, fingerprint),
             payment: payment.id,
             amount: order.amount,

@@ -4,7 +4,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use common::{
     crash_point,
-    id::{BankMessageId, PaymentId},
+    id::{BankMessageId, PaymentId, new_uetr},
     planted,
     trace::{Span, SpanKind, TraceParent},
 };
@@ -335,7 +335,7 @@ impl Flow {
         Some(Compensation {
             suspense_account: bank.house_account(payment.amount.currency(), true)?,
             payment: PaymentId::new(&self.clock),
-            uetr: Uuid::new_v4(),
+            uetr: new_uetr(),
             bank_id: bank.id.clone(),
         })
     }
