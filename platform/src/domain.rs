@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod alarm;
+pub mod debtor;
 pub mod deposit;
 pub mod ledger;
 pub mod limits;

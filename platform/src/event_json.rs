@@ -4,7 +4,7 @@
 use common::money::MAX_AMOUNT_MINOR_UNITS;
 use proto::{
     convert,
-    payments::{Payee, Payment, PaymentEvent, PaymentKind, PaymentSide, PaymentState, payee},
+    payments::{Debtor, Payee, Payment, PaymentEvent, PaymentKind, PaymentSide, PaymentState, payee},
 };
 use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -52,6 +52,7 @@ fn payment_json(payment: &Payment) -> Value {
     add("request_id", json!(payment.request_id));
     add("payer_account", json!(payment.payer_account));
     add("payee", payment.payee.as_ref().map(payee_json).unwrap_or_default());
+    add("debtor", payment.debtor.as_ref().map(debtor_json).unwrap_or_default());
     add("amount", money(payment.amount.as_ref()));
     add("remittance_information", json!(payment.remittance_information));
     add("end_to_end_id", json!(payment.end_to_end_id));
@@ -96,6 +97,14 @@ fn payee_json(payee: &Payee) -> Value {
     shown
 }
 
+fn debtor_json(debtor: &Debtor) -> Value {
+    let mut shown = json!({ "name": debtor.name });
+    if !debtor.account.is_empty() {
+        shown["account"] = json!(debtor.account);
+    }
+    shown
+}
+
 /// An amount. Its number is exact in every reader of JSON: it is below 2^53.
 fn money(money: Option<&proto::money::Money>) -> Value {
     const _: () = assert!(MAX_AMOUNT_MINOR_UNITS < 1 << 53);
@@ -131,6 +140,7 @@ mod tests {
             sequence: 2,
             update_time: Some(prost_types::Timestamp { seconds: 1_764_400_000, nanos: 5_000_000 }),
             kind: PaymentKind::Payment.into(),
+            debtor: Some(Debtor { name: "Bee & Co".to_owned(), account: String::new() }),
             ..Payment::default()
         };
         let side = PaymentSide::Payer.into();
@@ -142,6 +152,7 @@ mod tests {
             json!({ "id": "evt_1_2", "side": "PAYER", "payment": {
                 "id": "pay_1", "amount": { "minor_units": 1_250, "currency": "EUR" }, "state": "FAILED",
                 "reason": { "code": "REJECTED_BY_BANK" }, "sequence": 2, "update_time": at, "kind": "PAYMENT",
+                "debtor": { "name": "Bee & Co" },
             } })
         );
     }

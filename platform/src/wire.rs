@@ -15,6 +15,7 @@ use proto::{accounts, convert, limits, operations, participants, payments, webho
 use crate::{
     domain::{
         account::Side,
+        debtor::Debtor,
         deposit::{Deposit, DepositState},
         ledger::Alarm,
         limits::{Limits, Used, Window},
@@ -67,6 +68,7 @@ pub fn payment(payment: &Payment) -> payments::Payment {
             .authorization
             .map(|sums| amount(if sums.closing.is_none() { sums.held } else { 0 })),
         expire_time: payment.authorization.map(|sums| convert::time_to_wire(sums.expires_at)),
+        debtor: None,
     }
 }
 
@@ -82,6 +84,9 @@ pub fn event(event: &LoggedEvent, participant: &str) -> Option<payments::Payment
     if side == payments::PaymentSide::Payee {
         (seen.request_id, seen.payer_account) = (String::new(), String::new());
         seen.metadata.clear();
+        let debtor = Debtor::of(&event.payment);
+        seen.debtor = debtor
+            .map(|Debtor { name, account }| payments::Debtor { name, account: account.unwrap_or_default() });
     }
     let id = event_id(event.payment.id, event.payment.sequence);
     Some(payments::PaymentEvent { id, side: side.into(), payment: Some(seen) })

@@ -112,9 +112,10 @@ fn line(response: &WatchPaymentsResponse) -> String {
     let Some(payment) = &event.payment else { return String::new() };
     let side = if event.side() == PaymentSide::Payee { "received" } else { "paid" };
     let payee = payment.payee.as_ref().map_or("", |payee| payee.name.as_str());
+    let debtor = payment.debtor.as_ref().map_or_else(String::new, |debtor| format!(", from {}", debtor.name));
     let reason = payment.reason.as_ref().map_or_else(String::new, |reason| format!("  {}", reason.code));
     format!(
-        "{}  {:<11}  {}  {side:<8}  {}  {payee}{reason}",
+        "{}  {:<11}  {}  {side:<8}  {}  {payee}{debtor}{reason}",
         time(payment.update_time.as_ref()),
         state(payment),
         payment.id,

@@ -28,15 +28,14 @@ use super::{Flow, book::NotWritten};
 use crate::{
     directory::Bank,
     domain::{
+        debtor::Debtor,
         ledger::{Command, Declined, Incoming, NoRoute, Outcome, Pay, Request},
         payment::{Fingerprint, Payment, State},
     },
     store::StoreError,
 };
 
-/// The labels under which an incoming payment keeps who paid it, and under which message.
-const DEBTOR_NAME: &str = "debtor_name";
-const DEBTOR_ACCOUNT: &str = "debtor_account";
+/// The label under which an incoming payment keeps which message it came by.
 const MESSAGE_ID: &str = "message_id";
 /// The content of what never came: no transfer's hash is all zeros.
 const NEVER_CAME: Fingerprint = [0; 16];
@@ -215,13 +214,13 @@ fn payee(bank: &Bank, account: Option<Account>) -> PayeeAccount {
 }
 
 fn labels(instruction: &Instruction, debtor: Option<&Party>) -> BTreeMap<String, String> {
-    let account = debtor.and_then(|debtor| debtor.account.clone()).map(|account| match account {
-        Account::Iban(text) | Account::AccountNumber(text) => text,
+    let debtor = debtor.cloned().map(|Party { name, account }| {
+        let account = account.map(|(Account::Iban(text) | Account::AccountNumber(text))| text);
+        Debtor { name, account }
     });
-    let name = debtor.map(|debtor| debtor.name.clone());
-    let message_id = Some(instruction.message_id.clone());
-    let all = [(DEBTOR_NAME, name), (DEBTOR_ACCOUNT, account), (MESSAGE_ID, message_id)];
-    all.into_iter().filter_map(|(label, value)| Some((label.to_owned(), value?))).collect()
+    let mut labels = debtor.map(Debtor::labels).unwrap_or_default();
+    labels.insert(MESSAGE_ID.to_owned(), instruction.message_id.clone());
+    labels
 }
 
 /// What a bank is told of its credit transfer; under the payment's number, so that it is the same whenever it is said.

@@ -17,10 +17,14 @@ use channel::{
 use common::{bic::Bic, clock::Clock};
 use harness::{
     BenchError,
+    client::Client,
     system::{BANKS, System},
 };
 use platform::trial_balance::TrialBalance;
-use proto::channel::{self as wire, instruction::Message as Carried, party::Account};
+use proto::{
+    channel::{self as wire, instruction::Message as Carried, party::Account},
+    payments::{Payment, PaymentSide, WatchPaymentsRequest},
+};
 use uuid::Uuid;
 
 use crate::bench::{run, setup, shop};
@@ -115,6 +119,21 @@ fn enquiry(about: &wire::Instruction) -> wire::Instruction {
     wire::Instruction { message: Some(Carried::StatusEnquiry(enquiry)), ..about.clone() }
 }
 
+/// The first thing that a participant received.
+async fn received(client: &Client) -> Result<Payment, BenchError> {
+    let from =
+        WatchPaymentsRequest { from_position: "earliest".to_owned(), ..WatchPaymentsRequest::default() };
+    let filter = client.request(from, None);
+    let mut watch = client.payments.clone().watch_payments(filter).await?.into_inner();
+    loop {
+        let said = watch.message().await?.ok_or("the watch has ended")?;
+        let received = said.event.filter(|event| event.side() == PaymentSide::Payee);
+        if let Some(payment) = received.and_then(|event| event.payment) {
+            return Ok(payment);
+        }
+    }
+}
+
 fn said(status: &str, reason: &str) -> (String, String) {
     (status.to_owned(), reason.to_owned())
 }
@@ -143,6 +162,13 @@ fn a_bank_pays_an_account_here_once_and_is_told_the_same_for_ever() {
         for again in [&paid, &enquiry(&paid)] {
             assert_eq!(aurora.send(again).await?, heard, "the same, to the message's id");
         }
+        let received = received(&client).await?;
+        let debtor = proto::payments::Debtor {
+            name: "Bee & Co".to_owned(),
+            account: "DE89370400440532013000".to_owned(),
+        };
+        assert_eq!((received.debtor, received.metadata.len()), (Some(debtor), 0));
+        assert_eq!((&*received.remittance_information, &*received.end_to_end_id), ("invoice 7", "ORDER-1"));
         let by_number = transfer(Account::AccountNumber(number), 50, Clock::system().now());
         assert_eq!(aurora.says(&by_number).await?, said("ACCC", ""));
         let mut other = paid.clone();
