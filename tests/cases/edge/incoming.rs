@@ -18,13 +18,14 @@ use common::{bic::Bic, clock::Clock};
 use harness::{
     BenchError,
     client::Client,
-    system::{BANKS, System},
+    system::{BANKS, Service, Setup, System},
 };
 use platform::trial_balance::TrialBalance;
 use proto::{
     channel::{self as wire, instruction::Message as Carried, party::Account},
     payments::{Payment, PaymentSide, WatchPaymentsRequest},
 };
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::bench::{run, setup, shop};
@@ -134,6 +135,20 @@ async fn received(client: &Client) -> Result<Payment, BenchError> {
     }
 }
 
+/// A system that takes what aurora pays in, an account there, and who owns it.
+async fn begin(mut setup: Setup) -> Result<(System, Arc<Aurora>, Client, String), BenchError> {
+    setup.notice_listen = Some("127.0.0.1:0".to_owned());
+    let system = System::start(setup).await?;
+    let (aurora, client) = (Arc::new(Aurora::of(&system)?), shop(&system));
+    let account = client.open_account("own", "Zoë", "EUR", OWN_IBAN).await?.id;
+    Ok((system, aurora, client, account))
+}
+
+async fn posted(client: &Client, account: &str) -> Result<Option<i64>, BenchError> {
+    let balance = client.account(account).await?.balance;
+    Ok(balance.map(|balance| balance.posted_minor_units))
+}
+
 fn said(status: &str, reason: &str) -> (String, String) {
     (status.to_owned(), reason.to_owned())
 }
@@ -141,19 +156,12 @@ fn said(status: &str, reason: &str) -> (String, String) {
 #[test]
 fn a_bank_pays_an_account_here_once_and_is_told_the_same_for_ever() {
     run(async || {
-        let mut setup = setup("incoming")?;
-        setup.notice_listen = Some("127.0.0.1:0".to_owned());
+        let setup = setup("incoming")?;
         let valid_for = Duration::from_millis(setup.times.valid_for_ms.into());
-        let system = System::start(setup).await?;
-        let (aurora, client) = (Aurora::of(&system)?, shop(&system));
-        let with_iban = client.open_account("own", "Zoë", "EUR", OWN_IBAN).await?.id;
+        let (system, aurora, client, with_iban) = begin(setup).await?;
         let without = client.open_account("plain", "Zoë", "EUR", "").await?.id;
         let number = without.trim_start_matches("acc_").to_owned();
         let iban = || Account::Iban(OWN_IBAN.to_owned());
-        let balance = async |account: &str| {
-            let balance = client.account(account).await?.balance;
-            Ok::<_, BenchError>(balance.map(|balance| balance.posted_minor_units))
-        };
 
         let paid = transfer(iban(), 700, Clock::system().now());
         assert_eq!(aurora.says(&enquiry(&paid)).await?, said("RJCT", "AG09"), "it may still come");
@@ -196,7 +204,10 @@ fn a_bank_pays_an_account_here_once_and_is_told_the_same_for_ever() {
         let late = transfer(iban(), 800, before);
         assert_eq!(aurora.says(&late).await?, said("RJCT", "TM01"));
 
-        assert_eq!((balance(&with_iban).await?, balance(&without).await?), (Some(700), Some(50)));
+        assert_eq!(
+            (posted(&client, &with_iban).await?, posted(&client, &without).await?),
+            (Some(700), Some(50))
+        );
         let url = system.notice_url("aurora")?.replace("/pacs.002", "");
         let meridian = system.certificates().as_bank("meridian")?;
         let document = aurora.document(&paid)?;
@@ -214,18 +225,15 @@ fn a_bank_pays_an_account_here_once_and_is_told_the_same_for_ever() {
 #[test]
 fn what_is_said_of_a_transfer_that_comes_at_the_last_moment_is_one_thing() {
     run(async || {
-        let mut setup = setup("incoming-late")?;
-        setup.notice_listen = Some("127.0.0.1:0".to_owned());
+        let setup = setup("incoming-late")?;
         let valid_for = Duration::from_millis(setup.times.valid_for_ms.into());
-        let system = System::start(setup).await?;
-        let (aurora, client) = (Arc::new(Aurora::of(&system)?), shop(&system));
-        let account = client.open_account("own", "Zoë", "EUR", OWN_IBAN).await?.id;
+        let (_system, aurora, client, account) = begin(setup).await?;
         let mut credited = 0;
         for _ in 0..ROUNDS {
             // Its time is over while it is on its way, and while it is asked for.
             let accepted = Clock::system().now() - valid_for + Duration::from_millis(25);
             let sent = transfer(Account::Iban(OWN_IBAN.to_owned()), 1, accepted);
-            let mut asking = tokio::task::JoinSet::new();
+            let mut asking = JoinSet::new();
             let later = |after_ms, instruction: wire::Instruction| {
                 let aurora = Arc::clone(&aurora);
                 async move {
@@ -248,8 +256,43 @@ fn what_is_said_of_a_transfer_that_comes_at_the_last_moment_is_one_thing() {
             assert!(answers.iter().all(|answer| *answer == end), "{answers:?}, and then {end:?}");
             credited += i64::from(end == said("ACCC", ""));
         }
-        let balance = client.account(&account).await?.balance.map(|balance| balance.posted_minor_units);
-        assert_eq!(balance, Some(credited));
+        assert_eq!(posted(&client, &account).await?, Some(credited));
+        Ok(())
+    });
+}
+
+#[test]
+fn what_comes_in_faster_than_it_is_written_is_refused_unwritten_and_taken_when_it_comes_again() {
+    const AT_ONCE: usize = 60;
+    run(async || {
+        let mut setup = setup("incoming-slow-ledger")?;
+        setup.flags.push((Service::Platform, "--max-batch=4".to_owned()));
+        setup.database_settings.extend(["commit_delay=50000", "commit_siblings=0"].map(str::to_owned));
+        let (_system, aurora, client, account) = begin(setup).await?;
+        let sent = |_| transfer(Account::Iban(OWN_IBAN.to_owned()), 1, Clock::system().now());
+        let mut left: Vec<_> = (0..AT_ONCE).map(sent).collect();
+        let mut credited = 0;
+        while !left.is_empty() {
+            let mut sending = JoinSet::new();
+            for transfer in std::mem::take(&mut left) {
+                let aurora = Arc::clone(&aurora);
+                sending.spawn(async move { (aurora.says(&transfer).await.ok(), transfer) });
+            }
+            let before = credited;
+            for (heard, transfer) in sending.join_all().await {
+                match heard {
+                    Some(heard) => {
+                        assert_eq!(heard, said("ACCC", ""));
+                        credited += 1;
+                    }
+                    None => left.push(transfer),
+                }
+            }
+            assert!(credited > before, "none of {} was taken", left.len());
+            assert!(before > 0 || left.len() >= AT_ONCE / 2, "only {} were refused at first", left.len());
+            let posted = posted(&client, &account).await?;
+            assert_eq!(posted, Some(credited), "refused, and written all the same");
+        }
         Ok(())
     });
 }
