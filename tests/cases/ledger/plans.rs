@@ -7,7 +7,9 @@ use platform::{
     domain::deposit::DepositState,
     encryption::contents::{OfAccount, OfPayment},
     flow::{book::Book, publish, seal},
+    trial_balance::CHECKS,
 };
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::bench::{World, accepted, all, command, connect, deposit, sql, submission, wait_until, write};
@@ -136,4 +138,16 @@ async fn grow(world: &World) {
     );
     sql(&world.options, &text).await;
     wait_until(&world.options, "SELECT count(*) FROM payments", |count| count >= GROWN).await;
+}
+
+#[tokio::test]
+async fn a_trial_balance_asks_nothing_once_a_row() {
+    let options = crate::bench::database(None).await;
+    let mut connection = connect(&options).await;
+    for check in CHECKS {
+        let explain = AssertSqlSafe(format!("EXPLAIN {check}"));
+        let plan: Vec<String> = sqlx::query_scalar(explain).fetch_all(&mut connection).await.unwrap();
+        let repeated = plan.iter().find(|line| line.contains("SubPlan"));
+        assert_eq!(repeated, None, "{check}");
+    }
 }
