@@ -87,7 +87,7 @@ impl Side {
             times: TIMES,
             max_in_flight: PLACES_AT_A_BANK,
             database_settings: DATABASE_SETTINGS.map(str::to_owned).to_vec(),
-            // The past that is stored would be taken for something new to seal.
+            // The past that is stored, all of the last day, would be taken for something new to seal.
             flags: vec![(Service::Platform, "--seal-after=1day".to_owned())],
             ..Setup::new(folder)
         };

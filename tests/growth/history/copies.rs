@@ -73,7 +73,8 @@ pub(super) async fn paid(database: &mut PgConnection, keys: &Keyring) -> Result<
     paid.into_iter().map(|(id, encrypted)| Ok(keys.decrypt_payment(id, &encrypted)?)).collect()
 }
 
-/// Stores the payments of these numbers, of so many that were made one after the other until an hour ago.
+/// Stores the payments of these numbers, of so many that were made one after the other until an hour ago: ten million of them within the day
+/// in which nothing is sealed.
 pub(super) async fn payments(
     database: &mut PgConnection,
     keys: &Keyring,
@@ -83,7 +84,7 @@ pub(super) async fn payments(
     size: Size,
 ) -> Result<(), BenchError> {
     const MOMENTS: &str = "SELECT n, at, pg_temp.uuid_v7(at) FROM (SELECT n, now() - interval '1 hour' \
-        - ($3 - n) * interval '100 milliseconds' AS at FROM generate_series($1, $2) n) moments";
+        - ($3 - n) * interval '8 milliseconds' AS at FROM generate_series($1, $2) n) moments";
     let bounds = [i64::from(numbers.start), i64::from(numbers.end) - 1, i64::from(of)];
     let banks = i64::from(size.banks);
     let encrypt = |number: i64, id| {
