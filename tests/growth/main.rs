@@ -46,7 +46,7 @@ const BANKS: u32 = 3;
 /// figure is the median of the rounds, with the least and the most. What is not compared has the pairs' small numbers, and three
 /// banks. Afterwards the whole ledgers must balance, what was stored included. The machine must have nothing else to do.
 ///
-/// The default takes about four minutes. Ten million payments take a quarter of an hour, three to five minutes of it to be stored,
+/// The default takes about four minutes. Ten million payments take a quarter of an hour, three to seven minutes of it to be stored,
 /// and 16 GiB below target/ until they are measured.
 #[derive(Parser, Debug)]
 #[command(

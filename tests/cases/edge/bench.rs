@@ -52,6 +52,14 @@ pub fn setup(purpose: &str) -> Result<Setup, BenchError> {
     Ok(setup)
 }
 
+/// A system whose ledger writes four commands in 50 ms.
+pub fn slow_ledger(purpose: &str) -> Result<Setup, BenchError> {
+    let mut setup = setup(purpose)?;
+    setup.flags.push((Service::Platform, "--max-batch=4".to_owned()));
+    setup.database_settings.extend(["commit_delay=50000", "commit_siblings=0"].map(str::to_owned));
+    Ok(setup)
+}
+
 /// Runs a test on a runtime that all tests share.
 pub fn run<F: Future<Output = Done>>(test: impl FnOnce() -> F) {
     if let Err(error) = runtime().block_on(test()) {

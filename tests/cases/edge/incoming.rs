@@ -18,7 +18,7 @@ use common::{bic::Bic, clock::Clock};
 use harness::{
     BenchError,
     client::Client,
-    system::{BANKS, Service, Setup, System},
+    system::{BANKS, Setup, System},
 };
 use platform::trial_balance::TrialBalance;
 use proto::{
@@ -28,7 +28,7 @@ use proto::{
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::bench::{run, setup, shop};
+use crate::bench::{run, setup, shop, slow_ledger};
 
 /// Transfers that come at the last moment.
 const ROUNDS: usize = 40;
@@ -265,10 +265,7 @@ fn what_is_said_of_a_transfer_that_comes_at_the_last_moment_is_one_thing() {
 fn what_comes_in_faster_than_it_is_written_is_refused_unwritten_and_taken_when_it_comes_again() {
     const AT_ONCE: usize = 60;
     run(async || {
-        let mut setup = setup("incoming-slow-ledger")?;
-        setup.flags.push((Service::Platform, "--max-batch=4".to_owned()));
-        setup.database_settings.extend(["commit_delay=50000", "commit_siblings=0"].map(str::to_owned));
-        let (_system, aurora, client, account) = begin(setup).await?;
+        let (_system, aurora, client, account) = begin(slow_ledger("incoming-slow-ledger")?).await?;
         let sent = |_| transfer(Account::Iban(OWN_IBAN.to_owned()), 1, Clock::system().now());
         let mut left: Vec<_> = (0..AT_ONCE).map(sent).collect();
         let mut credited = 0;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::bench::{SLOW, funded, run, setup, shop};
+use crate::bench::{SLOW, funded, run, setup, shop, slow_ledger};
 
 /// How long a change may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,10 +45,7 @@ async fn pay_at_once(client: &Client, payer: &str, payee: u32, calls: usize) -> 
 fn what_a_slow_ledger_cannot_write_soon_is_refused_while_it_costs_little() {
     const AT_ONCE: usize = 60;
     run(async || {
-        let mut setup = setup("slow-ledger")?;
-        setup.flags.push((Service::Platform, "--max-batch=4".to_owned()));
-        setup.database_settings.extend(["commit_delay=50000", "commit_siblings=0"].map(str::to_owned));
-        let system = System::start(setup).await?;
+        let system = System::start(slow_ledger("slow-ledger")?).await?;
         let client = shop(&system);
         let account = funded(&client, "slow-ledger").await?;
         let (paid, refused) = pay_at_once(&client, &account, 1, AT_ONCE).await;

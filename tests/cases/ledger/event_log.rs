@@ -180,7 +180,10 @@ async fn an_event_is_the_same_whenever_it_is_read() {
     publish::place(&world.store).await.unwrap();
     let first = read_behind(&world.store, 0).await;
     write(&book, world.conclude_known(&made, rejected())).await;
-    let arrived = payment(write(&book, command(world.pay_on_us("arrives", world.bob, 7))).await);
+    let mut arrives = world.pay_on_us("arrives", world.bob, 7);
+    // What only a payment from another bank may say to its payee.
+    arrives.order.metadata.insert("debtor_name".to_owned(), "Mallory".to_owned());
+    let arrived = payment(write(&book, command(arrives)).await);
     // Of what does not reach him Bob is not told.
     write(&book, command(world.pay_on_us("too much", world.bob, 1_000_000))).await;
     publish::place(&world.store).await.unwrap();
@@ -217,6 +220,7 @@ async fn an_event_is_the_same_whenever_it_is_read() {
     assert_eq!((other.id.as_str(), other.side().as_str_name()), (own[2].id.as_str(), "PAYMENT_SIDE_PAYEE"));
     let (told, own_told) = (other.payment.clone().unwrap(), own[2].payment.clone().unwrap());
     assert!(told.request_id.is_empty() && told.payer_account.is_empty() && told.metadata.is_empty());
+    assert_eq!(told.debtor, None, "a payer calls itself what it likes");
     let (request_id, payer_account) = (own_told.request_id.clone(), own_told.payer_account.clone());
     let metadata = own_told.metadata.clone();
     assert_eq!(own_told, proto::payments::Payment { request_id, payer_account, metadata, ..told });
