@@ -124,16 +124,10 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.wire).poll_write(cx, bytes)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.wire).poll_write_vectored(cx, slices)
-    }
-
+    /// No, so that answers of up to a KiB are copied together and leave at once: HTTP/2 would write each by itself otherwise, and a write
+    /// costs more than the copy.
     fn is_write_vectored(&self) -> bool {
-        self.wire.is_write_vectored()
+        false
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -152,3 +146,6 @@ impl Connected for Connection {
         self.peer.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;
