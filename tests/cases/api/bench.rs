@@ -33,7 +33,7 @@ pub type Done = Result<(), BenchError>;
 
 /// The times by which the banks are treated: short, so that even a payment that is lost for good ends in a test.
 pub const TIMES: BankTimes =
-    BankTimes { answer_timeout_ms: 1_000, enquire_after_ms: 1_200, valid_for_ms: 9_000 };
+    BankTimes { answer_timeout_ms: 1_000, enquire_after_ms: 1_500, valid_for_ms: 9_000 };
 
 /// Longer than any payment takes to end by itself.
 pub const IN_THE_END: Duration = Duration::from_secs(40);
@@ -113,7 +113,7 @@ pub const TRICKS_OF_THE_WIRE: &[Trick] = &[
 #[rustfmt::skip]
 pub const TRICKS_OF_STREAMS: &[Trick] = &[
     trick("refuses the stream once", 127, &["behaviour = \"refuse\"\ntimes = 1"], Succeeded, (Succeeded, "")),
-    trick("refuses the stream for a while", 129, &["behaviour = \"refuse\"\ntimes = 4"], Succeeded, (Succeeded, "")),
+    trick("refuses the stream for a while", 149, &["behaviour = \"refuse\"\ntimes = 4"], Succeeded, (Succeeded, "")),
 ];
 
 /// Tricks that work once, for tests of other things.

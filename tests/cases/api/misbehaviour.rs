@@ -14,7 +14,7 @@ use crate::bench::{
 };
 
 /// Longer than the channel waits for an answer, shorter than until the first enquiry.
-const CALL: Duration = Duration::from_millis(1_150);
+const CALL: Duration = Duration::from_millis(1_400);
 
 /// Pays the trick's account and follows the payment to its end; none if it has none.
 async fn play(
