@@ -71,8 +71,12 @@ fn a_late_answer_ends_the_payment_once_whatever_follows() {
         let url = system.notice_url("aurora")?;
         let spoken = meridian.post(url).header("content-type", "application/xml").body("<x/>").send().await?;
         assert_eq!(spoken.status(), 403);
-        let log = std::fs::read_to_string(system.folder().join("channel.log"))?;
-        assert!(log.contains("ALARM: somebody else spoke for a bank"), "{log}");
+        // Lines gather for a moment before they are written.
+        wait::until("the alarm is logged", Duration::from_secs(5), || async {
+            let log = std::fs::read_to_string(system.folder().join("channel.log")).ok()?;
+            log.contains("ALARM: somebody else spoke for a bank").then_some(())
+        })
+        .await?;
         let balance = TrialBalance::take(&system.database()).await?;
         assert!(balance.is_ok(), "{balance}");
         Ok(())
