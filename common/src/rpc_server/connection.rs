@@ -125,7 +125,7 @@ impl AsyncWrite for Connection {
     }
 
     /// No, so that answers of up to a KiB are copied together and leave at once: HTTP/2 would write each by itself otherwise, and a write
-    /// costs more than the copy.
+    /// costs more than the copy. What is longer is written in two pieces.
     fn is_write_vectored(&self) -> bool {
         false
     }

@@ -109,7 +109,8 @@ pub const TRICKS_OF_THE_WIRE: &[Trick] = &[
     trick("goes away", 145, &["behaviour = \"go_away\"\ntimes = 1"], Unknown, (Succeeded, "")),
 ];
 
-/// Tricks that only a bank over HTTP/2 knows: it says of a message that it left it alone.
+/// Tricks that only a bank over HTTP/2 knows: it says of a message that it left it alone. What takes a while comes after everything that ends
+/// connections.
 #[rustfmt::skip]
 pub const TRICKS_OF_STREAMS: &[Trick] = &[
     trick("refuses the stream once", 127, &["behaviour = \"refuse\"\ntimes = 1"], Succeeded, (Succeeded, "")),

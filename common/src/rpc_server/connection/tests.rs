@@ -4,46 +4,11 @@ use std::{
 };
 
 use prost::bytes::Bytes;
-use tokio::io::DuplexStream;
+use tokio_util::io::InspectWriter;
 use tonic::codegen::http::{Request, Response};
 
 use super::*;
 use crate::rpc_server::Count;
-
-/// Counts how often it is written to.
-struct Counted {
-    wire: DuplexStream,
-    writes: Arc<AtomicUsize>,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.writes.fetch_add(1, Ordering::Relaxed);
-        Pin::new(&mut self.wire).poll_write(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_shutdown(cx)
-    }
-}
 
 #[tokio::test]
 async fn answers_that_are_ready_together_leave_together() {
@@ -54,7 +19,10 @@ async fn answers_that_are_ready_together_leave_together() {
     let place = Count::take(&Arc::default(), address.ip(), 1, 1).unwrap();
     let under_way = Arc::clone(place.under_way());
     let peer = Peer { address, identity: None, pace: Arc::default(), under_way };
-    let wire: Box<dyn Wire> = Box::new(Counted { wire: far, writes: Arc::clone(&writes) });
+    let counted = Arc::clone(&writes);
+    let wire: Box<dyn Wire> = Box::new(InspectWriter::new(far, move |_: &[u8]| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    }));
     let connection = Connection { wire, peer, preface: &[], rest: None, _place: place };
     let answered = Arc::clone(&writes);
     let server = tokio::spawn(async move {
