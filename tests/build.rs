@@ -3,6 +3,8 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=compare/echo.proto");
     println!("cargo:rerun-if-changed=naive/naive.proto");
+    // Which a case runs one by one.
+    println!("cargo:rerun-if-changed=../platform/migrations");
     let descriptors = protox::compile(["echo.proto", "naive.proto"], ["compare", "naive", "../proto"])?;
     tonic_prost_build::configure()
         .extern_path(".rialto.accounts.v1", "::proto::accounts")

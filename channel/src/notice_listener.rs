@@ -19,9 +19,9 @@ use axum::{
     routing::post,
 };
 use common::{
-    crash_point,
-    http_server::{self, Limits},
+    crash_point, http_server,
     lifecycle::Lifecycle,
+    rpc_server::Limits,
     tls::Wire,
     trace::{Span, SpanKind},
 };
@@ -109,6 +109,7 @@ impl NoticeDesk {
         let limits = Limits {
             max_connections: MAX_CONNECTIONS,
             max_connections_per_address: MAX_CONNECTIONS_PER_ADDRESS,
+            max_new_per_s: None,
         };
         let begin = |stream, peer| {
             let (app, lifecycle) = (app.clone(), lifecycle.clone());

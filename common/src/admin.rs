@@ -11,15 +11,10 @@ use axum::{
     routing::get,
 };
 
-use crate::{
-    http_server::{self, Limits},
-    lifecycle::Lifecycle,
-    listener, metrics,
-    settings::Problems,
-};
+use crate::{http_server, lifecycle::Lifecycle, listener, metrics, rpc_server::Limits, settings::Problems};
 
 /// A scraper or two, probes, and a person; from one address, since they may all come through a proxy.
-const LIMITS: Limits = Limits { max_connections: 64, max_connections_per_address: 32 };
+const LIMITS: Limits = Limits { max_connections: 64, max_connections_per_address: 32, max_new_per_s: None };
 
 /// The settings of the admin server, shared by every service.
 #[derive(clap::Args, Debug, Clone)]

@@ -1,7 +1,7 @@
 //! The one way to serve HTTP/1.1: connections are accepted here, since axum's own accept loop has no deadline for headers and
 //! no cap.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -15,22 +15,17 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{lifecycle::Lifecycle, rpc_server::Count, tls::Wire};
+use crate::{
+    lifecycle::Lifecycle,
+    rpc_server::{Count, Limits},
+    tls::Wire,
+};
 
 /// How long the head of a request may take, from when the connection is there or the last answer was given.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How long accepting pauses when the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How many connections there may be at once.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// In all.
-    pub max_connections: usize,
-    /// From one address.
-    pub max_connections_per_address: usize,
-}
 
 /// Accepts connections until `end`, and then waits until what `begin` makes of each is over.
 pub async fn accept<F: Future<Output = ()> + Send + 'static>(
@@ -39,7 +34,7 @@ pub async fn accept<F: Future<Output = ()> + Send + 'static>(
     end: impl Future<Output = ()>,
     begin: impl Fn(TcpStream, SocketAddr) -> F,
 ) {
-    let connections = Arc::new(Count::default());
+    let connections = Count::new(limits);
     let open = TaskTracker::new();
     tokio::pin!(end);
     loop {
@@ -55,9 +50,7 @@ pub async fn accept<F: Future<Output = ()> + Send + 'static>(
                 continue;
             }
         };
-        let Limits { max_connections, max_connections_per_address } = limits;
-        let Some(place) = Count::take(&connections, peer.ip(), max_connections, max_connections_per_address)
-        else {
+        let Some(place) = connections.take(peer.ip()) else {
             tracing::debug!(%peer, "connection refused: too many");
             continue;
         };

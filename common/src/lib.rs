@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod listener;
 pub mod metrics;
 pub mod money;
+pub mod network;
 pub mod order;
 pub mod planted;
 pub mod private_file;

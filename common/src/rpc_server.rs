@@ -5,6 +5,7 @@
 //! the HTTP/2 preface.
 
 mod connection;
+mod count;
 mod door;
 mod measured;
 mod one_message;
@@ -12,16 +13,8 @@ mod only_calls;
 mod pace;
 mod under_way;
 
-use std::{
-    collections::HashMap,
-    io,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
-use opentelemetry::metrics::Counter;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
@@ -35,16 +28,17 @@ use tower::{
     util::{MapResponseLayer, option_layer},
 };
 
-use crate::{fault::Fault, lifecycle::Lifecycle, listener, metrics, settings::Problems};
+use crate::{fault::Fault, lifecycle::Lifecycle, listener, settings::Problems};
 
 use connection::Connection;
 pub use connection::Peer;
+pub use count::{Count, Limits, Place};
 pub use door::{Door, PeersArgs, PublicArgs};
 use measured::MeasuredLayer;
 pub use measured::{Called, code_name};
 use only_calls::OnlyCallsLayer;
 pub use pace::Pace;
-use under_way::{BoundedLayer, UnderWay};
+use under_way::BoundedLayer;
 
 /// How long a connection may take to send the HTTP/2 preface.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -115,6 +109,8 @@ pub struct ServerConfig {
 pub struct Strangers {
     /// How long a connection is used until its caller has to make a new one.
     pub max_connection_age: Duration,
+    /// New connections a second from one address, once as many have come as there may be at once.
+    pub max_new_connections_per_s: NonZeroU32,
     /// Calls at once from one address.
     pub max_calls_per_address: usize,
 }
@@ -123,6 +119,14 @@ impl ServerConfig {
     /// Whether callers reach the server over TLS.
     pub fn is_encrypted(&self) -> bool {
         self.door.tls().is_some()
+    }
+
+    fn connections(&self) -> Limits {
+        Limits {
+            max_connections: self.max_connections,
+            max_connections_per_address: self.max_connections_per_address,
+            max_new_per_s: self.strangers.map(|strangers| strangers.max_new_connections_per_s),
+        }
     }
 }
 
@@ -300,7 +304,7 @@ async fn accept(
     connections: mpsc::Sender<io::Result<Connection>>,
     lifecycle: Lifecycle,
 ) {
-    let count = Arc::new(Count::default());
+    let count = Count::new(config.connections());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -314,9 +318,7 @@ async fn accept(
                 continue;
             }
         };
-        let Some(place) =
-            Count::take(&count, peer.ip(), config.max_connections, config.max_connections_per_address)
-        else {
+        let Some(place) = count.take(peer.ip()) else {
             tracing::debug!(%peer, "connection refused: too many");
             continue;
         };
@@ -330,64 +332,5 @@ async fn accept(
                 Err(_) => tracing::debug!(%peer, "connection closed: no HTTP/2 preface in time"),
             }
         });
-    }
-}
-
-static REFUSED: LazyLock<Counter<u64>> = LazyLock::new(|| {
-    let what = "Connections that were one too many, in all or from their address.";
-    metrics::counter("rialto.server.connection.refused", "{connection}", what)
-});
-
-/// How many connections are open, in all and from each address.
-#[derive(Debug, Default)]
-pub struct Count(Mutex<HashMap<IpAddr, Callers>>);
-
-/// Who connected from one address.
-#[derive(Debug, Default)]
-struct Callers {
-    connections: usize,
-    under_way: Arc<UnderWay>,
-}
-
-/// A counted connection; dropping it gives the place back.
-#[derive(Debug)]
-pub struct Place {
-    count: Arc<Count>,
-    address: IpAddr,
-    under_way: Arc<UnderWay>,
-}
-
-impl Count {
-    /// Counts a connection from this address, unless there are `max` already, or `max_per_address` from there.
-    pub fn take(count: &Arc<Self>, address: IpAddr, max: usize, max_per_address: usize) -> Option<Place> {
-        let mut by_address = count.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = by_address.values().map(|callers| callers.connections).sum();
-        let here = by_address.get(&address).map_or(0, |callers| callers.connections);
-        if all >= max || here >= max_per_address {
-            REFUSED.add(1, &[]);
-            return None;
-        }
-        let callers = by_address.entry(address).or_default();
-        callers.connections += 1;
-        Some(Place { count: Arc::clone(count), address, under_way: Arc::clone(&callers.under_way) })
-    }
-}
-
-impl Place {
-    /// What callers from there have under way, on this connection and others.
-    fn under_way(&self) -> &Arc<UnderWay> {
-        &self.under_way
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut by_address = self.count.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(callers) = by_address.get_mut(&self.address) {
-            callers.connections -= 1;
-            if callers.connections == 0 {
-                by_address.remove(&self.address);
-            }
-        }
     }
 }

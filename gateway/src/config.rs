@@ -112,7 +112,7 @@ struct ServeArgs {
     /// Requests that may wait for each platform; more are refused.
     #[arg(long, env = "RIALTO_MAX_WAITING", default_value = "8192")]
     max_waiting: String,
-    /// Calls a second that each participant may make of this gateway; as many may come at once.
+    /// Calls a second that each participant may make of this gateway; as many may come at once, unless more came within two seconds.
     #[arg(long, env = "RIALTO_MAX_CALLS_PER_S", default_value = "20000")]
     max_calls_per_s: String,
     /// Calls a minute with credentials that nobody knows from each address; as many may come at once. Known callers from there go on.
@@ -128,6 +128,10 @@ struct ServeArgs {
     /// and nobody keeps a place for ever; calls under way go on.
     #[arg(long, env = "RIALTO_MAX_CONNECTION_AGE", default_value = "30min")]
     max_connection_age: String,
+    /// New connections a second from one address, once as many have come as there may be at once (--max-connections-per-address): more are
+    /// closed before hands are shaken. As many as all callers behind one address translation or load balancer may need.
+    #[arg(long, env = "RIALTO_MAX_NEW_CONNECTIONS_PER_S", default_value = "50")]
+    max_new_connections_per_s: String,
     /// Calls at once from one address: as many as all callers behind one address translation or load balancer may need.
     #[arg(long, env = "RIALTO_MAX_CALLS_PER_ADDRESS", default_value = "2048")]
     max_calls_per_address: String,
@@ -259,6 +263,12 @@ impl Args {
         let door = serve.public.check(&mut problems);
         let server = serve.server.check(door, &mut problems);
         let (least, most) = (Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
+        let new_connections_per_s = problems.number(
+            "max-new-connections-per-s",
+            &serve.max_new_connections_per_s,
+            NonZeroU32::MIN,
+            NonZeroU32::MAX,
+        );
         let calls_per_address =
             problems.number("max-calls-per-address", &serve.max_calls_per_address, 1, 1_000_000);
         let watches = problems.number("max-watches", &serve.max_watches, 1, 10_000);
@@ -285,6 +295,7 @@ impl Args {
                 server: ServerConfig {
                     strangers: Some(Strangers {
                         max_connection_age: age?,
+                        max_new_connections_per_s: new_connections_per_s?,
                         max_calls_per_address: calls_per_address?,
                     }),
                     ..server?

@@ -119,7 +119,8 @@ impl Front {
         Ok(Response::new(self.watches.begin(&caller.participant, credential, request).await?))
     }
 
-    /// Who asks with this metadata from there, if they may do this. Whose calls come too often is read more slowly.
+    /// Who asks with this metadata from there, if they may do this. Whose calls come too often is read more slowly, and has those that it
+    /// may make carried evenly.
     ///
     /// # Errors
     /// When they may not, or ask too often.
@@ -137,7 +138,10 @@ impl Front {
         })?;
         let within_quota = self.quotas.admit(&caller.participant);
         origin.note(Some(&caller.participant), within_quota.is_err());
-        within_quota?;
+        let turn = within_quota?;
+        if !turn.is_zero() {
+            tokio::time::sleep(turn).await;
+        }
         match caller.may(action, self.participants.is_house(&caller)) {
             true => Ok(caller),
             false => Err(Fault::permission_denied(format!("no role of this credential allows {action:?}"))),

@@ -6,22 +6,24 @@ use std::{
     collections::HashMap,
     fmt,
     hash::Hash,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use common::fault::Fault;
+use common::{fault::Fault, network::network_of};
 use governor::{
     Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
+    clock::{Clock, DefaultClock, Reference},
     middleware::NoOpMiddleware,
     state::keyed::HashMapStateStore,
 };
 
 use crate::{caller::Participant, participant::NotLetIn};
 
+/// For how long the calls of a participant are carried evenly after it called too often.
+const EVENLY_FOR: Duration = Duration::from_secs(2);
 /// How often to forget whoever has not called for a while.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -33,7 +35,18 @@ pub struct Quotas<C: Clock = DefaultClock> {
     strangers: Limiter<IpAddr, C>,
     /// Until when no further credential from these places is looked at that costs something.
     turned_away: Mutex<HashMap<IpAddr, C::Instant>>,
+    /// Those who called too often a while ago.
+    hasty: Mutex<HashMap<Participant, Hasty<C::Instant>>>,
+    /// What lies between two calls that come evenly.
+    pause: Duration,
     clock: C,
+}
+
+/// A participant whose calls are carried evenly: what it may make at once comes in a heap again and again while more wait behind it, and
+/// others would wait behind each heap.
+struct Hasty<I> {
+    until: I,
+    next_turn: I,
 }
 
 impl<C: Clock> fmt::Debug for Quotas<C> {
@@ -66,18 +79,40 @@ impl<C: Clock + Clone> Quotas<C> {
             calls: RateLimiter::hashmap_with_clock(Quota::per_second(calls_per_s), clock.clone()),
             strangers: RateLimiter::hashmap_with_clock(Quota::per_minute(strangers_per_min), clock.clone()),
             turned_away: Mutex::default(),
+            hasty: Mutex::default(),
+            pause: Duration::from_secs(1) / calls_per_s.get(),
             clock,
         }
     }
 
-    /// Counts a call of a participant.
+    /// Counts a call of a participant, and returns after what time it has its turn: at once, unless the participant called too often a while
+    /// ago. No turn is further away than the second whose calls may come at once.
     ///
     /// # Errors
     /// When it has made as many as it may, with when it may again.
-    pub fn admit(&self, participant: &Participant) -> Result<(), Fault> {
-        let Err(early) = self.calls.check_key(participant) else { return Ok(()) };
+    pub fn admit(&self, participant: &Participant) -> Result<Duration, Fault> {
+        let now = self.clock.now();
+        let Err(early) = self.calls.check_key(participant) else { return Ok(self.turn(participant, now)) };
+        let until = now + EVENLY_FOR.into();
+        let mut hasty = self.hasty();
+        match hasty.get_mut(participant) {
+            Some(hasty) => hasty.until = until,
+            None => drop(hasty.insert(participant.clone(), Hasty { until, next_turn: now })),
+        }
         let message = "this participant calls more often than it may; nothing was begun";
-        Err(Fault::exhausted("QUOTA_EXCEEDED", message).retry_after(early.wait_time_from(self.clock.now())))
+        Err(Fault::exhausted("QUOTA_EXCEEDED", message).retry_after(early.wait_time_from(now)))
+    }
+
+    fn turn(&self, participant: &Participant, now: C::Instant) -> Duration {
+        let mut hasty = self.hasty();
+        let Some(caller) = hasty.get_mut(participant) else { return Duration::ZERO };
+        if caller.is_over(now) {
+            hasty.remove(participant);
+            return Duration::ZERO;
+        }
+        let turn = caller.next_turn.max(now);
+        caller.next_turn = turn + self.pause.into();
+        turn.duration_since(now).into()
     }
 
     /// What a caller at this address is to hear who was not let in. Counts those whom nobody knows.
@@ -85,8 +120,8 @@ impl<C: Clock + Clone> Quotas<C> {
         let (NotLetIn::Unknown(_) | NotLetIn::KeyNotKnown, Some(address)) = (why, address) else {
             return why.into();
         };
-        let Err(early) = self.strangers.check_key(&place(address)) else { return why.into() };
-        self.turned_away().insert(place(address), early.earliest_possible());
+        let Err(early) = self.strangers.check_key(&network_of(address)) else { return why.into() };
+        self.turned_away().insert(network_of(address), early.earliest_possible());
         let message = "too many calls with unknown credentials came from this address";
         Fault::exhausted("TOO_MANY_BAD_CREDENTIALS", message)
             .retry_after(early.wait_time_from(self.clock.now()))
@@ -94,7 +129,7 @@ impl<C: Clock + Clone> Quotas<C> {
 
     /// Whether a credential from this address may be verified that costs something: not while it is turned away.
     pub fn may_try(&self, address: Option<IpAddr>) -> bool {
-        let until = address.and_then(|address| self.turned_away().get(&place(address)).copied());
+        let until = address.and_then(|address| self.turned_away().get(&network_of(address)).copied());
         until.is_none_or(|until| self.clock.now() >= until)
     }
 
@@ -102,11 +137,23 @@ impl<C: Clock + Clone> Quotas<C> {
         self.turned_away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn hasty(&self) -> MutexGuard<'_, HashMap<Participant, Hasty<C::Instant>>> {
+        self.hasty.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn forget(&self) {
         let now = self.clock.now();
+        self.hasty().retain(|_, hasty| !hasty.is_over(now));
         self.turned_away().retain(|_, until| *until > now);
         forget(&self.calls);
         forget(&self.strangers);
+    }
+}
+
+impl<I: Reference> Hasty<I> {
+    /// Whether nothing is to be carried evenly any more. Nobody overtakes whoever waits still.
+    fn is_over(&self, now: I) -> bool {
+        self.until <= now && self.next_turn <= now
     }
 }
 
@@ -115,16 +162,10 @@ fn forget<K: Hash + Eq + Clone, C: Clock>(limiter: &Limiter<K, C>) {
     limiter.shrink_to_fit();
 }
 
-/// Whose address it is: a network of IPv6 is one customer's down to 64 bits (RFC 6177).
-fn place(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use governor::clock::FakeRelativeClock;
     use tonic::{Code, Status};
     use tonic_types::StatusExt;
@@ -153,17 +194,39 @@ mod tests {
         let (quotas, clock) = quotas(4, 1);
         let [noisy, quiet] = ["noisy", "quiet"].map(|name| Participant::new(Cell::default(), name));
         for _ in 0..4 {
-            assert_eq!(quotas.admit(&noisy), Ok(()));
+            assert_eq!(quotas.admit(&noisy), Ok(Duration::ZERO));
         }
         let refused = quotas.admit(&noisy).expect_err("a fifth");
         assert_eq!(refused.reason(), "QUOTA_EXCEEDED");
         assert_eq!(delay(refused), Some(Duration::from_millis(250)));
-        assert_eq!(quotas.admit(&quiet), Ok(()));
+        assert_eq!(quotas.admit(&quiet), Ok(Duration::ZERO));
         let elsewhere = Participant { cell: Cell::try_from(2).expect("a cell"), ..noisy.clone() };
-        assert_eq!(quotas.admit(&elsewhere), Ok(()), "its namesake in another cell");
+        assert_eq!(quotas.admit(&elsewhere), Ok(Duration::ZERO), "its namesake in another cell");
         clock.advance(Duration::from_millis(250));
-        assert_eq!(quotas.admit(&noisy), Ok(()));
+        assert_eq!(quotas.admit(&noisy), Ok(Duration::ZERO));
         assert!(quotas.admit(&noisy).is_err());
+    }
+
+    #[test]
+    fn who_called_too_often_has_its_calls_carried_evenly_for_a_while() {
+        let (quotas, clock) = quotas(4, 1);
+        let [noisy, quiet] = ["noisy", "quiet"].map(|name| Participant::new(Cell::default(), name));
+        let all_at_once = |participant| {
+            let admitted: Vec<u128> =
+                iter::from_fn(|| quotas.admit(participant).ok()).map(|turn| turn.as_millis()).collect();
+            admitted
+        };
+        assert_eq!(all_at_once(&noisy), [0; 4]);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(all_at_once(&noisy), [0, 250, 500, 750]);
+        assert_eq!(quotas.admit(&quiet), Ok(Duration::ZERO));
+        clock.advance(Duration::from_millis(500));
+        assert_eq!(all_at_once(&noisy), [500, 750], "behind those that wait");
+        clock.advance(Duration::from_secs(2));
+        quotas.forget();
+        assert!(quotas.hasty().is_empty());
+        assert_eq!(quotas.admit(&noisy), Ok(Duration::ZERO));
+        assert_eq!(quotas.admit(&noisy), Ok(Duration::ZERO), "it keeps within its rate");
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod observe;
 pub mod overdue;
 mod pace;
 pub mod publish;
+mod queue;
 pub mod recover;
 pub mod seal;
 pub mod settle;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use aws_lc_rs::digest::{Context, SHA256};
+
 use crate::gate::{Unreadable, unreadable};
 
 /// The parts of one message type that this bank reads. Paths start below the message's root.
@@ -33,13 +35,12 @@ fn position(paths: &[&str], path: &str) -> Option<usize> {
 }
 
 /// The values of one message, and the fingerprint of its whole content.
-#[derive(Debug)]
 pub struct Fields {
     shape: &'static Shape,
     groups_seen: u64,
     text: String,
     values: Vec<Option<Range<usize>>>,
-    fingerprint: Fingerprint,
+    content: Context,
 }
 
 impl Fields {
@@ -50,7 +51,7 @@ impl Fields {
             groups_seen: 0,
             text: String::with_capacity(768),
             values: vec![None; shape.leaves.len()],
-            fingerprint: Fingerprint::START,
+            content: Context::new(&SHA256),
         }
     }
 
@@ -61,7 +62,7 @@ impl Fields {
 
     /// What distinguishes this message's content from any other's.
     pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
+        Fingerprint::of(&self.content)
     }
 
     /// Notes that the element at `path` begins.
@@ -79,8 +80,11 @@ impl Fields {
     /// Takes the text of the element or attribute at `path`. Paths that the shape does not name count as content only.
     pub fn leaf(&mut self, path: &str, text: &str) -> Result<(), Unreadable> {
         if !self.shape.volatile.contains(&path) {
-            self.fingerprint.add(path);
-            self.fingerprint.add(text);
+            // The byte 0 occurs in no XML text, so that ("ab", "c") and ("a", "bc") differ.
+            for part in [path, text] {
+                self.content.update(part.as_bytes());
+                self.content.update(&[0]);
+            }
         }
         if let Some(index) = position(self.shape.leaves, path) {
             let Some(value) = self.values.get_mut(index) else { return Ok(()) };
@@ -123,20 +127,16 @@ impl Fields {
     }
 }
 
-/// A 128-bit FNV-1a hash of paths and texts. It tells a re-send from another payment; it is no defence against forgery.
+/// The first 128 bits of the SHA-256 of paths and texts, which tell a re-send from another payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Fingerprint(u128);
 
 impl Fingerprint {
-    const START: Self = Self(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-
-    fn add(&mut self, text: &str) {
-        // The byte 0 occurs in no XML text, so that ("ab", "c") and ("a", "bc") differ.
-        for byte in text.bytes().chain([0]) {
-            self.0 = (self.0 ^ u128::from(byte)).wrapping_mul(Self::PRIME);
-        }
+    fn of(content: &Context) -> Self {
+        let digest = content.clone().finish();
+        let first = digest.as_ref().first_chunk().copied();
+        Self(u128::from_be_bytes(first.unwrap_or_default()))
     }
 }
 

@@ -22,6 +22,8 @@ mod broker;
 mod constraints;
 #[path = "ledger/conversation.rs"]
 mod conversation;
+#[path = "ledger/databases.rs"]
+mod databases;
 #[path = "ledger/deposits.rs"]
 mod deposits;
 #[path = "ledger/differential.rs"]

@@ -41,6 +41,14 @@ async function signIn(page, key = known.key) {
   await page.getByLabel(/API key|API 密钥/).fill(key);
   await page.locator("main button").click();
   await page.locator("#figures").waitFor();
+  await page.waitForLoadState();
+}
+
+/** Follows a link, or sends a form, and ends when the page that it leads to is whole: a click does not wait for it. */
+async function follow(page, control) {
+  const here = page.url();
+  await control.click();
+  await page.waitForURL((url) => url.href !== here);
 }
 
 /** Looks at a page for what somebody else's text could have done. */
@@ -50,7 +58,7 @@ async function unharmed(page) {
 }
 
 try {
-  await scenarios[name]({ known, visitor, signIn, unharmed, assert, expect: (message) => expected.push(message) });
+  await scenarios[name]({ known, visitor, signIn, follow, unharmed, assert, expect: (message) => expected.push(message) });
   assert.deepEqual(problems, []);
 } catch (error) {
   console.error(error, problems);

@@ -58,10 +58,10 @@ export const scenarios = {
     await page.getByText("You were signed out").waitFor();
   },
 
-  async search({ known, visitor, signIn, assert }) {
+  async search({ known, visitor, signIn, follow, assert }) {
     const page = await visitor();
     await signIn(page);
-    await page.getByRole("link", { name: "Payments", exact: true }).click();
+    await follow(page, page.getByRole("link", { name: "Payments", exact: true }));
     for (const id of [known.paid, known.paidRequest]) {
       await page.goto(`${known.url}/console/payments`);
       await page.getByLabel("Payment id or request id").fill(id);
@@ -79,7 +79,7 @@ export const scenarios = {
     await page.getByRole("alert").filter({ hasText: "not found" }).waitFor();
     await page.goto(`${known.url}/console/payments`);
     await page.getByLabel("State").selectOption({ label: "Unknown" });
-    await page.getByRole("button", { name: "List" }).click();
+    await follow(page, page.getByRole("button", { name: "List" }));
     const rows = page.locator("tbody tr");
     await rows.filter({ hasText: known.unknownRequest }).waitFor();
     assert.equal(await rows.filter({ hasText: "Succeeded" }).count(), 0);
@@ -90,7 +90,7 @@ export const scenarios = {
     assert.ok((await rows.count()) > 3);
     await page.goto(`${known.url}/console/payments?account=${known.account}`);
     const first = await rows.first().textContent();
-    await page.getByRole("link", { name: "Older" }).click();
+    await follow(page, page.getByRole("link", { name: "Older" }));
     assert.ok((await rows.count()) >= 1 && (await rows.first().textContent()) !== first, "a page further there are others");
     const bad = await page.request.get(`${known.url}/console/payments?state=NO_SUCH_STATE`);
     assert.equal(bad.status(), 400);
@@ -173,11 +173,11 @@ export const scenarios = {
     assert.deepEqual(JSON.parse(await readFile(known.downloaded, "utf8")).receipt.steps, genuine.receipt.steps);
   },
 
-  async replay({ known, visitor, signIn, assert }) {
+  async replay({ known, visitor, signIn, follow, assert }) {
     const page = await visitor();
     await signIn(page);
-    await page.getByRole("link", { name: "Webhooks" }).click();
-    await page.getByRole("link", { name: known.hooks }).click();
+    await follow(page, page.getByRole("link", { name: "Webhooks" }));
+    await follow(page, page.getByRole("link", { name: known.hooks }));
     await page.locator("tbody").getByText("Delivered").first().waitFor();
     await page.getByRole("button", { name: "Replay" }).click();
     await page.getByText("The replay has begun").waitFor();
@@ -245,15 +245,15 @@ export const scenarios = {
     }
   },
 
-  async chinese({ known, visitor, signIn, assert }) {
+  async chinese({ known, visitor, signIn, follow, assert }) {
     const page = await visitor();
     await signIn(page);
-    await page.getByRole("link", { name: "简体中文" }).click();
+    await follow(page, page.getByRole("link", { name: "简体中文" }));
     await page.getByRole("heading", { name: "概览" }).waitFor();
-    await page.getByRole("link", { name: "付款", exact: true }).click();
+    await follow(page, page.getByRole("link", { name: "付款", exact: true }));
     assert.equal(await page.locator("html").getAttribute("lang"), "zh-Hans", "the choice is kept");
     await page.locator("tbody").getByText("成功").first().waitFor();
-    await page.getByRole("link", { name: "English" }).click();
+    await follow(page, page.getByRole("link", { name: "English" }));
     await page.getByRole("heading", { name: "Payments" }).waitFor();
     const reader = await visitor({ locale: "zh-CN" });
     await reader.goto(`${known.url}/console`);
@@ -261,9 +261,10 @@ export const scenarios = {
     assert.equal(await reader.locator("html").getAttribute("lang"), "zh-Hans");
   },
 
-  async live({ known, visitor, signIn, assert }) {
+  async live({ known, visitor, signIn, follow, assert }) {
     const page = await visitor();
     await signIn(page);
+    await page.locator("#charts canvas").nth(2).waitFor();
     assert.equal(await page.locator("#charts canvas").count(), 3);
     const painted = () => page.locator("#charts canvas").evaluateAll((all) => all.map((one) => one.toDataURL()).join());
     const [before, count] = [await painted(), await page.locator("#figures dd").first().textContent()];
@@ -287,7 +288,7 @@ export const scenarios = {
     const house = await visitor();
     await signIn(house, known.houseKey);
     await house.getByText("Of all participants").waitFor();
-    await house.getByRole("link", { name: "Trial balance" }).click();
+    await follow(house, house.getByRole("link", { name: "Trial balance" }));
     assert.equal(await house.getByText("holds", { exact: true }).count(), 3, "all that always holds");
   },
 

@@ -274,6 +274,11 @@ pub fn may_try_again(status: &Status) -> bool {
     }
 }
 
+/// Whether the answer came too late. A machine that stalls misses what is answered at the last moment, as what is unknown is.
+pub fn is_too_late(status: &Status) -> bool {
+    matches!(status.code(), tonic::Code::DeadlineExceeded | tonic::Code::Cancelled)
+}
+
 /// Makes a call as a good client does: again, as it was, while the server says so, for at most 20 s.
 ///
 /// # Errors

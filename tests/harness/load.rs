@@ -34,7 +34,7 @@ use crate::{BenchError, client::Client};
 use accounts::Accounts;
 use balanced::Balanced;
 use caller::Caller;
-use calls::Payments;
+use calls::{Payments, Several};
 
 pub use balanced::Gateways;
 pub use calls::{Call, Calls};
@@ -86,6 +86,12 @@ impl Load {
             deadline: plan.deadline,
             tag: tag(&plan),
         }))
+    }
+
+    /// What these make with one another, each over the same number of connections and as many of the calls.
+    pub fn of_several(loads: &[Self]) -> Self {
+        let calls = loads.iter().map(|load| Arc::clone(&load.0.calls)).collect();
+        Self::of(Several(calls))
     }
 
     /// A load of other calls than payments.

@@ -82,14 +82,27 @@ pub fn ended_children_us() -> Result<u64, BenchError> {
 /// # Errors
 /// When the kernel does not tell.
 pub fn machine_us() -> Result<u64, BenchError> {
-    let ticks = machine_ticks(&fs::read_to_string("/proc/stat")?);
-    Ok(to_us(ticks.ok_or("the kernel does not tell how busy the machine is")?))
+    busy_us("cpu")
+}
+
+/// The same of one core.
+///
+/// # Errors
+/// When there is no such core, or the kernel does not tell.
+pub fn core_us(core: usize) -> Result<u64, BenchError> {
+    busy_us(&format!("cpu{core}"))
+}
+
+fn busy_us(what: &str) -> Result<u64, BenchError> {
+    let ticks = busy_ticks(&fs::read_to_string("/proc/stat")?, what);
+    Ok(to_us(ticks.ok_or_else(|| format!("the kernel does not tell how busy {what} is"))?))
 }
 
 /// User, nice and system time, and what other guests of the same machine took (steal).
-fn machine_ticks(stat: &str) -> Option<u64> {
-    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
-    let fields: Vec<u64> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+fn busy_ticks(stat: &str, what: &str) -> Option<u64> {
+    let of = |line: &str| line.split_whitespace().next() == Some(what);
+    let line = stat.lines().find(|line| of(line))?;
+    let fields: Vec<u64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
     Some(fields.get(..3)?.iter().sum::<u64>() + fields.get(7).copied().unwrap_or_default())
 }
 
@@ -121,7 +134,7 @@ mod tests {
         time::{Duration, Instant},
     };
 
-    use super::{Account, Stat, ended_children_us, machine_ticks, machine_us, parse};
+    use super::{Account, Stat, busy_ticks, core_us, ended_children_us, machine_us, parse};
 
     #[test]
     fn a_name_with_blanks_and_brackets_moves_no_field() {
@@ -134,10 +147,12 @@ mod tests {
 
     #[test]
     fn the_machine_is_busy_with_programs_not_with_waiting() {
-        let stat = "cpu  100 20 30 9000 500 7 8 40 5 5\ncpu0 50 10 15 4500 250 3 4 20 0 0\n";
-        assert_eq!(machine_ticks(stat), Some(190));
-        assert_eq!(machine_ticks("intr 1 2 3"), None);
+        let stat = "cpu  100 20 30 9000 500 7 8 40 5 5\ncpu0 50 10 15 4500 250 3 4 20 0 0\ncpu10 1 2 3 4\n";
+        let busy = |what| busy_ticks(stat, what);
+        assert_eq!([busy("cpu"), busy("cpu0"), busy("cpu10")], [Some(190), Some(95), Some(6)]);
+        assert_eq!([busy("cpu1"), busy_ticks("intr 1 2 3", "cpu")], [None, None]);
         assert!(machine_us().unwrap() > 0);
+        core_us(0).unwrap();
     }
 
     #[test]

@@ -11,9 +11,11 @@ use std::{
 use common::tls;
 use harness::{
     BenchError,
+    client::Client,
     load::{Load, Measured, Plan},
     system::Service,
 };
+use proto::participants::CreateParticipantRequest;
 use tokio::{
     runtime::{Builder, Runtime},
     task::{AbortHandle, JoinHandle},
@@ -25,17 +27,22 @@ use crate::{
     cores::Cores,
     figure::{Bound, Figure, median},
     say,
-    stage::{EVERY_BANK, Stage},
+    stage::Stage,
 };
 
-/// Payments a second of those who behave.
+/// Payments a second of those who behave, together.
 const PER_S: f64 = 150.0;
-/// Calls a second that a participant may make.
-const QUOTA_PER_S: f64 = 250.0;
+/// How many participants they are.
+const OTHERS: usize = 4;
+/// Calls a second that a participant may make: more than each of those who behave, and no more than the machine carries if all do it. What
+/// it does not carry would be felt by others, whoever made it.
+const QUOTA_PER_S: f64 = 50.0;
 /// How many times its quota a noisy participant tries to make.
-const NOISE: f64 = 20.0;
+const NOISE: f64 = 100.0;
 const NOISY: &str = "a noisy participant";
 const LASTS: Duration = Duration::from_secs(8);
+/// The same beside a noisy participant, longer, since its p99 is compared with that beside it at its quota, which is not far from it.
+const LASTS_NOISY: Duration = Duration::from_secs(20);
 /// How long an attack is under way before it is looked at what others feel.
 const UNDER_WAY: Duration = Duration::from_secs(3);
 /// How long the gateway has to get rid of what an attacker left.
@@ -63,14 +70,16 @@ struct NoisyRound {
 /// When the bench itself fails, or the books do not add up afterwards.
 pub async fn run(cores: &Cores, only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
     let strangers = Strangers::gather(*cores)?;
-    let mut stage = Stage::set("attacks", &EVERY_BANK, |setup| {
+    // Few accounts: to open them counts as well.
+    let plan = Plan { payers: 4, payees: 8, ..Plan::default() };
+    let mut stage = Stage::set("attacks", plan.clone(), |setup| {
         let flags = [format!("--max-calls-per-s={QUOTA_PER_S}"), "--max-calls-per-address=2048".to_owned()];
         setup.flags.extend(flags.map(|flag| (Service::Gateway, flag)));
     })
     .await?;
     let gateway = stage.system.address(Service::Gateway).parse()?;
     let attacker = Attacker::new(gateway, tls::public_client(stage.system.certificates().ca())?.current());
-    let plan = Plan { payers: 8, payees: 8, ..Plan::default() };
+    stage.load = others(&stage, &plan).await?;
     let (address, keys) = (stage.system.gateway()?, stage.system.operators(1).map(str::to_owned));
     let open = async move { Load::open(&address, keys.each_ref().map(String::as_str), plan).await };
     let noisy = strangers.spawn(open).await??;
@@ -88,6 +97,24 @@ pub async fn run(cores: &Cores, only: &str, rounds: usize) -> Result<Vec<Figure>
     Ok(figures)
 }
 
+/// Those who behave.
+async fn others(stage: &Stage, plan: &Plan) -> Result<Load, BenchError> {
+    let gateway = stage.system.gateway()?;
+    let house = Client::new(&gateway, stage.system.house_operator())?;
+    let mut others = vec![stage.load.clone()];
+    for number in 2..=OTHERS {
+        let participant = format!("shop-{number}");
+        let message = CreateParticipantRequest { participant: participant.clone() };
+        house.participants.clone().create_participant(house.request(message, None)).await?;
+        let all: &[&str] = &["payer-app", "merchant", "operator"];
+        let key = house.create_api_key(&format!("{participant}-1"), &participant, all).await?.key;
+        let second =
+            house.create_api_key(&format!("{participant}-2"), &participant, &["operator"]).await?.key;
+        others.push(Load::open(&gateway, [&key, &second], plan.clone()).await?);
+    }
+    Ok(Load::of_several(&others))
+}
+
 async fn measure_noise(
     stage: &mut Stage,
     strangers: &Strangers,
@@ -99,7 +126,7 @@ async fn measure_noise(
         let (noisy, answered) = (noisy.clone(), Arc::clone(&answered));
         strangers.spawn(async move {
             // A little less, so that all answers are there when it is told how many there were.
-            let lasts = UNDER_WAY + LASTS - Duration::from_millis(500);
+            let lasts = UNDER_WAY + LASTS_NOISY - Duration::from_millis(500);
             let measured = noisy.open_loop(per_s, lasts).await;
             let calls = measured.states.values().chain(measured.errors.values()).sum::<u64>();
             answered.store(calls / lasts.as_secs().max(1), Ordering::Relaxed);
@@ -107,9 +134,9 @@ async fn measure_noise(
     };
     let mut measured = Vec::new();
     for number in 1..=rounds {
-        let without = stage.load.open_loop(PER_S, LASTS).await;
-        let (at_quota, _) = during(stage, calls(QUOTA_PER_S)).await?;
-        let (beyond, grown_mib) = during(stage, calls(NOISE * QUOTA_PER_S)).await?;
+        let without = stage.load.open_loop(PER_S, LASTS_NOISY).await;
+        let (at_quota, _) = during(stage, calls(QUOTA_PER_S), LASTS_NOISY).await?;
+        let (beyond, grown_mib) = during(stage, calls(NOISE * QUOTA_PER_S), LASTS_NOISY).await?;
         let round = NoisyRound {
             attack: Round { others: Beside { without, during: beyond.clone() }, grown_mib },
             beside_quota: Beside { without: at_quota, during: beyond },
@@ -134,7 +161,7 @@ async fn measure_noise(
         of(|round| round.beside_quota.without.latency_ms(99.0))
     ));
     let attacks: Vec<Round> = measured.into_iter().map(|round| round.attack).collect();
-    Ok(figures(NOISY, "20 times its quota", &attacks).into_iter().chain([at_quota]).collect())
+    Ok(figures(NOISY, "100 times its quota", &attacks).into_iter().chain([at_quota]).collect())
 }
 
 async fn measure(
@@ -182,19 +209,23 @@ fn figures(name: &str, strength: &str, measured: &[Round]) -> [Figure; 3] {
 
 async fn round(stage: &mut Stage, begin: impl Fn() -> JoinHandle<()>) -> Result<Round, BenchError> {
     let without = stage.load.open_loop(PER_S, LASTS).await;
-    let (during, grown_mib) = during(stage, begin()).await?;
+    let (during, grown_mib) = during(stage, begin(), LASTS).await?;
     Ok(Round { others: Beside { without, during }, grown_mib })
 }
 
 /// What the others felt during an attack that has just begun and ends with this, and by how many MiB the gateway grew.
-async fn during(stage: &mut Stage, attack: JoinHandle<()>) -> Result<(Measured, f64), BenchError> {
+async fn during(
+    stage: &mut Stage,
+    attack: JoinHandle<()>,
+    lasts: Duration,
+) -> Result<(Measured, f64), BenchError> {
     let had_mib = stage.memory_mib(Service::Gateway)?;
     let attack = Stopped(attack.abort_handle());
     let mut most_mib = had_mib;
     let load = stage.load.clone();
     let during = async {
         tokio::time::sleep(UNDER_WAY).await;
-        load.open_loop(PER_S, LASTS).await
+        load.open_loop(PER_S, lasts).await
     };
     tokio::pin!(during);
     let during = loop {

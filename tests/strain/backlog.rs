@@ -8,6 +8,7 @@ use std::{
 
 use harness::{
     BenchError,
+    load::Plan,
     system::{BANKS, Service},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,7 +18,7 @@ use sqlx::PgPool;
 use crate::{
     figure::{Bound, Figure},
     say,
-    stage::Stage,
+    stage::{Stage, plan},
 };
 
 /// The bank that is down, by its number in [`BANKS`]. Its payments wait for it.
@@ -35,7 +36,7 @@ const SLACK: Duration = Duration::from_secs(60);
 /// When the bench itself fails, or the books do not add up afterwards.
 pub async fn run(payments: u32) -> Result<Vec<Figure>, BenchError> {
     let bank = BANKS[DOWN].id;
-    let mut stage = Stage::set("backlog", &[DOWN], |setup| {
+    let mut stage = Stage::set("backlog", Plan { banks: vec![DOWN], ..plan() }, |setup| {
         setup.queueing = &["meridian"];
         setup.bank_settings.push((bank, format!("max_instructions_per_s = {RATE_PER_S}")));
     })

@@ -2,7 +2,7 @@
 
 use std::{fmt, fs};
 
-use harness::BenchError;
+use harness::{BenchError, usage};
 use rustix::{
     process::{Pid, setpriority_process},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
@@ -15,8 +15,15 @@ const STRANGERS_NICE: i32 = 10;
 #[derive(Clone, Copy, Debug)]
 pub struct Cores {
     /// None on a machine with one core, which both share.
-    generator: Option<CpuSet>,
+    generator: Option<Generator>,
     system: CpuSet,
+}
+
+/// The core that the load is made on.
+#[derive(Clone, Copy, Debug)]
+struct Generator {
+    core: usize,
+    set: CpuSet,
 }
 
 impl Cores {
@@ -36,7 +43,8 @@ impl Cores {
             cores.iter().for_each(|core| set.set(*core));
             set
         };
-        let divided = Self { generator: Some(set(&[*last])), system: set(rest) };
+        let divided =
+            Self { generator: Some(Generator { core: *last, set: set(&[*last]) }), system: set(rest) };
         sched_setaffinity(None, &divided.system)?;
         Ok(divided)
     }
@@ -45,7 +53,7 @@ impl Cores {
     pub fn become_generator(&self) {
         if let Some(generator) = &self.generator {
             // A thread that stays where it is costs the figures, not the run.
-            let _ = sched_setaffinity(None, generator);
+            let _ = sched_setaffinity(None, &generator.set);
         }
     }
 
@@ -64,9 +72,17 @@ impl Cores {
         let Some(generator) = &self.generator else { return Ok(()) };
         for thread in fs::read_dir(format!("/proc/{process}/task"))? {
             let id: i32 = thread?.file_name().to_string_lossy().parse()?;
-            sched_setaffinity(Pid::from_raw(id), generator)?;
+            sched_setaffinity(Pid::from_raw(id), &generator.set)?;
         }
         Ok(())
+    }
+
+    /// How long the generator's core has been busy so far, in microseconds; 0 where it has none of its own.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn generator_us(&self) -> Result<u64, BenchError> {
+        self.generator.as_ref().map_or(Ok(0), |generator| usage::core_us(generator.core))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     beside::Beside,
     figure::{Bound, Figure, median},
     say,
-    stage::{EVERY_BANK, Stage},
+    stage::{Stage, plan},
 };
 
 /// The bank that falls ill, by its number in [`BANKS`].
@@ -57,7 +57,7 @@ pub async fn run(only: &str, rounds: usize) -> Result<Vec<Figure>, BenchError> {
 }
 
 async fn beside(illness: &str, script: &Value, rounds: usize) -> Result<[Figure; 3], BenchError> {
-    let stage = Stage::set("isolation", &EVERY_BANK, |setup| setup.max_in_flight = MAX_IN_FLIGHT).await?;
+    let stage = Stage::set("isolation", plan(), |setup| setup.max_in_flight = MAX_IN_FLIGHT).await?;
     stage.load.closed(IN_FLIGHT, PEAK_LASTS).await;
     let per_s = stage.load.closed(IN_FLIGHT, PEAK_LASTS).await.goodput_per_s() * SHARE;
     let mut measured = Vec::new();

@@ -14,8 +14,6 @@ use serde_json::Value;
 /// A bank is waited for as long as a buyer would.
 const TIMES: BankTimes =
     BankTimes { answer_timeout_ms: 2_000, enquire_after_ms: 2_500, valid_for_ms: 20_000 };
-/// Every bank, by its number in [`BANKS`].
-pub const EVERY_BANK: [usize; BANKS.len()] = [0, 1, 2];
 /// How long open payments may take to come to their end.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
@@ -27,21 +25,21 @@ pub struct Stage {
     pub load: Load,
 }
 
+/// Payments of a few to a few at every bank.
+pub fn plan() -> Plan {
+    Plan { payers: 32, payees: 200, ..Plan::default() }
+}
+
 impl Stage {
-    /// Starts everything, for payments to these banks; `change` has the last word on how.
+    /// Starts everything, for payments of this plan; `change` has the last word on how.
     ///
     /// # Errors
     /// When a part does not come up.
-    pub async fn set(
-        purpose: &str,
-        banks: &[usize],
-        change: impl FnOnce(&mut Setup),
-    ) -> Result<Self, BenchError> {
+    pub async fn set(purpose: &str, plan: Plan, change: impl FnOnce(&mut Setup)) -> Result<Self, BenchError> {
         let mut setup = Setup::new(own_folder(purpose)?).over_http2();
         setup.times = TIMES;
         change(&mut setup);
         let system = System::start(setup).await?;
-        let plan = Plan { payers: 32, payees: 200, banks: banks.to_owned(), ..Plan::default() };
         let load = Load::open(&system.gateway()?, system.operators(0), plan).await?;
         Ok(Self { system, load })
     }

@@ -90,7 +90,7 @@ fn same<T: PartialEq + std::fmt::Debug>(found: &T, wanted: &T, what: &str) -> Re
 
 fn run(steps: &[Step], tally: &mut Tally) -> Result<(), TestCaseError> {
     let mut ledgers = Ledgers { batched: accounts(), one_by_one: accounts() };
-    let (mut play, first) = Play::begin();
+    let (mut play, first) = Play::begin(false);
     ledgers.act(first, tally)?;
     for step in steps.iter().chain([&Step::Commit { answer_lost: true }]) {
         let acts = play.step(step);

@@ -24,7 +24,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::pace::Pace;
+use super::{
+    pace::Pace,
+    queue::{Queue, Waiting, queue},
+};
 use crate::{
     domain::{
         ledger::{self, Command, Outcome, Writes},
@@ -55,7 +58,7 @@ const WARY_BATCHES: u32 = 64;
 /// Hands commands to the writers. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Book {
-    queue: mpsc::Sender<Job>,
+    queue: Queue<Job>,
     pace: Arc<Pace>,
     committed: Arc<Notify>,
 }
@@ -114,7 +117,7 @@ impl From<NotWritten> for Fault {
 /// How batches are made.
 #[derive(Clone, Copy, Debug)]
 pub struct BookConfig {
-    /// Commands that may wait.
+    /// Ends of payments that may wait, and so many other commands.
     pub max_waiting: usize,
     /// Commands in one transaction.
     pub max_batch: usize,
@@ -126,10 +129,10 @@ pub struct BookConfig {
 impl Book {
     /// Starts the writers. Payments that are to be sent to a bank go to the returned receiver once they are committed.
     pub fn open(store: &Store, clock: &Clock, config: BookConfig) -> (Self, mpsc::UnboundedReceiver<ToSend>) {
-        let (queue, jobs) = mpsc::channel(config.max_waiting);
+        let (queue, jobs) = queue(config.max_waiting);
         let (submissions, to_send) = mpsc::unbounded_channel();
         let jobs = Arc::new(Mutex::new(jobs));
-        let pace = Arc::new(Pace::new(config.max_batch.saturating_mul(config.writers)));
+        let pace = Arc::new(Pace::of(config.max_batch.saturating_mul(config.writers)));
         let committed = Arc::new(Notify::new());
         for _ in 0..config.writers {
             let (store, clock, pace) = (store.clone(), clock.clone(), Arc::clone(&pace));
@@ -169,12 +172,12 @@ impl Book {
 
     /// Whether a new command would be written soon. What goes on with work that was begun needs not ask.
     pub fn has_room(&self) -> bool {
-        self.waiting() < self.pace.room()
+        self.queue.len_of_others() < self.pace.room()
     }
 
     /// Commands that wait.
     pub fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        self.queue.len()
     }
 
     /// Has a command carried out. Dropping the future does not take the command back.
@@ -185,8 +188,9 @@ impl Book {
         let (outcome, written) = oneshot::channel();
         let context = context.into();
         let span = context.trace.span("ledger.write", SpanKind::Internal);
+        let is_end = command.is_end();
         let job = Job { command, context, span, outcome };
-        self.queue.try_send(job).map_err(|_| NotWritten::Overloaded)?;
+        self.queue.put(job, is_end).map_err(|_| NotWritten::Overloaded)?;
         written.await.unwrap_or(Err(NotWritten::Unavailable))
     }
 }
@@ -218,10 +222,11 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, jobs: Arc<Mutex<mpsc::Receiver<Job>>>, max_batch: usize) {
+    async fn run(mut self, jobs: Arc<Mutex<Waiting<Job>>>, max_batch: usize) {
         let mut batch = Vec::new();
         loop {
-            if jobs.lock().await.recv_many(&mut batch, max_batch).await == 0 {
+            jobs.lock().await.take(&mut batch, max_batch).await;
+            if batch.is_empty() {
                 return;
             }
             let began = Instant::now();

@@ -17,14 +17,15 @@ const MEMORY: u64 = 4;
 #[derive(Debug)]
 pub struct Pace {
     mean_batch_us: AtomicU64,
-    /// Commands that all writers together take at once.
+    /// Commands that all writers together take at once, beside ends of payments.
     at_once: usize,
 }
 
 impl Pace {
-    /// A pace of which nothing is known yet; the writers take so many commands at once.
-    pub fn new(at_once: usize) -> Self {
-        Self { mean_batch_us: AtomicU64::new(0), at_once }
+    /// A pace of which nothing is known yet; the writers take so many commands at once, half of which are ends of payments when there is
+    /// much to do.
+    pub fn of(max_at_once: usize) -> Self {
+        Self { mean_batch_us: AtomicU64::new(0), at_once: max_at_once.div_ceil(2) }
     }
 
     /// A batch was written in this time.
@@ -35,7 +36,7 @@ impl Pace {
         self.mean_batch_us.store(mean_us - mean_us / MEMORY + took_us / MEMORY, Ordering::Relaxed);
     }
 
-    /// How many commands may wait: as many as are written soon enough, and enough to keep the writers busy.
+    /// How many commands may wait, ends aside: as many as are written soon enough, and enough to keep the writers busy.
     pub fn room(&self) -> usize {
         let mean_us = u128::from(self.mean_batch_us.load(Ordering::Relaxed)).max(1);
         let batches = usize::try_from(MAX_WAIT.as_micros() / mean_us).unwrap_or(usize::MAX);
@@ -49,7 +50,7 @@ mod tests {
 
     #[test]
     fn the_slower_the_ledger_the_less_may_wait() {
-        let pace = Pace::new(32);
+        let pace = Pace::of(64);
         assert!(pace.room() > 100_000, "nothing is known yet");
         let room_at = |ms: u64| {
             (0..50).for_each(|_| pace.learn(Duration::from_millis(ms)));

@@ -7,7 +7,7 @@ use std::{sync::OnceLock, time::Duration};
 
 use harness::{
     BenchError,
-    client::{Client, money},
+    client::{Client, is_too_late, money},
     postgres::own_folder,
     system::{BANKS, Setup, System},
     wait,
@@ -84,7 +84,7 @@ impl Call {
     async fn ask_until_heard(&self, client: &Client, id: &str) -> Result<(Payment, bool), Status> {
         loop {
             match self.ask(client, id, Some(SHORT)).await {
-                Err(status) if matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled) => {}
+                Err(status) if is_too_late(&status) => {}
                 answer => return answer,
             }
         }

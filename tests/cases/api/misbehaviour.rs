@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use harness::{
     BenchError,
+    client::is_too_late,
     system::{BANKS, BankSetup},
     wait,
 };
 use proto::payments::{Payment, PaymentState};
-use tonic::{Code, Status};
 
 use crate::bench::{
     Bench, IN_THE_END, TRICKS, TRICKS_OF_STREAMS, TRICKS_OF_THE_WIRE, Trick, euros, run, unique,
@@ -33,10 +33,9 @@ async fn play(bench: &Bench, bank: &BankSetup, trick: &Trick, amount: i64) -> Re
     let shop = bench.client(0);
     let payer = bench.funded(&shop, "EUR", 10_000).await?;
     let request = euros(&unique("trick"), &payer, &bank.account(trick.account), amount);
-    let late = |status: &Status| matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled);
     let answer = match shop.pay(request.clone(), Some(CALL)).await {
-        // What is unknown is said at the last moment, which a machine that stalls misses; then one asks again, as one is told to.
-        Err(status) if trick.in_call == PaymentState::Unknown && late(&status) => {
+        // Then one asks again, as one is told to.
+        Err(status) if trick.in_call == PaymentState::Unknown && is_too_late(&status) => {
             shop.pay(request, None).await.map(|answer| (answer.payment, true))
         }
         answer => answer.map(|answer| (answer.payment, false)),

@@ -44,14 +44,16 @@ async fn pay_at_once(client: &Client, payer: &str, payee: u32, calls: usize) -> 
 #[test]
 fn what_a_slow_ledger_cannot_write_soon_is_refused_while_it_costs_little() {
     const AT_ONCE: usize = 60;
+    // Half of a batch of four are ends of payments, and three batches may wait at any pace.
+    const ROOM: usize = 6;
     run(async || {
         let system = System::start(slow_ledger("slow-ledger")?).await?;
         let client = shop(&system);
         let account = funded(&client, "slow-ledger").await?;
         let (paid, refused) = pay_at_once(&client, &account, 1, AT_ONCE).await;
-        assert!(paid >= 8 && refused >= AT_ONCE / 2, "{paid} paid, {refused} refused");
+        assert!(paid >= ROOM && refused >= AT_ONCE / 2, "{paid} paid, {refused} refused");
         let repeated = pay_at_once(&client, &account, 1, AT_ONCE).await;
-        assert!(repeated.0 >= 8, "what was refused can be asked again: {repeated:?}");
+        assert!(repeated.0 >= ROOM, "what was refused can be asked again: {repeated:?}");
         assert_eq!(system.compare_with_banks().await?, Vec::<String>::new());
         Ok(())
     });

@@ -69,7 +69,12 @@ fn every_wrong_setting_is_named_at_once() {
     run(async || {
         wrong(
             "gateway",
-            &[("--platform", "nowhere"), ("--api-keys", "/no/such/file"), ("--max-waiting", "-1")],
+            &[
+                ("--platform", "nowhere"),
+                ("--api-keys", "/no/such/file"),
+                ("--max-waiting", "-1"),
+                ("--max-new-connections-per-s", "0"),
+            ],
         )?;
         wrong(
             "platform",

@@ -1,12 +1,15 @@
 //! Connections: silent, slow, foreign, too many; and calls that no server knows.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use harness::{BenchError, client::may_try_again, http2::PREFACE, raw};
 use proto::payments::GetPaymentRequest;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tonic::{Code, Request, metadata::MetadataMap};
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -90,7 +93,10 @@ fn who_speaks_something_else_is_sent_away_at_once() {
 
 /// A connection that has said that it is HTTP/2, and was let in: the server has sent its settings.
 async fn begun(address: &str) -> Result<Option<TcpStream>, BenchError> {
-    let mut stream = TcpStream::connect(address).await?;
+    begin(TcpStream::connect(address).await?).await
+}
+
+async fn begin(mut stream: TcpStream) -> Result<Option<TcpStream>, BenchError> {
     // Settings without content.
     let _ = stream.write_all(&[PREFACE, &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat()).await;
     let mut header = [0; 9];
@@ -117,6 +123,30 @@ fn one_address_gets_no_more_connections_than_it_may_have() {
         let _eighth = harness::wait::until("a place is free again", Duration::from_secs(5), again).await?;
         assert!(begun(&gateway.address).await?.is_none());
         assert_eq!(health(working, "").await?, ServingStatus::Serving);
+        Ok(())
+    });
+}
+
+#[test]
+fn who_connects_again_and_again_is_slowed_down_and_nobody_else_is() {
+    run(async || {
+        let gateway = Alone::gateway(&["--max-connections-per-address=8", "--max-new-connections-per-s=4"])?;
+        let working = channel(&gateway.address);
+        assert_eq!(health(working.clone(), "").await?, ServingStatus::Serving);
+        let began = Instant::now();
+        let mut let_in = 1;
+        for _ in 0..200 {
+            let_in += u32::from(begun(&gateway.address).await?.is_some());
+        }
+        let most = 8.0 + 4.0 * began.elapsed().as_secs_f64();
+        assert!(let_in >= 8 && f64::from(let_in) <= most.ceil(), "{let_in} in {:?}", began.elapsed());
+        let elsewhere = TcpSocket::new_v4()?;
+        elsewhere.bind((Ipv4Addr::new(127, 0, 0, 2), 0).into())?;
+        let elsewhere = elsewhere.connect(gateway.address.parse()?).await?;
+        assert!(begin(elsewhere).await?.is_some(), "another address is none of it");
+        assert_eq!(health(working, "").await?, ServingStatus::Serving, "nor is what is open");
+        let again = || async { begun(&gateway.address).await.ok().flatten() };
+        harness::wait::until("new ones are let in again", Duration::from_secs(2), again).await?;
         Ok(())
     });
 }

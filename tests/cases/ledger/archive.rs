@@ -14,7 +14,8 @@ use platform::{
 use sqlx::{Connection, PgConnection};
 
 use crate::{
-    bench::{World, accepted, command, connect, number, payment, rejected, sql, submission, write},
+    bench::{World, accepted, command, payment, rejected, submission, write},
+    databases::{connect, number, sql},
     life::payment_row,
 };
 

@@ -17,7 +17,10 @@ use platform::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::{Connection, PgConnection};
 
-use crate::bench::{WAITING, World, accepted, all, command, connect, number, payment, wait_until, write};
+use crate::{
+    bench::{WAITING, World, accepted, all, command, payment, write},
+    databases::{connect, number, wait_until},
+};
 
 const MOVE_ALL: &str = "SELECT move_to_archive(now() + interval '1 second', first_id('epoch'), 1000)";
 

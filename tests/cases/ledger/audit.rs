@@ -20,10 +20,8 @@ use sqlx::Connection;
 use uuid::Uuid;
 
 use crate::{
-    bench::{
-        World, accepted, command, connect, database, deposit, number, payment, rejected, sql, submission,
-        write,
-    },
+    bench::{World, accepted, command, deposit, payment, rejected, submission, write},
+    databases::{connect, database, number, sql},
     identity::by_ada,
     life::payment_row,
     verdicts::{contradictory, resolve},

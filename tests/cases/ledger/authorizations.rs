@@ -16,7 +16,8 @@ use platform::{
 };
 
 use crate::{
-    bench::{World, all, command, eur, number, payment, rejected, submission, write},
+    bench::{World, all, command, eur, payment, rejected, submission, write},
+    databases::number,
     life::{done, payment_row},
 };
 
@@ -114,7 +115,7 @@ async fn of_capture_cancel_and_expiry_at_once_one_has_each_minor_unit() {
     for round in 0..20 {
         let authorized = world.authorize(&format!("authorized-{round}"), round % 2 == 0).await;
         let expired = "UPDATE dispatches SET due_at = now() WHERE work = 'EXPIRE'";
-        crate::bench::sql(&world.options, expired).await;
+        crate::databases::sql(&world.options, expired).await;
         let due = world.store.claim_due(None, Work::Expire, 10, Duration::from_secs(60)).await.unwrap();
         let expire = due
             .iter()

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::bench::{World, command, number, payment, sql, write};
+use crate::{
+    bench::{World, command, payment, write},
+    databases::{number, sql},
+};
 
 #[tokio::test]
 async fn what_does_not_add_up_is_found() {

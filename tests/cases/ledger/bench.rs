@@ -1,11 +1,8 @@
-//! The bench: one private PostgreSQL, a migrated template, and a copy of it for every test with a few accounts.
+//! The bench: a ledger with a few accounts, and short ways to say what is done with it.
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        LazyLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -17,10 +14,7 @@ use common::{
     order::{self, AccountOrder, BankKey, DepositOrder, Payee, PayeeAccount, PaymentOrder},
     trace::TraceParent,
 };
-use harness::{
-    data_keys,
-    postgres::{Postgres, own_folder},
-};
+use harness::{data_keys, postgres::own_folder};
 use platform::{
     domain::{
         account::Balances,
@@ -32,85 +26,19 @@ use platform::{
         payment::{Evidence, Payment, State, Submission, Work},
     },
     flow::book::{Book, BookConfig, NotWritten},
-    store::{Store, StoreError, schema},
+    store::{Store, StoreError},
     trial_balance::TrialBalance,
 };
-use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
-use tokio::sync::OnceCell;
+use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
+
+use crate::databases::{Database, database};
 
 pub const BOB_IBAN: &str = "GB82WEST12345698765432";
 
-const TEMPLATE: &str = "template";
-
-/// The server that all tests share; it ends with the process.
-pub async fn server() -> &'static Postgres {
-    static SERVER: OnceCell<Postgres> = OnceCell::const_new();
-    SERVER
-        .get_or_init(async || {
-            let server = Postgres::start(&own_folder("ledger").unwrap(), &[]).await.unwrap();
-            server.create_database(TEMPLATE, None).await.unwrap();
-            schema::migrate(&server.options(TEMPLATE)).await.unwrap();
-            server
-        })
-        .await
-}
-
-/// A new database: a copy of `template`, or of the migrated template.
-pub async fn database(template: Option<&str>) -> PgConnectOptions {
-    let server = server().await;
-    let name = new_name();
-    server.create_database(&name, Some(template.unwrap_or(TEMPLATE))).await.unwrap();
-    server.options(&name)
-}
-
-/// A new database without a schema.
-pub async fn empty_database() -> PgConnectOptions {
-    let server = server().await;
-    let name = new_name();
-    server.create_database(&name, None).await.unwrap();
-    server.options(&name)
-}
-
-fn new_name() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
-pub async fn connect(options: &PgConnectOptions) -> PgConnection {
-    PgConnection::connect_with(options).await.unwrap()
-}
-
-/// Runs a statement as the owner, who is a superuser.
-pub async fn sql(options: &PgConnectOptions, text: &str) {
-    let mut connection = connect(options).await;
-    sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut connection).await.expect(text);
-    connection.close().await.unwrap();
-}
-
-/// One number from the database.
-pub async fn number(options: &PgConnectOptions, text: &str) -> i64 {
-    let mut connection = connect(options).await;
-    let found =
-        sqlx::query_scalar(AssertSqlSafe(text.to_owned())).fetch_one(&mut connection).await.expect(text);
-    connection.close().await.unwrap();
-    found
-}
-
-/// Waits until a statement's number is what is wanted.
-pub async fn wait_until(options: &PgConnectOptions, text: &str, wanted: impl Fn(i64) -> bool) {
-    for _ in 0..1_000 {
-        if wanted(number(options, text).await) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("waited in vain: {text}");
-}
-
 /// A database with accounts: Alice and Bob have 10,000 each, the bank aurora its settlement account.
 pub struct World {
-    pub options: PgConnectOptions,
+    pub options: Database,
     pub store: Store,
     pub clock: Clock,
     pub settlement: AccountId,
@@ -123,7 +51,7 @@ impl World {
         Self::on(database(None).await).await
     }
 
-    pub async fn on(options: PgConnectOptions) -> Self {
+    pub async fn on(options: Database) -> Self {
         let (store, clock) = (unlocked(&options, 4).await, Clock::system());
         let id = AccountId::new(&clock);
         let settlement = store
@@ -141,7 +69,7 @@ impl World {
     }
 
     /// The same accounts in a copy of the database.
-    pub async fn at(options: PgConnectOptions, of: &Self) -> Self {
+    pub async fn at(options: Database, of: &Self) -> Self {
         let store = unlocked(&options, 4).await;
         Self {
             options,

@@ -9,9 +9,12 @@ use platform::domain::{
     payment::State,
 };
 
-use crate::bench::{
-    BOB_IBAN, World, accepted, all, command, eur, inconclusive, never_sent, number, payment, rejected,
-    submission, write,
+use crate::{
+    bench::{
+        BOB_IBAN, World, accepted, all, command, eur, inconclusive, never_sent, payment, rejected,
+        submission, write,
+    },
+    databases::number,
 };
 
 #[tokio::test]
@@ -126,8 +129,11 @@ async fn closed_accounts_take_nothing_new_but_what_is_under_way_ends() {
     let world = World::new().await;
     let book = world.book(1);
     let made = submission(write(&book, command(world.pay_bank("before", 10))).await);
-    crate::bench::sql(&world.options, "UPDATE accounts SET closed_at = now() WHERE participant_id = 'alice'")
-        .await;
+    crate::databases::sql(
+        &world.options,
+        "UPDATE accounts SET closed_at = now() WHERE participant_id = 'alice'",
+    )
+    .await;
     let after = payment(write(&book, command(world.pay_bank("after", 10))).await);
     assert_eq!(after.reason.map(|reason| reason.code).as_deref(), Some("PAYER_ACCOUNT_CLOSED"));
     let ended = payment(write(&book, world.conclude(made.payment.id, 1, accepted())).await);
@@ -137,10 +143,10 @@ async fn closed_accounts_take_nothing_new_but_what_is_under_way_ends() {
 
 #[tokio::test]
 async fn a_database_of_another_isolation_or_without_room_in_a_sum_is_no_obstacle() {
-    let options = crate::bench::database(None).await;
+    let options = crate::databases::database(None).await;
     let name = options.get_database().unwrap().to_owned();
     let set = format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'");
-    crate::bench::sql(&options, &set).await;
+    crate::databases::sql(&options, &set).await;
     let world = World::on(options).await;
     let books = [world.book(2), world.book(2)];
     let pays = (0..200).map(|number| {

@@ -22,7 +22,10 @@ use platform::{
 
 use uuid::Uuid;
 
-use crate::bench::{World, accepted, all, command, number, payment, rejected, sql, submission, write};
+use crate::{
+    bench::{World, accepted, all, command, payment, rejected, submission, write},
+    databases::{number, sql},
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const STREAM: &str = "RIALTO";

@@ -3,7 +3,10 @@
 use platform::domain::payment::{State, TRANSITIONS};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::bench::{World, command, connect, submission, write};
+use crate::{
+    bench::{World, command, submission, write},
+    databases::connect,
+};
 
 pub const NO_PERMISSION: &str = "42501";
 pub const REFUSED_BY_TRIGGER: &str = "23000";
@@ -45,7 +48,7 @@ async fn world() -> World {
                UNION ALL SELECT NULL, NULL WHERE '{kind}' = 'PAYMENT') AS s
              WHERE request_id = 'submitted'"
         );
-        crate::bench::sql(&world.options, &statement).await;
+        crate::databases::sql(&world.options, &statement).await;
     }
     world
 }

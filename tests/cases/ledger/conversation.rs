@@ -12,7 +12,8 @@ use platform::{
 };
 
 use crate::{
-    bench::{World, accepted, command, inconclusive, number, payment, rejected, sql, submission, write},
+    bench::{World, accepted, command, inconclusive, payment, rejected, submission, write},
+    databases::{number, sql},
     life::payment_row,
 };
 

@@ -8,7 +8,10 @@ use platform::domain::{
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::bench::{World, all, connect, deposit, eur, number, sql, write};
+use crate::{
+    bench::{World, all, deposit, eur, write},
+    databases::{connect, number, sql},
+};
 
 use DepositState::{Booked, Lapsed, PendingApproval, Rejected};
 
@@ -80,7 +83,7 @@ async fn an_account_that_closes_while_its_deposit_is_approved_gets_nothing() {
         .await
         .unwrap();
     let close = async {
-        crate::bench::wait_until(&world.options, crate::bench::WAITING, |waiting| waiting > 0).await;
+        crate::databases::wait_until(&world.options, crate::bench::WAITING, |waiting| waiting > 0).await;
         closing.commit().await.unwrap();
     };
     let (outcome, ()) = tokio::join!(write(&book, world.approve(&proposed, "bea")), close);

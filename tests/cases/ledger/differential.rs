@@ -42,7 +42,10 @@ use proptest::{
 };
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-use crate::bench::{all, database, sql, unlocked, write};
+use crate::{
+    bench::{all, unlocked, write},
+    databases::{Database, database, sql},
+};
 use model::{Model, reply::Reply};
 use play::Play;
 use steps::{Act, Step, steps};
@@ -54,7 +57,7 @@ const ENOUGH: usize = 500;
 
 /// A ledger with the model's accounts.
 struct Ledger {
-    options: PgConnectOptions,
+    options: Database,
     store: Store,
     connection: PgConnection,
     book: Book,
@@ -211,7 +214,7 @@ async fn close(options: &PgConnectOptions, number: u128, closed: bool) {
 /// Returns how many commands there were, and how often a payment went to the archive.
 async fn run(steps: &[Step], is_shared: bool) -> (usize, u64) {
     let mut ledger = Ledger::open(is_shared).await;
-    let (mut play, first) = Play::begin();
+    let (mut play, first) = Play::begin(true);
     ledger.act(first).await;
     for step in steps.iter().chain([&Step::Commit { answer_lost: true }]) {
         for act in play.step(step) {

@@ -14,9 +14,11 @@ use platform::{
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
-use crate::bench::{
-    BOB_IBAN, World, all, command, connect, data_key, database, number, payment, sql, submission, try_open,
-    try_write, unlocked, wait_until, write,
+use crate::{
+    bench::{
+        BOB_IBAN, World, all, command, data_key, payment, submission, try_open, try_write, unlocked, write,
+    },
+    databases::{connect, database, number, sql, wait_until},
 };
 
 /// A change by hand, as the owner, of a ledger whose payments nobody keeps from changing.
@@ -80,7 +82,7 @@ async fn an_accounts_name_and_iban_are_its_own() {
     // A copy is made of what nobody is connected to.
     world.store.pool().close().await;
     let connected = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'NAME' AND application_name = 'rialto-platform'";
-    let server = crate::bench::server().await.options("postgres");
+    let server = crate::databases::server().await.options("postgres");
     wait_until(&server, &connected.replace("NAME", world.options.get_database().unwrap()), |count| {
         count == 0
     })

@@ -26,9 +26,12 @@ use platform::{
 };
 use sqlx::Connection;
 
-use crate::bench::{
-    WAITING, World, accepted, all, command, connect, inconclusive, never_sent, number, open, payment,
-    rejected, sql, submission, wait_until, write,
+use crate::{
+    bench::{
+        WAITING, World, accepted, all, command, inconclusive, never_sent, open, payment, rejected,
+        submission, write,
+    },
+    databases::{connect, number, sql, wait_until},
 };
 
 /// The steps behind a place, to the end of the log.

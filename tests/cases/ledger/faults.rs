@@ -27,9 +27,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::bench::{
-    WAITING, World, accepted, all, book_on, command, connect, number, payment, submission, try_write,
-    unlocked, wait_until, write,
+use crate::{
+    bench::{
+        WAITING, World, accepted, all, book_on, command, payment, submission, try_write, unlocked, write,
+    },
+    databases::{connect, number, wait_until},
 };
 
 /// Holds Alice's account, so that a writer waits and what is written meanwhile becomes one batch.
@@ -52,7 +54,7 @@ async fn a_command_that_the_database_refuses_harms_only_itself() {
            SELECT id, payer_account, credit_account, amount, now(), false, true FROM payments WHERE id = '{}'",
         damaged.uuid()
     );
-    crate::bench::sql(&world.options, &text).await;
+    crate::databases::sql(&world.options, &text).await;
     let with_nul = |what: &str| {
         let mut pay = world.pay_bank(what, 1);
         match what {
@@ -111,7 +113,7 @@ async fn a_race_that_is_lost_after_an_outage_is_no_defect() {
             RETURN NULL;
         END $$;
         CREATE TRIGGER trouble BEFORE INSERT ON payments EXECUTE FUNCTION trouble()";
-    crate::bench::sql(&world.options, text).await;
+    crate::databases::sql(&world.options, text).await;
     let outcome = try_write(&book, command(world.pay_bank("unlucky", 1))).await;
     assert_eq!(payment(outcome.unwrap()).state, State::Submitted);
     assert_eq!(number(&world.options, "SELECT last_value FROM tries").await, 5);
@@ -316,13 +318,13 @@ async fn a_database_that_is_not_there_is_unavailable_and_comes_back() {
     let book = world.book(1);
     write(&book, command(world.pay_bank("before", 1))).await;
     let close = |open: bool| format!("ALTER DATABASE {database} ALLOW_CONNECTIONS {open}");
-    let server = crate::bench::server().await.options("postgres");
-    crate::bench::sql(&server, &close(false)).await;
+    let server = crate::databases::server().await.options("postgres");
+    crate::databases::sql(&server, &close(false)).await;
     let kill =
         format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'");
     number(&server, &kill).await;
     assert_eq!(try_write(&book, command(world.pay_bank("during", 1))).await, Err(NotWritten::Unavailable));
-    crate::bench::sql(&server, &close(true)).await;
+    crate::databases::sql(&server, &close(true)).await;
     assert_eq!(payment(write(&book, command(world.pay_bank("during", 1))).await).state, State::Submitted);
     world.assert_balanced().await;
 }

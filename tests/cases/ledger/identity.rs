@@ -9,7 +9,7 @@ use platform::store::{
 };
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::bench::{World, connect};
+use crate::{bench::World, databases::connect};
 
 /// The SQLSTATE with which a statement is refused; nothing is kept of it.
 async fn sqlstate(connection: &mut PgConnection, text: &str) -> Option<String> {

@@ -15,7 +15,10 @@ use platform::{
 };
 use uuid::Uuid;
 
-use crate::bench::{BOB_IBAN, World, command, eur, hash, open, payment, sql, write};
+use crate::{
+    bench::{BOB_IBAN, World, command, eur, hash, open, payment, write},
+    databases::sql,
+};
 
 /// An IBAN that no account here has.
 const NOBODY: &str = "FR1420041010050500013M02606";

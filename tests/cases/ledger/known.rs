@@ -68,8 +68,11 @@ async fn an_account_closed_elsewhere_is_not_credited() {
         payment(write(&book, command(world.pay(("alice", world.alice), request, to, 1))).await)
     };
     assert_eq!(pay("known").await.state, State::Succeeded);
-    crate::bench::sql(&world.options, "UPDATE accounts SET closed_at = now() WHERE participant_id = 'bob'")
-        .await;
+    crate::databases::sql(
+        &world.options,
+        "UPDATE accounts SET closed_at = now() WHERE participant_id = 'bob'",
+    )
+    .await;
     let refused = pay("closed").await.reason.map(|reason| reason.code);
     assert_eq!(refused.as_deref(), Some("PAYEE_ACCOUNT_CLOSED"));
     world.assert_balanced().await;

@@ -15,10 +15,9 @@ use platform::{
 };
 
 use crate::{
-    bench::{
-        World, accepted, all, command, connect, eur, number, open, payment, rejected, sql, submission, write,
-    },
+    bench::{World, accepted, all, command, eur, open, payment, rejected, submission, write},
     constraints::{CHECK_VIOLATED, NO_PERMISSION, REFUSED_BY_TRIGGER, sqlstate},
+    databases::{connect, number, sql},
 };
 
 /// What a day's payments may come to, and how many they may be.

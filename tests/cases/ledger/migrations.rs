@@ -9,7 +9,10 @@ use std::{
 use platform::store::schema::{SchemaError, check, migrate};
 use sqlx::{Connection, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
 
-use crate::bench::{World, connect, database, empty_database, number, sql};
+use crate::{
+    bench::World,
+    databases::{connect, database, empty_database, number, sql},
+};
 
 /// The migrations, to run some of them.
 static MIGRATIONS: Migrator = sqlx::migrate!("../platform/migrations");
@@ -68,7 +71,8 @@ fn stride() -> usize {
 
 #[tokio::test]
 async fn a_migration_that_is_killed_at_any_statement_is_run_again() {
-    let expected = schema(&database(None).await).await;
+    let new = database(None).await;
+    let expected = schema(&new).await;
     let options = empty_database().await;
     sql(
         &options,
@@ -146,7 +150,8 @@ async fn a_migration_gives_up_behind_a_lock_and_is_run_again() {
 
     transaction.rollback().await.unwrap();
     migrate(&options).await.unwrap();
-    assert_eq!(schema(&options).await, schema(&database(None).await).await);
+    let new = database(None).await;
+    assert_eq!(schema(&options).await, schema(&new).await);
 }
 
 /// What needs the lock that the migration waits for.

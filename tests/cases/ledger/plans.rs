@@ -12,7 +12,10 @@ use platform::{
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::bench::{World, accepted, all, command, connect, deposit, sql, submission, wait_until, write};
+use crate::{
+    bench::{World, accepted, all, command, deposit, submission, write},
+    databases::{connect, sql, wait_until},
+};
 
 const GROWN: i64 = 20_000;
 
@@ -142,7 +145,7 @@ async fn grow(world: &World) {
 
 #[tokio::test]
 async fn a_trial_balance_asks_nothing_once_a_row() {
-    let options = crate::bench::database(None).await;
+    let options = crate::databases::database(None).await;
     let mut connection = connect(&options).await;
     for check in CHECKS {
         let explain = AssertSqlSafe(format!("EXPLAIN {check}"));
@@ -150,4 +153,45 @@ async fn a_trial_balance_asks_nothing_once_a_row() {
         let repeated = plan.iter().find(|line| line.contains("SubPlan"));
         assert_eq!(repeated, None, "{check}");
     }
+}
+
+/// How many rows each table has.
+async fn rows(world: &World) -> BTreeMap<String, i64> {
+    let count = "SELECT c.relname::text, (xpath('/row/rows/text()', \
+          query_to_xml(format('SELECT count(*) AS rows FROM %s', c.oid::regclass), false, true, '')))[1]::text::bigint \
+        FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace";
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as(count).fetch_all(&mut connect(&world.options).await).await.unwrap();
+    rows.into_iter().collect()
+}
+
+#[tokio::test]
+async fn what_grows_with_payments_is_not_sampled_at_length() {
+    let world = World::new().await;
+    let book = world.book(1);
+    let pay = async |request: &str| {
+        let made = submission(write(&book, command(world.pay_bank(request, 1))).await);
+        write(&book, world.conclude(made.payment.id, made.lease.token, accepted())).await;
+    };
+    pay("first").await;
+    let before = rows(&world).await;
+    pay("second").await;
+    let grown: Vec<String> = rows(&world)
+        .await
+        .into_iter()
+        .filter(|(name, rows)| *rows > before[name])
+        .map(|(name, _)| name)
+        .collect();
+    // What is under way is forgotten, so that its table does not grow for long.
+    let grown: Vec<&String> = grown.iter().filter(|name| *name != "first_leases").collect();
+    assert!(
+        ["payments", "transfers", "event_log"].iter().all(|name| grown.iter().any(|grown| grown == name)),
+        "{grown:?}"
+    );
+    // 300 rows are drawn for each of it, and as many as the column with the most asks for (PostgreSQL, ANALYZE).
+    let sampled = "SELECT format('%s.%s', attrelid::regclass, attname) FROM pg_attribute \
+        WHERE attrelid = ANY($1::text[]::regclass[]) AND attnum > 0 AND NOT attisdropped AND attstattarget NOT BETWEEN 0 AND 10";
+    let sampled: Vec<String> =
+        sqlx::query_scalar(sampled).bind(&grown).fetch_all(&mut connect(&world.options).await).await.unwrap();
+    assert_eq!(sampled, Vec::<String>::new());
 }

@@ -23,7 +23,10 @@ use sqlx::Connection;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::bench::{World, command, connect, number, payment, try_open, try_write, write};
+use crate::{
+    bench::{World, command, payment, try_open, try_write, write},
+    databases::{connect, number},
+};
 
 /// Cancels a task after at most a millisecond; returns whether it was not done by then.
 async fn cancel<T>(task: JoinHandle<T>, random: &mut StdRng) -> bool {

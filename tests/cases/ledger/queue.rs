@@ -7,8 +7,9 @@ use platform::domain::{
     payment::{Payment, State, Submission},
 };
 
-use crate::bench::{
-    World, accepted, all, command, inconclusive, number, payment, rejected, sql, submission, write,
+use crate::{
+    bench::{World, accepted, all, command, inconclusive, payment, rejected, submission, write},
+    databases::{number, sql},
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -155,7 +156,7 @@ async fn what_another_taker_is_taking_is_skipped() {
     let world = World::new().await;
     submit(&world, 3).await;
     world.store.end_first_leases(100).await.unwrap();
-    let mut other = crate::bench::connect(&world.options).await;
+    let mut other = crate::databases::connect(&world.options).await;
     let mut transaction = sqlx::Connection::begin(&mut other).await.unwrap();
     sqlx::query("SELECT 1 FROM dispatches ORDER BY due_at LIMIT 2 FOR UPDATE")
         .execute(&mut *transaction)

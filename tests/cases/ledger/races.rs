@@ -16,9 +16,12 @@ use platform::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::bench::{
-    WAITING, World, accepted, all, command, connect, inconclusive, is_over, number, open, payment, rejected,
-    submission, wait_until, write,
+use crate::{
+    bench::{
+        WAITING, World, accepted, all, command, inconclusive, is_over, open, payment, rejected, submission,
+        write,
+    },
+    databases::{connect, number, wait_until},
 };
 use sqlx::Connection;
 

@@ -13,9 +13,9 @@ use sqlx::Connection;
 
 use crate::{
     bench::{
-        WAITING, World, accepted, all, command, connect, eur, inconclusive, payment, rejected, submission,
-        wait_until, write,
+        WAITING, World, accepted, all, command, eur, inconclusive, payment, rejected, submission, write,
     },
+    databases::{connect, wait_until},
     life::done,
 };
 

@@ -3,7 +3,10 @@
 use harness::postgres::{Postgres, own_folder};
 use platform::store::schema::{SchemaError, check, migrate};
 
-use crate::bench::{connect, database, empty_database, number, server, sql};
+use crate::{
+    bench::World,
+    databases::{Database, connect, database, empty_database, number, server, sql},
+};
 
 #[tokio::test]
 async fn migrating_works_twice_at_once_and_again() {
@@ -57,7 +60,7 @@ async fn an_owner_without_rights_on_roles_can_migrate() {
     let owner = server().await.options(&name).username("plain_owner").password("secret");
     migrate(&owner).await.unwrap();
     check(&owner).await.unwrap();
-    crate::bench::World::on(owner).await.assert_balanced().await;
+    World::on(Database(owner)).await.assert_balanced().await;
 }
 
 #[tokio::test]
@@ -67,7 +70,8 @@ async fn every_table_and_column_is_explained() {
         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         WHERE c.relkind = 'r' AND c.relname <> '_sqlx_migrations'
           AND (obj_description(c.oid) IS NULL OR col_description(c.oid, a.attnum) IS NULL)";
-    let mut connection = connect(&database(None).await).await;
+    let options = database(None).await;
+    let mut connection = connect(&options).await;
     let found: Vec<String> = sqlx::query_scalar(unexplained).fetch_all(&mut connection).await.unwrap();
     assert_eq!(found, Vec::<String>::new());
 }

@@ -5,7 +5,10 @@ use platform::{flow::publish, trial_balance::TrialBalance};
 use sqlx::Connection;
 use uuid::Uuid;
 
-use crate::bench::{World, accepted, command, connect, database, rejected, sql, submission, write};
+use crate::{
+    bench::{World, accepted, command, rejected, submission, write},
+    databases::{connect, database, sql},
+};
 
 /// A world with one of everything.
 async fn world() -> World {

@@ -162,7 +162,7 @@ async fn it_takes_two_operators_to_end_what_no_machine_can_know() {
     assert_eq!(world.alice().await, (10_000, 0));
     // What was replaced stays on record, and repeats are none.
     let said = "SELECT by_credential, is_approval, succeeded, evidence_reference FROM resolution_acts ORDER BY created_at";
-    let mut connection = crate::bench::connect(&world.options).await;
+    let mut connection = crate::databases::connect(&world.options).await;
     let said: Vec<(String, bool, bool, String)> =
         sqlx::query_as(said).fetch_all(&mut connection).await.unwrap();
     let wanted = [("ada", false, true, "1"), ("ada", false, false, "2"), ("bob", true, false, "2")];

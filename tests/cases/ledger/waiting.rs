@@ -7,7 +7,10 @@ use platform::domain::{
     payment::{Evidence, MAX_FRUITLESS, State, Work},
 };
 
-use crate::bench::{World, accepted, all, command, number, payment, submission, write};
+use crate::{
+    bench::{World, accepted, all, command, payment, submission, write},
+    databases::number,
+};
 
 #[tokio::test]
 async fn a_payment_that_waits_for_its_bank_is_sent_later_or_cancelled() {

@@ -8,7 +8,8 @@ use platform::{
 };
 
 use crate::{
-    bench::{World, all, command, number, payment, sql, write},
+    bench::{World, all, command, payment, write},
+    databases::{number, sql},
     webhooks::{by, claim, delivered, endpoint, failed, later, queue, report},
 };
 

@@ -19,11 +19,9 @@ use platform::{
 use sqlx::Connection;
 
 use crate::{
-    bench::{
-        WAITING, World, accepted, all, command, connect, inconclusive, number, payment, rejected, sql,
-        submission, wait_until, write,
-    },
+    bench::{WAITING, World, accepted, all, command, inconclusive, payment, rejected, submission, write},
     constraints::sqlstate,
+    databases::{connect, number, sql, wait_until},
 };
 
 const LEASE: Duration = Duration::from_secs(60);

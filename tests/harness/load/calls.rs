@@ -1,6 +1,6 @@
 //! The calls that a load consists of: payments, or whatever else is to be measured by the same loops.
 
-use std::{fmt::Debug, future::Future, pin::Pin, time::Duration};
+use std::{fmt::Debug, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use proto::payments::Payment;
 use rand::rngs::SmallRng;
@@ -24,6 +24,24 @@ pub trait Calls: Debug + Send + Sync {
 
     /// The call of this number, over the connection of that place, and the part that it is measured with.
     fn call(&self, connection: usize, number: u64, rng: &mut SmallRng) -> (usize, Call);
+}
+
+/// The calls of several who have as many connections each, measured together.
+#[derive(Debug)]
+pub(super) struct Several(pub(super) Vec<Arc<dyn Calls>>);
+
+impl Calls for Several {
+    fn connections(&self) -> usize {
+        self.0.iter().map(|one| one.connections()).sum()
+    }
+
+    fn parts(&self) -> usize {
+        self.0.iter().map(|one| one.parts()).max().unwrap_or(1)
+    }
+
+    fn call(&self, connection: usize, number: u64, rng: &mut SmallRng) -> (usize, Call) {
+        self.0[connection % self.0.len()].call(connection / self.0.len(), number, rng)
+    }
 }
 
 /// The payments of a plan, measured bank by bank.

@@ -8,7 +8,7 @@ use tokio_util::io::InspectWriter;
 use tonic::codegen::http::{Request, Response};
 
 use super::*;
-use crate::rpc_server::Count;
+use crate::rpc_server::{Count, Limits};
 
 #[tokio::test]
 async fn answers_that_are_ready_together_leave_together() {
@@ -16,7 +16,8 @@ async fn answers_that_are_ready_together_leave_together() {
     let (near, far) = tokio::io::duplex(1 << 20);
     let writes = Arc::new(AtomicUsize::new(0));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let place = Count::take(&Arc::default(), address.ip(), 1, 1).unwrap();
+    let limits = Limits { max_connections: 1, max_connections_per_address: 1, max_new_per_s: None };
+    let place = Count::new(limits).take(address.ip()).unwrap();
     let under_way = Arc::clone(place.under_way());
     let peer = Peer { address, identity: None, pace: Arc::default(), under_way };
     let counted = Arc::clone(&writes);

@@ -68,6 +68,11 @@ impl Command {
         }
     }
 
+    /// Whether it says what became of a payment that was let in, for which it is written before what begins now.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Conclude(_))
+    }
+
     /// Whether it has to be decided under locks from the start. It leaves the row of the payment that it is about as it is, so
     /// that others who change what stands beside that payment can only be kept off by its lock; or it is a deposit's end, whose
     /// account may be closed meanwhile.

@@ -16,6 +16,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Play {
     pub model: Model,
+    /// Whether a batch is written as the book does it: ends of payments first.
+    ends_first: bool,
     batch: Vec<Command>,
     /// What callers asked for, to be asked again.
     asked: Vec<Command>,
@@ -24,9 +26,9 @@ pub struct Play {
 
 impl Play {
     /// Begins with money on Alice's and Bob's accounts, which the act puts there.
-    pub fn begin() -> (Self, Act) {
-        let mut play =
-            Self { model: Model::new(), batch: first_deposits(2_000), asked: Vec::new(), count: 0 };
+    pub fn begin(ends_first: bool) -> (Self, Act) {
+        let (model, batch) = (Model::new(), first_deposits(2_000));
+        let mut play = Self { model, ends_first, batch, asked: Vec::new(), count: 0 };
         let act = play.commit();
         (play, act)
     }
@@ -88,7 +90,10 @@ impl Play {
 
     /// Commits what has gathered.
     pub fn commit(&mut self) -> Act {
-        let commands = std::mem::take(&mut self.batch);
+        let mut commands = std::mem::take(&mut self.batch);
+        if self.ends_first {
+            commands.sort_by_key(|command| !command.is_end());
+        }
         let foretold = commands.iter().map(|command| self.model.tell(command)).collect();
         Act::Commit(commands, foretold)
     }
