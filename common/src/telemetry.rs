@@ -14,7 +14,8 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracerProvider},
 };
 use tokio::runtime::Runtime;
-use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{Layer, Registry, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 use uuid::Uuid;
 
 use crate::{
@@ -48,7 +49,7 @@ pub struct TelemetryArgs {
 /// Checked settings of logs, traces and metrics.
 #[derive(Debug)]
 pub struct TelemetryConfig {
-    filter: EnvFilter,
+    levels: Targets,
     json: bool,
     otlp_endpoint: Option<String>,
     traces_per_mille: u16,
@@ -60,9 +61,7 @@ impl TelemetryConfig {
     /// Has `heard` called at each warning that a library logs under `target`, whatever else is logged.
     #[must_use]
     pub fn hearing(mut self, target: &'static str, heard: fn()) -> Self {
-        if let Ok(warnings) = format!("{target}=warn").parse() {
-            self.filter = self.filter.add_directive(warnings);
-        }
+        self.levels = self.levels.with_target(target, LevelFilter::WARN);
         self.heard = Some(Hearing { target, heard });
         self
     }
@@ -81,7 +80,7 @@ impl TelemetryConfig {
 impl TelemetryArgs {
     /// Checks the settings.
     pub fn check(&self, problems: &mut Problems) -> Option<TelemetryConfig> {
-        let filter = EnvFilter::try_new(&self.log).map_err(|error| {
+        let levels = levels(&self.log).map_err(|error| {
             problems.add("log", format_args!("expected levels such as info,platform=debug: {error}"))
         });
         let json = match self.log_format.as_str() {
@@ -98,13 +97,21 @@ impl TelemetryArgs {
         let admin = self.admin.check(problems);
         Some(TelemetryConfig {
             admin,
-            filter: filter.ok()?,
+            levels: levels.ok()?,
             json: json?,
             otlp_endpoint: endpoint.flatten(),
             traces_per_mille: traces_per_mille?,
             heard: None,
         })
     }
+}
+
+/// Reads a level, and levels by module. The library takes a word that is no level for a module, of which everything is logged.
+fn levels(text: &str) -> Result<Targets, String> {
+    for level in text.split(',').filter(|part| !part.contains('=')) {
+        level.parse::<LevelFilter>().map_err(|error| format!("{level:?}: {error}"))?;
+    }
+    text.parse().map_err(|error| format!("{error}"))
 }
 
 /// Keeps telemetry alive; dropping it writes out what is still buffered.
@@ -158,7 +165,7 @@ pub fn start(service: &'static str, config: TelemetryConfig) -> Result<Telemetry
     tracing_subscriber::registry()
         .with(format)
         .with(config.heard)
-        .with(config.filter)
+        .with(config.levels)
         .try_init()
         .map_err(|error| format!("cannot start logging: {error}"))?;
     Ok(Telemetry { traces, metrics, exporting, _log_writer: guard })
@@ -225,6 +232,21 @@ impl Drop for Telemetry {
         }
         if let Some(exporting) = self.exporting.take() {
             exporting.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::levels;
+
+    #[test]
+    fn levels_are_known_words_and_modules_have_one() {
+        for good in ["info", "WARN", "off", "info,platform=debug", "platform=debug,h2=off"] {
+            assert!(levels(good).is_ok(), "{good}");
+        }
+        for bad in ["infos", "platform", "info,platform", "info,platform=loud", "info,=="] {
+            assert!(levels(bad).is_err(), "{bad}");
         }
     }
 }

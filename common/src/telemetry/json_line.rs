@@ -40,7 +40,9 @@ where
         let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
         writer.write_str("{\"timestamp\":\"")?;
         SystemTime.format_time(&mut writer)?;
-        write!(writer, "\",\"level\":\"{}\"", metadata.level())?;
+        writer.write_str("\",\"level\":\"")?;
+        writer.write_str(metadata.level().as_str())?;
+        writer.write_char('"')?;
         context.format_fields(writer.by_ref(), event)?;
         writer.write_str(",\"target\":")?;
         string(&mut writer, metadata.target())?;
@@ -77,7 +79,10 @@ impl Members<'_> {
         if self.written.is_err() || field.name().starts_with("log.") {
             return;
         }
-        self.written = write!(self.writer, ",\"{}\":", field.name().trim_start_matches("r#"))
+        let name = field.name().trim_start_matches("r#");
+        self.written = [",\"", name, "\":"]
+            .into_iter()
+            .try_for_each(|part| self.writer.write_str(part))
             .and_then(|()| value(&mut self.writer));
     }
 }
