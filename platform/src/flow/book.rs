@@ -172,7 +172,7 @@ impl Book {
 
     /// Whether a new command would be written soon. What goes on with work that was begun needs not ask.
     pub fn has_room(&self) -> bool {
-        self.queue.len_of_others() < self.pace.room()
+        self.queue.has_room(self.pace.room())
     }
 
     /// Commands that wait.

@@ -46,12 +46,12 @@ impl<T> Queue<T> {
 
     /// Jobs that wait.
     pub(super) fn len(&self) -> usize {
-        waiting(&self.ends) + self.len_of_others()
+        waiting(&self.ends) + waiting(&self.others)
     }
 
-    /// Those of them that are no ends.
-    pub(super) fn len_of_others(&self) -> usize {
-        waiting(&self.others)
+    /// Whether fewer than so many wait, ends aside: they are of what was let in before.
+    pub(super) fn has_room(&self, max_others: usize) -> bool {
+        waiting(&self.others) < max_others
     }
 }
 
@@ -93,7 +93,8 @@ mod tests {
         for (job, is_end) in [(1, false), (2, false), (3, true), (4, false), (5, true)] {
             assert_eq!(queue.put(job, is_end), Ok(()));
         }
-        assert_eq!((queue.len(), queue.len_of_others()), (5, 3));
+        assert_eq!(queue.len(), 5);
+        assert!(queue.has_room(4) && !queue.has_room(3), "ends take no room");
         assert_eq!(take(&mut waiting, 3).await, [3, 5, 1]);
         assert_eq!(queue.put(6, true), Ok(()));
         assert_eq!(take(&mut waiting, 1).await, [6]);
