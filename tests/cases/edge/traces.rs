@@ -191,13 +191,14 @@ fn a_trace_goes_on_in_recovery_and_with_what_the_bank_says() {
 fn a_collector_that_is_not_there_costs_nothing() {
     run(async || {
         let mut system = System::start(traced("no-collector", "http://127.0.0.1:9", 1_000)?).await?;
-        let payer = funded(&shop(&system), "no-collector").await?;
+        let client = shop(&system);
+        let payer = funded(&client, "no-collector").await?;
         let mut number = 0;
         let mut kib = Vec::new();
         for _ in 0..3 {
             for _ in 0..300 {
                 number += 1;
-                assert_eq!(pay(shop(&system), &payer, number, 1).await?, PaymentState::Succeeded);
+                assert_eq!(pay(client.clone(), &payer, number, 1).await?, PaymentState::Succeeded);
             }
             let process = system.process(Service::Platform).pid();
             let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
