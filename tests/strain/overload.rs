@@ -36,7 +36,7 @@ struct Round {
     after: Measured,
 }
 
-/// Measures so many rounds. The ledger is on a disk that takes twenty milliseconds more for a commit, and few payments go with
+/// Measures so many rounds. The ledger is on a disk that takes ten milliseconds more for a commit, and few payments go with
 /// one: it gives out long before the cores, of which a machine that makes the load itself has none to spare. Where the load's core is
 /// full, calls wait there, before the system sees them, and the figures are the machine's.
 ///
@@ -44,7 +44,7 @@ struct Round {
 /// When the bench itself fails, or the books do not add up afterwards.
 pub async fn run(cores: &Cores, rounds: usize) -> Result<Vec<Figure>, BenchError> {
     let mut stage = Stage::set("overload", plan(), |setup| {
-        setup.database_settings.extend(["commit_delay=20000", "commit_siblings=0"].map(str::to_owned));
+        setup.database_settings.extend(["commit_delay=10000", "commit_siblings=0"].map(str::to_owned));
         setup.flags.push((Service::Platform, "--max-batch=32".to_owned()));
     })
     .await?;
